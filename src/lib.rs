@@ -1,0 +1,4 @@
+//! zccache: a compiler cache. The modules in reading order, from the command line downwards.
+
+pub mod session;
+pub mod tools;

@@ -1,0 +1,3 @@
+//! What the cache tells about itself: reasons, statistics.
+
+pub mod reason;

@@ -1,0 +1,178 @@
+//! What a gcc- or clang-style command line says, as plain data.
+//!
+//! Filled by `tools::gcc` from argv alone: nothing here has looked at a file (response
+//! files are read through a callback). The rest of the daemon works from this, and never
+//! from argv again.
+
+use crate::session::reason::Reason;
+
+/// One argument, as the kernel handed it over: any bytes but NUL.
+pub type Arg = Vec<u8>;
+
+/// Which family of drivers a tool belongs to, as its own `-v` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Flavor {
+    Gcc,
+    Clang,
+}
+
+/// The outcome of parsing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parsed {
+    /// A compile whose result may be cached.
+    Compile(Box<Command>),
+    /// To be run as it is; the reason names the argument where one is to blame.
+    Plain(Reason, Option<Arg>),
+}
+
+/// What is made of each source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// `-c`: an object.
+    Object,
+    /// `-S`: assembly text (or LLVM IR).
+    Assembly,
+    /// A header was compiled: a precompiled header.
+    Precompile,
+}
+
+/// The language of one source, after `-x` and file endings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    C,
+    Cxx,
+    ObjC,
+    ObjCxx,
+    /// `.i`: C that is already preprocessed.
+    PreprocessedC,
+    /// `.ii`: C++ that is already preprocessed.
+    PreprocessedCxx,
+    /// `.s`: assembly that no preprocessor sees.
+    Assembler,
+    /// `.S`, `.sx`: assembly with a preprocessor in front.
+    AssemblerWithCpp,
+    CHeader,
+    CxxHeader,
+    /// LLVM IR or bitcode.
+    Ir,
+}
+
+/// One source named on the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// As spelled by the user.
+    pub path: Arg,
+    pub language: Language,
+    /// Where it stands in `Command::args`.
+    pub position: usize,
+}
+
+/// How the compiler opens an output that is already there (measured: gcc 12, clang 14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum WriteStyle {
+    /// Removed first, or renamed over: a new inode with fresh modes; a symlink is replaced.
+    Replace,
+    /// Opened and truncated: inode, modes and symlinks stay.
+    InPlace,
+}
+
+/// What an output is, which says how to find it in a stored result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Role {
+    /// The object, assembly text or precompiled header.
+    Main,
+    /// `.d`
+    Dependencies,
+    /// `.dwo`
+    SplitDwarf,
+    /// `.gcno`
+    CoverageNotes,
+    /// `.su`
+    StackUsage,
+    /// `.ci`
+    CallGraph,
+    /// `--serialize-diagnostics FILE`
+    Diagnostics,
+    /// `-ftime-trace`
+    TimeTrace,
+    /// `-aux-info FILE`
+    AuxInfo,
+    /// `-fopt-info-…=FILE`, `-fsave-optimization-record`
+    OptimisationRecord,
+    /// `-Wa,-a…=FILE`
+    Listing,
+    /// Any other file of a tool that may make several of a kind, by its number.
+    Other(u16),
+}
+
+/// A file the compiler will write.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Output {
+    pub role: Role,
+    /// As the compiler will name it: absolute, or relative to the cwd.
+    pub path: Arg,
+    pub style: WriteStyle,
+    /// False where the compiler leaves it out at times (`.dwo` without debug info, `-MD` of a `.s`).
+    pub required: bool,
+}
+
+/// Which dependency file the user asked for (`-MD`, `-MMD`, `-Wp,-MD,FILE`, …).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UserDeps {
+    None,
+    /// Lists system headers too, so it can serve as our own list.
+    All,
+    /// `-MMD`: leaves system headers out.
+    UserHeaders,
+}
+
+/// Where `#include` looks, as far as the command line says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Search {
+    /// `-iquote`, in order.
+    pub quote: Vec<Arg>,
+    /// `-I`, in order (a `-I-` makes the call plain).
+    pub angle: Vec<Arg>,
+    /// `-isystem`, `-cxx-isystem`, in order.
+    pub system: Vec<Arg>,
+    /// `-idirafter`, in order.
+    pub after: Vec<Arg>,
+    /// `-include`, `-imacros`, `-include-pch` files, in order, as spelled.
+    pub forced: Vec<Arg>,
+}
+
+/// Everything a compile's command line says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    pub flavor: Flavor,
+    pub mode: Mode,
+    /// The arguments after the compiler's name with response files expanded: what a run is built from.
+    pub args: Vec<Arg>,
+    /// At least one; more than one only with `-c` or `-S` and no `-o`.
+    pub sources: Vec<Source>,
+    /// For each source its outputs, `Role::Main` first.
+    pub outputs: Vec<Vec<Output>>,
+    /// The arguments that decide the result, in order, spelled as given but with separate and glued
+    /// values brought to one form. Without sources, output names and neutral flags.
+    pub key_args: Vec<Arg>,
+    /// The arguments the compiler's own queries (`-E -v`, `-###`) must see: those that choose
+    /// programs, targets, search folders or default settings (`-m*`, `-B`, `-specs=`, `--sysroot`, `-std=`, …).
+    pub query_args: Vec<Arg>,
+    pub search: Search,
+    /// Bodies of `-D NAME=VALUE`, whole, as given (they may name headers or `__TIME__`).
+    pub defines: Vec<Arg>,
+    pub user_deps: UserDeps,
+    /// Files that options name and the compiler reads, and that no dependency output lists
+    /// (`-specs=`, plugins, sanitizer lists, profile data, …).
+    pub option_inputs: Vec<Arg>,
+    /// The result records the working folder (debug info, coverage, …).
+    pub records_cwd: bool,
+    /// The result records output names (depfile targets, split DWARF, coverage).
+    pub records_output: bool,
+    /// The result records the command line itself: no argument may be added to a run.
+    pub records_command: bool,
+    /// The assembler runs as a program of its own and takes `-Wa,` flags.
+    pub separate_assembler: bool,
+    /// Diagnostics can depend on whether stderr is a terminal (no explicit colour choice).
+    pub colour_is_automatic: bool,
+}

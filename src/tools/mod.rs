@@ -1,0 +1,3 @@
+//! What a command line means.
+
+pub mod command;
