@@ -10,7 +10,9 @@ use crate::session::reason::Reason;
 pub type Arg = Vec<u8>;
 
 /// Which family of drivers a tool belongs to, as its own `-v` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Flavor {
     Gcc,
     Clang,
@@ -77,7 +79,9 @@ pub enum WriteStyle {
 }
 
 /// What an output is, which says how to find it in a stored result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Role {
     /// The object, assembly text or precompiled header.
     Main,

@@ -1,0 +1,33 @@
+//! Gives the binary a build id: a hash of all its sources. A wrapper and a daemon with
+//! different ids do not read each other's messages.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    let mut hasher = DefaultHasher::new();
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        hasher.write(&fs::read(name).unwrap_or_default());
+    }
+    hash_folder(Path::new("src"), &mut hasher);
+    hasher.write(env::var("PROFILE").unwrap_or_default().as_bytes());
+    println!("cargo:rustc-env=ZCCACHE_BUILD_ID={}", hasher.finish());
+    println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed=Cargo.toml");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+}
+
+fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            hash_folder(&path, hasher);
+        } else {
+            hasher.write(path.as_os_str().as_encoded_bytes());
+            hasher.write(&fs::read(&path).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The messages, encoded with postcard. Any change here changes the build id, and wrapper
+//! and daemon of different builds never decode each other's payloads (see `frame`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::reason::Reason;
+use crate::store::blob::{BlobId, BlobStat};
+use crate::tools::command::{Arg, Output, Role, WriteStyle};
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Answered by `Reply::Answer`.
+    Compile(Invocation),
+    /// What became of an answer. Not answered.
+    Report(Report),
+    /// Answered by `Reply::Status`.
+    Status,
+    /// Answered by `Reply::Done`, then the daemon exits.
+    Stop,
+    /// Answered by `Reply::Cleared`.
+    Clear,
+}
+
+/// What the daemon says back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    Answer(Answer),
+    Status(Box<crate::session::stats::Status>),
+    Cleared(Cleared),
+    Done,
+}
+
+/// What `clear` removed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cleared {
+    pub artifacts: u64,
+    pub metadata: u64,
+    pub dep_graph: u64,
+    pub bytes: u64,
+}
+
+/// A command as the kernel laid it out; the wrapper has understood none of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// The tool as typed and its arguments, each ended by NUL.
+    #[serde(with = "serde_bytes")]
+    pub argv: Vec<u8>,
+    /// `NAME=VALUE`, each ended by NUL.
+    #[serde(with = "serde_bytes")]
+    pub env: Vec<u8>,
+    /// Absolute, as `getcwd` says.
+    #[serde(with = "serde_bytes")]
+    pub cwd: Vec<u8>,
+    /// The tool was called through a symlink of its own name: the next one on PATH is meant.
+    pub masquerade: bool,
+    /// Standard error is a terminal this many columns wide.
+    pub terminal: Option<u16>,
+    /// Blobs found damaged in an earlier answer to the same invocation.
+    pub damaged: Vec<BlobId>,
+}
+
+/// What the wrapper has to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Become the tool. The argument is the one to blame, if one is.
+    Plain(Reason, Option<Arg>),
+    /// Do these steps in order; then exit as the first failed run did, or with 0.
+    Work(Work),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Names this answer in the report that follows.
+    pub ticket: u64,
+    pub steps: Vec<Step>,
+    /// Change times in the store's file system tell any two writes apart (multigrain
+    /// timestamps), so a blob's stat taken right after a delivery can be trusted.
+    pub fine_times: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Step {
+    Deliver(Delivery),
+    Run(Run),
+}
+
+/// A hit: files to put in place and text to write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub outputs: Vec<Delivered>,
+    pub text: Vec<Chunk>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivered {
+    pub path: Arg,
+    pub style: WriteStyle,
+    pub executable: bool,
+    pub content: Content,
+}
+
+/// Where bytes are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    /// Here (small files).
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// In the store. `seen` is the blob's stat when its content was last known to be good.
+    Blob { id: BlobId, size: u64, seen: Option<BlobStat> },
+}
+
+/// Which of the tool's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Text in the order it was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chunk {
+    pub stream: Stream,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// A miss: run the tool and take in what it makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The program file to execute.
+    pub program: Arg,
+    /// The whole argv, from argv[0] on.
+    pub argv: Vec<Arg>,
+    /// Variables set for this run on top of the caller's environment.
+    pub env: Vec<(Arg, Arg)>,
+    /// For each unit of this run, the files it makes.
+    pub units: Vec<RunUnit>,
+    /// Files to send back with the report.
+    pub read_back: Vec<ReadBack>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunUnit {
+    /// Its number in the command, from 0.
+    pub unit: u32,
+    pub outputs: Vec<Output>,
+}
+
+/// What a dependency text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DependencyKind {
+    /// Written by the compiler for one unit (`-MD`, `-MMD`).
+    Compiler,
+    /// One rule for each unit (`SUNPRO_DEPENDENCIES`).
+    Several,
+    /// Written by the assembler.
+    Assembler,
+    /// rustc's dep-info.
+    DepInfo,
+    /// Written by a linker.
+    Linker,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadBack {
+    pub kind: DependencyKind,
+    pub path: Arg,
+    /// It is ours, not the user's: remove it afterwards, however the run ended.
+    pub remove: bool,
+}
+
+/// What became of a `Work` answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub ticket: u64,
+    /// Blobs whose stat was changed by delivering them (a hard link changes ctime), or was found to
+    /// differ while the content was good. `None`: do not trust any stat of it.
+    pub blobs: Vec<(BlobId, Option<BlobStat>)>,
+    /// One for each `Step::Run`, in order.
+    pub runs: Vec<RunReport>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    Status(i32),
+    Signal(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub exit: Exit,
+    pub text: Vec<Chunk>,
+    /// Empty unless the run succeeded.
+    pub units: Vec<TakenUnit>,
+    pub dependencies: Vec<(DependencyKind, serde_bytes::ByteBuf)>,
+    /// Wall time of the run.
+    pub took_ns: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakenUnit {
+    pub unit: u32,
+    /// A file that was not there is left out; one that could not be taken in has `content: None`.
+    pub outputs: Vec<Taken>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    pub role: Role,
+    pub executable: bool,
+    pub content: Option<Content>,
+}

@@ -1,0 +1,4 @@
+//! What wrapper and daemon say to each other over the socket.
+
+pub mod frame;
+pub mod message;

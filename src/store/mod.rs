@@ -1,0 +1,3 @@
+//! What is kept on disk: blobs and the index.
+
+pub mod blob;
