@@ -1,5 +1,6 @@
 //! zccache: a compiler cache. The modules in reading order, from the command line downwards.
 
+pub mod files;
 pub mod protocol;
 pub mod session;
 pub mod store;

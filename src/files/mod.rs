@@ -1,0 +1,20 @@
+//! What the daemon knows of files: which exist, what they contain, and whether that is
+//! still so. Knows nothing of compilers.
+//!
+//! * `table`: the one face of the room: paths, what is at them, when that last changed;
+//! * `walk`: from a path to what is there, hop by hop, watching every folder on the way;
+//! * `nodes`: the names in watched folders and the paths that depend on them;
+//! * `watch`: the inotify descriptor;
+//! * `trust`: which file systems tell us of every change;
+//! * `hash`: file content.
+
+pub mod hash;
+mod nodes;
+pub mod table;
+mod trust;
+mod walk;
+mod watch;
+
+pub use hash::{ContentHash, FileStat};
+pub use nodes::Counter;
+pub use table::{FileTable, PathId, Seen};

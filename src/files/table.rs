@@ -1,0 +1,421 @@
+//! The file table: for each path anybody asked about, what is there and when that last
+//! changed.
+//!
+//! Workers call `look`, which may touch the disk. The event loop calls only the memory-only
+//! functions: `drain`, `unchanged`, `counter`, the tickets.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use rustix::fs::{Mode, OFlags};
+
+use super::hash::{self, ContentHash, FileStat};
+use super::nodes::{Counter, FolderId, Kind, NodeId, Nodes, Struck};
+use super::walk::{self, Walked};
+use super::watch::{Event, Watch};
+
+/// An absolute path, by number. Numbers are never reused while the daemon lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathId(pub u32);
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing, or nothing a compiler could reach.
+    Absent,
+    Folder {
+        identity: u64,
+    },
+    /// `hash` is there when content was asked for.
+    File {
+        stat: FileStat,
+        hash: Option<ContentHash>,
+    },
+    /// A device, fifo or socket.
+    Special,
+    /// There, but its content can't be read now.
+    Unreadable,
+}
+
+impl Seen {
+    /// Which inode, for telling whether two paths mean one file.
+    pub fn identity(&self) -> Option<u64> {
+        match self {
+            Seen::File { stat, .. } => Some(walk::identity(stat)),
+            Seen::Folder { identity } => Some(*identity),
+            _ => None,
+        }
+    }
+}
+
+/// Hashes kept from earlier, so that a restarted daemon need not read every file again.
+pub trait Remembered: Send + Sync {
+    /// The hash of the file at `path`, if it was remembered with exactly this stat.
+    fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash>;
+    fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash);
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    Nothing,
+    Name(NodeId),
+    Folder(FolderId),
+    /// Below a folder that can't be watched.
+    Unwatched,
+    Unreadable,
+}
+
+struct Entry {
+    path: Box<[u8]>,
+    /// What was seen is still so, as far as the watch tells.
+    known: bool,
+    /// The watch can't tell: look at each question.
+    volatile: bool,
+    /// When it last may have changed.
+    changed: Counter,
+    seen: Seen,
+    /// The nodes this path is registered with.
+    chain: Vec<NodeId>,
+}
+
+pub(super) struct Inner {
+    pub(super) watch: Watch,
+    pub(super) nodes: Nodes,
+    pub(super) root: FolderId,
+    entries: Vec<Entry>,
+    by_path: HashMap<Box<[u8]>, PathId>,
+}
+
+pub struct FileTable {
+    inner: Mutex<Inner>,
+    remembered: Box<dyn Remembered>,
+    watches_used_up: AtomicBool,
+    inotify: RawFd,
+}
+
+/// How often a walk begins again before the path is taken for one that never rests.
+const ATTEMPTS: usize = 16;
+
+impl FileTable {
+    /// Fails when the system has no inotify instance left.
+    pub fn new(remembered: Box<dyn Remembered>) -> io::Result<FileTable> {
+        let watch = Watch::new()?;
+        let inotify = watch.descriptor().as_raw_fd();
+        let mut nodes = Nodes::new();
+        let root = watch_root(&watch, &mut nodes)?;
+        let inner = Inner { watch, nodes, root, entries: Vec::new(), by_path: HashMap::new() };
+        let watches_used_up = AtomicBool::new(false);
+        Ok(FileTable { inner: Mutex::new(inner), remembered, watches_used_up, inotify })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// The inotify descriptor, to be polled by the event loop.
+    pub fn descriptor(&self) -> RawFd {
+        self.inotify
+    }
+
+    /// The number of an absolute path.
+    pub fn intern(&self, path: &[u8]) -> PathId {
+        self.lock().intern(path)
+    }
+
+    pub fn path(&self, id: PathId) -> Vec<u8> {
+        self.lock().entries[id.0 as usize].path.to_vec()
+    }
+
+    /// Takes in every change up to now.
+    pub fn drain(&self) {
+        self.lock().drain();
+    }
+
+    pub fn counter(&self) -> Counter {
+        self.lock().nodes.counter
+    }
+
+    /// True when nothing at these paths can have changed since. Memory only.
+    pub fn unchanged(&self, paths: impl IntoIterator<Item = PathId>, since: Counter) -> bool {
+        let inner = self.lock();
+        paths.into_iter().all(|id| {
+            let entry = &inner.entries[id.0 as usize];
+            entry.known && !entry.volatile && entry.changed <= since
+        })
+    }
+
+    /// True when the watch vouches for all of these: `unchanged` can hold for them later.
+    pub fn watched(&self, paths: impl IntoIterator<Item = PathId>) -> bool {
+        self.unchanged(paths, Counter::MAX)
+    }
+
+    /// What is at the path; with `content`, also the hash of a file. May touch the disk.
+    pub fn look(&self, id: PathId, content: bool) -> Seen {
+        let path = {
+            let inner = self.lock();
+            let entry = &inner.entries[id.0 as usize];
+            if entry.known
+                && !entry.volatile
+                && !(content && matches!(entry.seen, Seen::File { hash: None, .. }))
+            {
+                return entry.seen;
+            }
+            entry.path.clone()
+        };
+        for _ in 0..ATTEMPTS {
+            if let Ok(walked) = self.walk(&path, content)
+                && let Some(seen) = self.settle(id, &path, walked, content)
+            {
+                return seen;
+            }
+        }
+        self.look_plainly(&path, content)
+    }
+
+    /// Writes a walk's end into the entry. None when something changed meanwhile.
+    fn settle(&self, id: PathId, path: &[u8], walked: Walked, content: bool) -> Option<Seen> {
+        let mut inner = self.lock();
+        if !walked.passed.iter().all(|here| walk::unchanged(&inner, here)) {
+            return None;
+        }
+        let mut volatile = false;
+        let seen = match walked.end {
+            End::Nothing => Seen::Absent,
+            End::Unreadable => Seen::Unreadable,
+            End::Folder(folder) => Seen::Folder { identity: inner.nodes.folder(folder)?.identity },
+            End::Unwatched => {
+                volatile = true;
+                Seen::Absent
+            }
+            End::Name(node) => match inner.nodes.node(node).kind {
+                Kind::File(stat, hash) => {
+                    // Another name of the same inode may be written to where nobody watches.
+                    volatile = stat.links > 1;
+                    Seen::File { stat, hash }
+                }
+                Kind::Special => Seen::Special,
+                _ => return None,
+            },
+        };
+        let Inner { entries, nodes, .. } = &mut *inner;
+        let entry = &mut entries[id.0 as usize];
+        let earlier = entry.seen;
+        for here in &walked.passed {
+            if !entry.chain.contains(&here.node) {
+                entry.chain.push(here.node);
+                nodes.depend(here.node, id);
+            }
+        }
+        entry.known = true;
+        entry.volatile = volatile;
+        if !volatile {
+            entry.seen = seen;
+            return Some(seen);
+        }
+        drop(inner);
+        let seen = self.look_volatile(path, earlier, content);
+        self.lock().entries[id.0 as usize].seen = seen;
+        Some(seen)
+    }
+
+    /// A path the watch does not vouch for: stat it, and read it unless the stat proves it
+    /// to be what it was.
+    fn look_volatile(&self, path: &[u8], earlier: Seen, content: bool) -> Seen {
+        let now = self.look_plainly(path, false);
+        let Seen::File { stat, .. } = now else { return now };
+        if !content {
+            return now;
+        }
+        if let Seen::File { stat: before, hash: Some(hash) } = earlier
+            && before == stat
+            && stat.settled_at(now_ns())
+        {
+            return Seen::File { stat, hash: Some(hash) };
+        }
+        match self.read(path, &stat) {
+            Ok((stat, hash @ Some(_))) => Seen::File { stat, hash },
+            _ => self.look_plainly(path, true),
+        }
+    }
+
+    /// A file's hash: remembered, or read now.
+    pub(super) fn read(
+        &self,
+        path: &[u8],
+        stat: &FileStat,
+    ) -> io::Result<(FileStat, Option<ContentHash>)> {
+        if let Some(hash) = self.remembered.recall(path, stat) {
+            return Ok((*stat, Some(hash)));
+        }
+        let (stat, hash) = hash::read(path, None)?;
+        if let Some(hash) = &hash
+            && stat.settled_at(now_ns())
+        {
+            self.remembered.remember(path, &stat, hash);
+        }
+        Ok((stat, hash))
+    }
+
+    /// The text of a file, if it still has this content.
+    pub fn text(&self, id: PathId, hash: &ContentHash) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        let (_, found) = hash::read(&self.path(id), Some(&mut text)).ok()?;
+        (found.as_ref() == Some(hash)).then_some(text)
+    }
+
+    /// A compile begins: the moment to ask `unchanged_during` about later.
+    pub fn open_ticket(&self) -> Opened {
+        let mut inner = self.lock();
+        inner.drain();
+        inner.nodes.open_ticket();
+        Opened { since: inner.nodes.counter, clock: Clock::now() }
+    }
+
+    pub fn close_ticket(&self) {
+        self.lock().nodes.close_ticket();
+    }
+
+    /// True when the path, just looked at, certainly is what it was when the compile began:
+    /// by the watch, or for what was not watched then, by its change time.
+    pub fn unchanged_during(&self, id: PathId, opened: &Opened) -> bool {
+        let inner = self.lock();
+        let entry = &inner.entries[id.0 as usize];
+        if !entry.known || entry.changed > opened.since {
+            return false;
+        }
+        let by_watch =
+            || entry.chain.iter().all(|node| inner.nodes.unchanged_since(*node, opened.since));
+        if !entry.volatile && by_watch() {
+            return true;
+        }
+        match entry.seen {
+            Seen::File { stat, .. } => opened.clock.proves_older(stat.ctime_ns),
+            _ => by_watch(),
+        }
+    }
+
+    /// Numbers for `status`: paths known, folders watched.
+    pub fn sizes(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.entries.len(), inner.nodes.folder_count())
+    }
+
+    pub(super) fn note_watch_failure(&self, error: &io::Error) {
+        if !self.watches_used_up.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "a folder can't be watched ({error}); its files are checked with stat at each question. \
+                 If watches are used up, raise fs.inotify.max_user_watches"
+            );
+        }
+    }
+}
+
+/// When a compile began, by the change counter and by the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    pub since: Counter,
+    clock: Clock,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    wall_ns: i64,
+    steady: std::time::Instant,
+}
+
+impl Clock {
+    fn now() -> Clock {
+        Clock { wall_ns: now_ns(), steady: std::time::Instant::now() }
+    }
+
+    /// True when a change at this wall time happened before `self`, clock steps considered.
+    fn proves_older(&self, changed_ns: i64) -> bool {
+        // The kernel stamps files with a clock that lags by up to one tick.
+        const TICK_NS: i64 = 10_000_000;
+        let jump = now_ns() - self.wall_ns - self.steady.elapsed().as_nanos() as i64;
+        jump.abs() < TICK_NS && changed_ns < self.wall_ns - TICK_NS
+    }
+}
+
+pub(super) fn now_ns() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_nanos() as i64)
+}
+
+fn watch_root(watch: &Watch, nodes: &mut Nodes) -> io::Result<FolderId> {
+    use std::os::fd::AsFd;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty())?;
+    let stat = FileStat::of(&rustix::fs::fstat(&root)?);
+    let id = watch.add(root.as_fd())?;
+    Ok(nodes.add_folder(id, None, b"/".to_vec(), walk::identity(&stat)))
+}
+
+impl Inner {
+    fn intern(&mut self, path: &[u8]) -> PathId {
+        if let Some(id) = self.by_path.get(path) {
+            return *id;
+        }
+        let id = PathId(self.entries.len() as u32);
+        self.entries.push(Entry {
+            path: path.into(),
+            known: false,
+            volatile: false,
+            changed: 0,
+            seen: Seen::Unreadable,
+            chain: Vec::new(),
+        });
+        self.by_path.insert(path.into(), id);
+        id
+    }
+
+    pub(super) fn drain(&mut self) {
+        let Inner { watch, nodes, entries, .. } = self;
+        let mut lost = false;
+        watch.drain(|event| match event {
+            Event::Name(id, name) => {
+                if let Some(struck) = nodes.strike_name(id, name, watch) {
+                    apply(entries, struck);
+                }
+            }
+            Event::Folder(id) => {
+                let struck = nodes.strike_folder(id, watch);
+                apply(entries, struck);
+            }
+            Event::Overflow | Event::Mounts => lost = true,
+        });
+        if lost {
+            self.forget_all();
+        }
+    }
+
+    /// Events were lost or mounts changed: every path is to be looked at again.
+    fn forget_all(&mut self) {
+        self.nodes.forget_all(&self.watch);
+        for entry in &mut self.entries {
+            entry.known = false;
+            entry.changed = self.nodes.counter;
+            entry.chain.clear();
+        }
+        match watch_root(&self.watch, &mut self.nodes) {
+            Ok(root) => self.root = root,
+            // Without a root no walk succeeds, and every path is looked at plainly.
+            Err(error) => log::error!("cannot watch /: {error}"),
+        }
+    }
+}
+
+fn apply(entries: &mut [Entry], struck: Vec<Struck>) {
+    for one in struck {
+        for id in one.paths {
+            let entry = &mut entries[id.0 as usize];
+            entry.known = false;
+            entry.changed = one.at;
+            entry.chain.retain(|node| *node != one.node);
+        }
+    }
+}

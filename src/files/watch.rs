@@ -1,0 +1,129 @@
+//! The inotify descriptor. The kernel queues an event inside the system call that causes
+//! it, so whoever drains the descriptor has seen every change made before that moment.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{Mode, OFlags};
+
+/// A watched folder's number, never reused while the descriptor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WatchId(i32);
+
+/// One thing the kernel told us.
+pub(super) enum Event<'a> {
+    /// Something happened to this name in that folder.
+    Name(WatchId, &'a [u8]),
+    /// The folder itself is gone, moved or unmounted.
+    Folder(WatchId),
+    /// Events were lost: nothing is known any more.
+    Overflow,
+    /// Something was mounted or unmounted: any path may mean another file.
+    Mounts,
+}
+
+pub(super) struct Watch {
+    inotify: OwnedFd,
+    /// Becomes ready (once a change) when a mount comes or goes.
+    mounts: Option<OwnedFd>,
+}
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+fn mask() -> WatchFlags {
+    // CLOSE_WRITE is there for writes through a shared mapping: they cause no MODIFY, but
+    // the mapping's end closes the file.
+    WatchFlags::ATTRIB
+        | WatchFlags::CREATE
+        | WatchFlags::DELETE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::MODIFY
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::MOVE_SELF
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::MOVED_TO
+        | WatchFlags::ONLYDIR
+        | WatchFlags::EXCL_UNLINK
+}
+
+impl Watch {
+    pub(super) fn new() -> io::Result<Watch> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mounts = rustix::fs::open(
+            "/proc/self/mountinfo",
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        Ok(Watch { inotify, mounts: mounts.ok() })
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    /// Watches an open folder: the inode, whatever its path may mean by now.
+    pub(super) fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
+        let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        Ok(WatchId(inotify::add_watch(&self.inotify, path, mask())?))
+    }
+
+    pub(super) fn remove(&self, id: WatchId) {
+        // Fails only when the kernel has dropped the watch already.
+        let _ = inotify::remove_watch(&self.inotify, id.0);
+    }
+
+    /// Hands over every event queued up to now. One system call when there is none.
+    pub(super) fn drain(&self, mut each: impl FnMut(Event<'_>)) {
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = match &self.mounts {
+            Some(mounts) => {
+                let mut set = [
+                    PollFd::new(&self.inotify, PollFlags::IN),
+                    PollFd::new(mounts, PollFlags::PRI | PollFlags::ERR),
+                ];
+                match poll(&mut set, Some(&no_wait)) {
+                    Ok(0) => return,
+                    Ok(_) => {
+                        if set[1].revents().intersects(PollFlags::PRI | PollFlags::ERR) {
+                            each(Event::Mounts);
+                        }
+                        set[0].revents().contains(PollFlags::IN)
+                    }
+                    Err(_) => true,
+                }
+            }
+            None => true,
+        };
+        if !ready {
+            return;
+        }
+        let mut buffer = [MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
+        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let flags = event.events();
+                    let id = WatchId(event.wd());
+                    let lost_folder = ReadFlags::IGNORED
+                        | ReadFlags::UNMOUNT
+                        | ReadFlags::DELETE_SELF
+                        | ReadFlags::MOVE_SELF;
+                    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+                        each(Event::Overflow);
+                    } else if flags.intersects(lost_folder) {
+                        each(Event::Folder(id));
+                    } else if let Some(name) = event.file_name() {
+                        each(Event::Name(id, name.to_bytes()));
+                    }
+                    // An event without a name is about the folder's own attributes; its parent
+                    // folder is watched too and tells us by name.
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
