@@ -298,6 +298,11 @@ impl FileTable {
         }
     }
 
+    /// True when something may have happened to the path since the compile began.
+    pub fn changed_since(&self, id: PathId, opened: &Opened) -> bool {
+        self.lock().entries[id.0 as usize].changed > opened.since
+    }
+
     /// Numbers for `status`: paths known, folders watched.
     pub fn sizes(&self) -> (usize, usize) {
         let inner = self.lock();

@@ -193,7 +193,8 @@ pub struct RunReport {
     pub text: Vec<Chunk>,
     /// Empty unless the run succeeded.
     pub units: Vec<TakenUnit>,
-    pub dependencies: Vec<(DependencyKind, serde_bytes::ByteBuf)>,
+    /// One for each `Run::read_back`, in order; empty where the file was not there.
+    pub dependencies: Vec<serde_bytes::ByteBuf>,
     /// Wall time of the run.
     pub took_ns: u64,
 }

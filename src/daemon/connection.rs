@@ -1,0 +1,105 @@
+//! One client's connection: bytes in, whole frames out of them; frames to send, bytes out.
+
+use std::io::{self, Read, Write};
+
+use mio::net::UnixStream;
+
+use crate::protocol::frame::{HEADER_BYTES, Header};
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Peer {
+    /// Sees the files we see.
+    Same,
+    /// Lives in another mount namespace or root: its paths mean other files.
+    Foreign,
+}
+
+pub(super) struct Connection {
+    pub(super) stream: UnixStream,
+    pub(super) peer: Peer,
+    /// Tickets handed out here and not reported on yet.
+    pub(super) tickets: Vec<u64>,
+    /// A worker is busy for this client.
+    pub(super) waiting: bool,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: usize,
+    /// Close once everything is sent.
+    pub(super) closing: bool,
+}
+
+/// What reading gave.
+pub(super) enum Incoming {
+    Frame(Header, Vec<u8>),
+    /// Nothing whole yet.
+    Partial,
+    /// The other end is gone, or talks something else.
+    Ended,
+}
+
+const READ_BYTES: usize = 64 << 10;
+
+impl Connection {
+    pub(super) fn new(stream: UnixStream, peer: Peer) -> Connection {
+        Connection {
+            stream,
+            peer,
+            tickets: Vec::new(),
+            waiting: false,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            closing: false,
+        }
+    }
+
+    /// Takes in what has arrived. False when the other end is done sending.
+    pub(super) fn fill(&mut self) -> bool {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// The next whole frame.
+    pub(super) fn next(&mut self) -> Incoming {
+        let Some(head) = self.input.first_chunk::<HEADER_BYTES>() else { return Incoming::Partial };
+        let Some(header) = Header::decode(head) else { return Incoming::Ended };
+        let end = HEADER_BYTES + header.length;
+        if self.input.len() < end {
+            return Incoming::Partial;
+        }
+        let payload = self.input[HEADER_BYTES..end].to_vec();
+        self.input.drain(..end);
+        Incoming::Frame(header, payload)
+    }
+
+    /// Queues a frame and sends what the socket takes. False when the other end is gone.
+    pub(super) fn send(&mut self, frame: &[u8]) -> bool {
+        self.output.extend_from_slice(frame);
+        self.flush()
+    }
+
+    /// Sends on. False when the other end is gone.
+    pub(super) fn flush(&mut self) -> bool {
+        while self.sent < self.output.len() {
+            match self.stream.write(&self.output[self.sent..]) {
+                Ok(0) => return false,
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.output.clear();
+        self.sent = 0;
+        !self.closing
+    }
+}

@@ -1,0 +1,337 @@
+//! After a compile: find out what it read, make sure none of that changed meanwhile, and
+//! write the result down. Runs in a worker; nobody waits for it but a repeat of the same
+//! compile.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::lookup::{Contents, Ticket, date_slot, result_key};
+use super::shared::{Folder, LiveResult, Shared};
+use crate::files::Seen;
+use crate::inputs::depfile;
+use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
+use crate::inputs::scan::Scan;
+use crate::inputs::search::SearchPath;
+use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
+use crate::session::reason::Reason;
+use crate::store::index::Batch;
+use crate::store::key::SetId;
+use crate::store::record::{ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text};
+use crate::tools::command::{Flavor, Language, UserDeps};
+use crate::tools::environment::Environment;
+use crate::tools::plan::{Discovery, Plan, Told, is_preprocessed_here};
+
+/// Stores what a report brings. Gives the reason for each unit that was not stored.
+pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: Report, env: &[u8]) -> Vec<Reason> {
+    let mut refused = Vec::new();
+    for (plan, run) in ticket.plans.iter().zip(&report.runs) {
+        for discovery in &plan.discoveries {
+            if let Err(reason) = store(shared, ticket, plan, discovery, run, env) {
+                log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(&ticket.understood.command.sources[discovery.unit].path));
+                refused.push(reason);
+            }
+        }
+    }
+    refused
+}
+
+fn store(
+    shared: &Shared,
+    ticket: &Ticket,
+    plan: &Plan,
+    discovery: &Discovery,
+    run: &RunReport,
+    env: &[u8],
+) -> Result<(), Reason> {
+    let understood = &ticket.understood;
+    let action = understood.units[discovery.unit];
+    if run.exit != Exit::Status(0) {
+        return Err(Reason::CompilerFailed);
+    }
+    if ticket.readonly {
+        return Err(Reason::ReadOnly);
+    }
+    if plan.discoveries.len() > 1 && !run.text.is_empty() {
+        shared.separate.lock().insert(action);
+        return Err(Reason::MixedDiagnostics);
+    }
+    let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
+    let outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
+    let folder = shared.folder(&understood.cwd);
+    let inputs = find_inputs(shared, ticket, discovery, run, Environment::new(env), &folder)?;
+    write_down(shared, ticket, discovery.unit, &folder, &inputs, outputs, run)
+}
+
+fn collect_outputs(taken: &TakenUnit, plan: &Plan, unit: usize) -> Result<Vec<StoredOutput>, Reason> {
+    let planned = plan.run.units.iter().find(|planned| planned.unit as usize == unit);
+    let planned = planned.ok_or(Reason::OutputMissing)?;
+    let mut outputs = Vec::new();
+    for output in &planned.outputs {
+        match taken.outputs.iter().find(|taken| taken.role == output.role) {
+            Some(taken) => outputs.push(StoredOutput {
+                role: taken.role,
+                executable: taken.executable,
+                content: taken.content.clone().ok_or(Reason::OutputMissing)?,
+            }),
+            None if output.required => return Err(Reason::OutputMissing),
+            None => {}
+        }
+    }
+    Ok(outputs)
+}
+
+/// Everything the unit read and looked for.
+fn find_inputs(
+    shared: &Shared,
+    ticket: &Ticket,
+    discovery: &Discovery,
+    run: &RunReport,
+    env: Environment<'_>,
+    folder: &Folder,
+) -> Result<InputSet, Reason> {
+    let understood = &ticket.understood;
+    let command = &understood.command;
+    let source = &command.sources[discovery.unit];
+    let rules = |file: usize| {
+        let text = run.dependencies.get(file).filter(|text| !text.is_empty());
+        text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
+    };
+    let told: Option<Vec<Vec<u8>>> = match discovery.compiler {
+        Told::SourceOnly => Some(vec![source.path.clone()]),
+        Told::ByText => None,
+        Told::File(file) => Some(rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()),
+        Told::Rule(file, nth) => {
+            // One rule for each source in turn; this kind leaves the source itself out.
+            let rule = rules(file)?.into_iter().nth(nth).ok_or(Reason::DependencyOutput)?;
+            Some(rule.prerequisites.into_iter().chain([source.path.clone()]).collect())
+        }
+    };
+    let mut listed = told.unwrap_or_default();
+    let by_text = discovery.compiler == Told::ByText;
+    if let Some(file) = discovery.assembler {
+        for rule in rules(file)? {
+            let passing = |path: &Vec<u8>| !is_passing_assembly(path, env, shared, folder);
+            listed.extend(rule.prerequisites.into_iter().filter(passing));
+        }
+    }
+    let search = search_path(ticket, env, source.language);
+    let read = if by_text {
+        Read::Nothing
+    } else if command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(source.language) {
+        Read::UserHeaders(&listed)
+    } else {
+        Read::Complete(&listed)
+    };
+    let question = Question {
+        source: &source.path,
+        language: source.language,
+        flavor: command.flavor,
+        search: &search,
+        forced: &command.search.forced,
+        defines: &command.defines,
+        read,
+        precompiled: is_preprocessed_here(source.language),
+        assembler_listed: discovery.assembler.is_some(),
+    };
+    let resolver = shared.resolver(&understood.cwd, &search);
+    let mut world = Disk { shared, folder };
+    let mut inputs = resolve::resolve(&mut world, &mut resolver.lock(), &question)?;
+    for path in &command.option_inputs {
+        let path = world.intern(path);
+        match world.presence(path) {
+            Presence::Absent => inputs.absent.push(path),
+            _ => inputs.read.push(path),
+        }
+    }
+    for list in [&mut inputs.read, &mut inputs.absent] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    if has_fixed_date(command.flavor, understood.toolchain.major, env) {
+        (inputs.time, inputs.date) = (false, false);
+    }
+    if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
+        return Err(Reason::TimeMacro);
+    }
+    Ok(inputs)
+}
+
+/// `SOURCE_DATE_EPOCH` is in the action key; these compilers take date and time from it.
+fn has_fixed_date(flavor: Flavor, major: u32, env: Environment<'_>) -> bool {
+    let honoured_from = match flavor {
+        Flavor::Gcc => 7,
+        Flavor::Clang => 16,
+    };
+    major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
+}
+
+/// The compiler's own temporary assembly text, which the assembler lists and which is gone.
+fn is_passing_assembly(path: &[u8], env: Environment<'_>, shared: &Shared, folder: &Folder) -> bool {
+    let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
+        && name.starts_with(b"cc")
+        && name.ends_with(b".s")
+        && Disk { shared, folder }.seen(path) == Seen::Absent
+}
+
+fn search_path(ticket: &Ticket, env: Environment<'_>, language: Language) -> SearchPath {
+    let list = |name: &[u8]| -> Vec<Vec<u8>> {
+        env.get(name).map_or(Vec::new(), |value| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect())
+    };
+    let own_variable: &[u8] = match language {
+        Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => b"CPLUS_INCLUDE_PATH",
+        Language::ObjC => b"OBJC_INCLUDE_PATH",
+        Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
+        _ => b"C_INCLUDE_PATH",
+    };
+    let understood = &ticket.understood;
+    SearchPath::new(
+        &understood.command.search,
+        &list(b"CPATH"),
+        &list(own_variable),
+        &understood.toolchain.system_folders,
+    )
+}
+
+/// Makes sure the inputs are what they were, and writes result, set and manifest.
+fn write_down(
+    shared: &Shared,
+    ticket: &Ticket,
+    unit: usize,
+    folder: &Folder,
+    inputs: &InputSet,
+    outputs: Vec<StoredOutput>,
+    run: &RunReport,
+) -> Result<(), Reason> {
+    let action = ticket.understood.units[unit];
+    let mut contents = Contents::begin(&action, inputs.date.then_some(ticket.date_slot));
+    for path in &inputs.read {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
+            return Err(Reason::ChangedDuringCompile);
+        };
+        if !shared.table.unchanged_during(id, &ticket.opened) {
+            return Err(Reason::ChangedDuringCompile);
+        }
+        let stamp = inputs.stamped.binary_search(path).is_ok().then_some(stat.mtime_ns);
+        let spelled = shared.spellings.text(path.0).ok_or(Reason::InternalFault)?;
+        contents.add(&spelled, &hash.0, stamp);
+    }
+    for path in inputs.absent.iter().chain(&inputs.exists) {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        shared.table.look(id, false);
+        if shared.table.changed_since(id, &ticket.opened) {
+            return Err(Reason::ChangedDuringCompile);
+        }
+    }
+    let context = (!run.text.is_empty()).then_some(ticket.understood.text_context);
+    let key = result_key(&contents.hasher, context);
+
+    let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
+    let set = SetRecord {
+        read: numbers(&inputs.read),
+        absent: numbers(&inputs.absent),
+        exists: numbers(&inputs.exists),
+        stamped: numbers(&inputs.stamped),
+        env: Vec::new(),
+        date: inputs.date,
+    };
+    let set_id = set_id(&set);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let record = ResultRecord {
+        action,
+        bytes: outputs.iter().map(|output| size(&output.content)).sum(),
+        outputs,
+        text: keep_text(shared, &run.text)?,
+        text_context: context,
+        compile_ns: run.took_ns,
+        created_s: now,
+        used_s: now,
+    };
+    let mut batch = Batch::default();
+    shared.spellings.save(&mut batch);
+    batch.put_set(set_id, &set);
+    let mut manifest: ManifestRecord = shared.index.manifest(&action).unwrap_or_default();
+    manifest.push(set_id);
+    batch.put_manifest(&action, &manifest);
+    batch.put_result(&key, &record);
+    shared.index.apply(batch);
+    for output in &record.outputs {
+        if let Content::Blob { id, seen, .. } = &output.content {
+            shared.set_blob_stat(*id, *seen);
+        }
+    }
+    shared.keep_result(key, LiveResult { record, text: run.text.clone() });
+    Ok(())
+}
+
+fn size(content: &Content) -> u64 {
+    match content {
+        Content::Inline(bytes) => bytes.len() as u64,
+        Content::Blob { size, .. } => *size,
+    }
+}
+
+/// Long text goes into a blob.
+fn keep_text(shared: &Shared, text: &Vec<Chunk>) -> Result<Text, Reason> {
+    let bytes = encode_text(text);
+    if bytes.len() <= crate::store::record::INLINE_TEXT {
+        return Ok(Text::Here(text.clone()));
+    }
+    let (id, size, stat) = shared.blobs.take_bytes(&bytes, 0o600).map_err(|_| Reason::OutputMissing)?;
+    Ok(Text::Stored(Content::Blob { id, size, seen: Some(stat) }))
+}
+
+/// Equal sets share one entry.
+fn set_id(set: &SetRecord) -> SetId {
+    use crate::store::record::Record;
+    SetId(xxhash_rust::xxh3::xxh3_64(&set.encode()))
+}
+
+/// The resolver's view of the file table, for one cwd.
+struct Disk<'a> {
+    shared: &'a Shared,
+    folder: &'a Folder,
+}
+
+impl Disk<'_> {
+    fn seen(&self, spelled: &[u8]) -> Seen {
+        self.look(PathRef(self.shared.spellings.number(spelled)), false)
+    }
+
+    fn look(&self, path: PathRef, content: bool) -> Seen {
+        match self.shared.path_id(self.folder, path.0) {
+            Some(id) => self.shared.table.look(id, content),
+            None => Seen::Unreadable,
+        }
+    }
+}
+
+impl World for Disk<'_> {
+    fn intern(&mut self, spelled: &[u8]) -> PathRef {
+        PathRef(self.shared.spellings.number(spelled))
+    }
+
+    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
+        self.shared.spellings.text(path.0).unwrap_or_else(|| Arc::from(&b""[..]))
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        let seen = self.look(path, false);
+        match (seen, seen.identity()) {
+            (Seen::Absent, _) => Presence::Absent,
+            (Seen::Folder { .. }, Some(identity)) => Presence::Folder(identity),
+            // Devices and unreadable files: each is only itself.
+            (_, identity) => Presence::File(identity.unwrap_or(u64::MAX - u64::from(path.0))),
+        }
+    }
+
+    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
+        let id = self.shared.path_id(self.folder, path.0)?;
+        match self.shared.table.look(id, true) {
+            Seen::File { hash: Some(hash), .. } => self.shared.scan(id, hash, assembly),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Answering an invocation the long way, in a worker: understand it, check the inputs of
+//! what is known of it, and plan a run where nothing fits.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::memo::Memo;
+use super::shared::{Folder, LiveResult, Shared};
+use crate::files::table::Opened;
+use crate::files::{PathId, Seen};
+use crate::protocol::message::{Chunk, Delivered, Delivery, Invocation, Step, Work};
+use crate::session::reason::Reason;
+use crate::store::key::{ActionKey, ResultKey};
+use crate::store::record::{ManifestRecord, SetRecord};
+use crate::tools::environment::Environment;
+use crate::tools::plan::{self, Plan};
+use crate::tools::understand::{Refusal, Understood, understand};
+
+/// The answer, and what the loop keeps of it.
+pub(super) enum Outcome {
+    Plain(Refusal),
+    Hit { deliveries: Vec<Arc<Delivery>>, results: Vec<ResultKey>, saves_ns: u64, memo: Option<Memo> },
+    Miss { work: Work, ticket: Box<Ticket>, reasons: Vec<Reason>, results: Vec<ResultKey> },
+}
+
+/// A compile under way.
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    pub(super) opened: Opened,
+    pub(super) understood: Understood,
+    pub(super) plans: Vec<Plan>,
+    pub(super) date_slot: u64,
+    /// `ZCCACHE_READONLY`: to be run, not to be stored.
+    pub(super) readonly: bool,
+}
+
+impl Ticket {
+    /// The actions that this compile may bring results for.
+    pub(super) fn actions(&self) -> Vec<ActionKey> {
+        let discoveries = self.plans.iter().flat_map(|plan| &plan.discoveries);
+        discoveries.map(|discovery| self.understood.units[discovery.unit]).collect()
+    }
+}
+
+/// A unit's hit.
+struct Found {
+    key: ResultKey,
+    result: Arc<LiveResult>,
+    paths: Vec<PathId>,
+    dated: bool,
+}
+
+pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
+    let verified = shared.table.counter();
+    let understood = match understand(invocation, &shared.table, &shared.toolchains, shared.own_program) {
+        Ok(understood) => understood,
+        Err(refusal) => return Outcome::Plain(refusal),
+    };
+    let env = Environment::new(&invocation.env);
+    let recache = env.is_set(b"ZCCACHE_RECACHE");
+    let folder = shared.folder(&understood.cwd);
+    let found: Vec<Result<Found, Reason>> = understood
+        .units
+        .iter()
+        .map(|action| {
+            if recache {
+                return Err(Reason::Recache);
+            }
+            shared.storing.wait(action);
+            find(shared, action, understood.text_context, &folder, invocation)
+        })
+        .collect();
+    let delivery = |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
+    let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
+    if found.iter().all(Result::is_ok) {
+        let hits: Vec<&Found> = found.iter().flatten().collect();
+        let deliveries: Vec<_> = hits.iter().enumerate().map(|(unit, found)| delivery(unit, found)).collect();
+        let saves_ns = hits.iter().map(|found| found.result.record.compile_ns).sum();
+        let mut input_paths: Vec<PathId> = hits.iter().flat_map(|found| found.paths.clone()).collect();
+        input_paths.sort_unstable();
+        input_paths.dedup();
+        // What depends on the clock, or on files no watch vouches for, is checked each time.
+        let lasting = !hits.iter().any(|found| found.dated)
+            && !understood.toolchain.scripted
+            && shared.table.watched(input_paths.iter().chain(&understood.depends).copied());
+        let memo = lasting.then(|| Memo {
+            tool_paths: shared.shared_paths(&understood.depends),
+            input_paths: input_paths.into(),
+            deliveries: deliveries.clone(),
+            results: results.clone(),
+            saves_ns,
+            verified,
+        });
+        return Outcome::Hit { deliveries, results, saves_ns, memo };
+    }
+    let reasons = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
+    let (steps, plans, id) = plan_steps(shared, &understood, &found, &delivery);
+    let ticket = Ticket {
+        id,
+        opened: shared.table.open_ticket(),
+        understood,
+        plans,
+        date_slot: date_slot(),
+        readonly: env.is_set(b"ZCCACHE_READONLY"),
+    };
+    let work = Work { ticket: id, steps, fine_times: shared.fine_times };
+    Outcome::Miss { work, ticket: Box::new(ticket), reasons, results }
+}
+
+/// In the order of the sources: deliveries for what was found, runs for the rest. One run for
+/// all of them where their messages can be told apart, which they can when there are none.
+fn plan_steps(
+    shared: &Shared,
+    understood: &Understood,
+    found: &[Result<Found, Reason>],
+    delivery: &dyn Fn(usize, &Found) -> Arc<Delivery>,
+) -> (Vec<Step>, Vec<Plan>, u64) {
+    let id = shared.ticket();
+    let missing: Vec<usize> = (0..found.len()).filter(|unit| found[*unit].is_err()).collect();
+    let silent = found.iter().flatten().all(|found| found.result.text.is_empty());
+    let together = silent && {
+        let separate = shared.separate.lock();
+        !missing.iter().any(|unit| separate.contains(&understood.units[*unit]))
+    };
+    let mut steps = Vec::new();
+    let mut plans = Vec::new();
+    let mut run = |units: &[usize], steps: &mut Vec<Step>| {
+        let plan = plan::plan(understood, units, &|ending| shared.temporary(id, units[0], ending));
+        steps.push(Step::Run(plan.run.clone()));
+        plans.push(plan);
+    };
+    for (unit, found) in found.iter().enumerate() {
+        match found {
+            Ok(found) => steps.push(Step::Deliver(with_stats(shared, &delivery(unit, found)))),
+            Err(_) if !together => run(&[unit], &mut steps),
+            Err(_) if unit == missing[0] => run(&missing, &mut steps),
+            Err(_) => {}
+        }
+    }
+    (steps, plans, id)
+}
+
+/// Where the outputs of a result go for this command.
+fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
+    let outputs = understood.command.outputs[unit].iter().filter_map(|output| {
+        let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
+        Some(Delivered {
+            path: output.path.clone(),
+            style: output.style,
+            executable: stored.executable,
+            content: stored.content.clone(),
+        })
+    });
+    let text: Vec<Chunk> = result.text.clone();
+    Delivery { outputs: outputs.collect(), text }
+}
+
+/// A delivery with what is known of its blobs by now.
+pub(super) fn with_stats(shared: &Shared, delivery: &Delivery) -> Delivery {
+    use crate::protocol::message::Content;
+    let mut delivery = delivery.clone();
+    for output in &mut delivery.outputs {
+        if let Content::Blob { id, seen, .. } = &mut output.content {
+            *seen = shared.blob_stat(id, *seen);
+        }
+    }
+    delivery
+}
+
+/// Checks the input sets known of an action, newest first.
+fn find(
+    shared: &Shared,
+    action: &ActionKey,
+    text_context: u64,
+    folder: &Folder,
+    invocation: &Invocation,
+) -> Result<Found, Reason> {
+    let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
+    let mut reason = Reason::NewAction;
+    for id in &manifest.sets {
+        reason = Reason::InputChanged;
+        let Some(set) = shared.index.set(*id) else { continue };
+        let Some((content, paths)) = check(shared, action, &set, folder) else { continue };
+        let candidates = [result_key(&content, None), result_key(&content, Some(text_context))];
+        for key in candidates {
+            let Some(result) = shared.result(&key) else { continue };
+            if holds_any(&result, invocation) {
+                shared.drop_result(&key);
+                reason = Reason::ResultGone;
+                continue;
+            }
+            return Ok(Found { key, result, paths, dated: set.date });
+        }
+    }
+    Err(reason)
+}
+
+/// True when the client found one of the result's blobs damaged.
+fn holds_any(result: &LiveResult, invocation: &Invocation) -> bool {
+    use crate::protocol::message::Content;
+    result.record.outputs.iter().any(
+        |output| matches!(&output.content, Content::Blob { id, .. } if invocation.damaged.contains(id)),
+    )
+}
+
+/// The state of a set's inputs as a digest, if everything that must be there is, and nothing
+/// that must not be is not.
+fn check(
+    shared: &Shared,
+    action: &ActionKey,
+    set: &SetRecord,
+    folder: &Folder,
+) -> Option<(blake3::Hasher, Vec<PathId>)> {
+    let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
+    let mut contents = Contents::begin(action, set.date.then(date_slot));
+    for spelling in &set.read {
+        let id = shared.path_id(folder, *spelling)?;
+        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else { return None };
+        let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
+        contents.add(&shared.spellings.text(*spelling)?, &hash.0, stamp);
+        paths.push(id);
+    }
+    for spelling in &set.absent {
+        let id = shared.path_id(folder, *spelling)?;
+        if shared.table.look(id, false) != Seen::Absent {
+            return None;
+        }
+        paths.push(id);
+    }
+    for spelling in &set.exists {
+        let id = shared.path_id(folder, *spelling)?;
+        if shared.table.look(id, false) == Seen::Absent {
+            return None;
+        }
+        paths.push(id);
+    }
+    Some((contents.hasher, paths))
+}
+
+/// Collects what a result key is made of; used alike for storing and for finding.
+pub(super) struct Contents {
+    pub(super) hasher: blake3::Hasher,
+}
+
+impl Contents {
+    pub(super) fn begin(action: &ActionKey, date_slot: Option<u64>) -> Contents {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"result 1");
+        hasher.update(&action.0);
+        hasher.update(&date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
+        Contents { hasher }
+    }
+
+    /// One input, in the order of the set. `stamp` is its mtime where the result shows it.
+    pub(super) fn add(&mut self, spelled: &[u8], hash: &[u8; 32], stamp: Option<i64>) {
+        self.hasher.update(&(spelled.len() as u32).to_le_bytes());
+        self.hasher.update(spelled);
+        self.hasher.update(hash);
+        if let Some(stamp) = stamp {
+            self.hasher.update(&stamp.to_le_bytes());
+        }
+    }
+}
+
+/// The key of a result. Messages belong to one situation; silence fits all.
+pub(super) fn result_key(contents: &blake3::Hasher, text_context: Option<u64>) -> ResultKey {
+    let mut hasher = contents.clone();
+    if let Some(context) = text_context {
+        hasher.update(b"text");
+        hasher.update(&context.to_le_bytes());
+    }
+    ResultKey(*hasher.finalize().as_bytes())
+}
+
+/// A stretch of time in which `__DATE__` can't change: local midnights fall on quarter hours
+/// of UTC in every time zone in use.
+pub(super) fn date_slot() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 900)
+}

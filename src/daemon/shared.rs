@@ -1,0 +1,294 @@
+//! What loop and workers share. Everything here is either immutable or locked for moments.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::spellings::Spellings;
+use crate::files::hash::FileStat;
+use crate::files::table::Remembered;
+use crate::files::{ContentHash, FileTable, PathId};
+use crate::inputs::resolve::Resolver;
+use crate::inputs::scan::{self, Scan};
+use crate::inputs::search::SearchPath;
+use crate::protocol::message::{Chunk, Content};
+use crate::store::blob::{BlobDir, BlobId, BlobStat};
+use crate::store::index::Index;
+use crate::store::key::{ActionKey, ResultKey};
+use crate::store::record::{self, FileRecord, ResultRecord, Text};
+use crate::tools::toolchain::{Toolchains, absolute};
+
+pub(super) struct Shared {
+    pub(super) root: Vec<u8>,
+    pub(super) table: FileTable,
+    pub(super) toolchains: Toolchains,
+    pub(super) index: Arc<Index>,
+    pub(super) blobs: BlobDir,
+    pub(super) spellings: Spellings,
+    /// Actions whose compile has ended and whose result is being written down.
+    pub(super) storing: Storing,
+    /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
+    pub(super) separate: Mutex<HashSet<ActionKey>>,
+    /// Identity of this program's file.
+    pub(super) own_program: Option<u64>,
+    /// See `protocol::message::Work`.
+    pub(super) fine_times: bool,
+    results: Mutex<HashMap<ResultKey, Arc<LiveResult>>>,
+    /// The stat at which each blob was last known to be good; None: none is trusted.
+    blob_stats: Mutex<HashMap<BlobId, Option<BlobStat>>>,
+    scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
+    scopes: Mutex<HashMap<(Vec<u8>, SearchPath), Arc<Mutex<Resolver>>>>,
+    folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
+    /// Lists of tool paths, one copy for all that share it.
+    path_lists: Mutex<HashSet<Arc<[PathId]>>>,
+    next_ticket: AtomicU64,
+}
+
+/// A stored result with its text at hand.
+pub(super) struct LiveResult {
+    pub(super) record: ResultRecord,
+    pub(super) text: Vec<Chunk>,
+}
+
+/// A cwd, and what paths spelled relative to it mean.
+pub(super) struct Folder {
+    path: Vec<u8>,
+    /// By spelling number.
+    ids: Mutex<Vec<Option<PathId>>>,
+}
+
+/// Memory bounds: beyond these the table is emptied and fills again.
+const RESULTS_MAX: usize = 50_000;
+const SCANS_MAX: usize = 50_000;
+const SCOPES_MAX: usize = 64;
+const FOLDERS_MAX: usize = 256;
+const PATH_LISTS_MAX: usize = 4096;
+
+impl Shared {
+    pub(super) fn new(root: Vec<u8>, index: Arc<Index>, table: FileTable, fine_times: bool) -> Shared {
+        let own = table.look(table.intern(&own_path()), false).identity();
+        Shared {
+            blobs: BlobDir::new(&root),
+            root,
+            table,
+            toolchains: Toolchains::default(),
+            spellings: Spellings::load(&index),
+            index,
+            storing: Storing::default(),
+            separate: Mutex::default(),
+            own_program: own,
+            fine_times,
+            results: Mutex::default(),
+            blob_stats: Mutex::default(),
+            scans: Mutex::default(),
+            scopes: Mutex::default(),
+            folders: Mutex::default(),
+            path_lists: Mutex::default(),
+            next_ticket: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
+        self.next_ticket.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// One copy of a list that many requests have in common.
+    pub(super) fn shared_paths(&self, paths: &[PathId]) -> Arc<[PathId]> {
+        let mut lists = self.path_lists.lock();
+        if let Some(list) = lists.get(paths) {
+            return list.clone();
+        }
+        if lists.len() >= PATH_LISTS_MAX {
+            lists.clear();
+        }
+        let list: Arc<[PathId]> = paths.into();
+        lists.insert(list.clone());
+        list
+    }
+
+    /// A name in our folder for temporary files.
+    pub(super) fn temporary(&self, ticket: u64, unit: usize, ending: &str) -> Vec<u8> {
+        let name = format!("/tmp/{}-{ticket}-{unit}.{ending}", std::process::id());
+        [&self.root[..], name.as_bytes()].concat()
+    }
+
+    pub(super) fn folder(&self, cwd: &[u8]) -> Arc<Folder> {
+        let mut folders = self.folders.lock();
+        if folders.len() >= FOLDERS_MAX && !folders.contains_key(cwd) {
+            folders.clear();
+        }
+        let make = || Arc::new(Folder { path: cwd.to_vec(), ids: Mutex::default() });
+        folders.entry(cwd.to_vec()).or_insert_with(make).clone()
+    }
+
+    /// The path that a spelling means in a folder. None for a number the index lost.
+    pub(super) fn path_id(&self, folder: &Folder, spelling: u32) -> Option<PathId> {
+        if let Some(Some(id)) = folder.ids.lock().get(spelling as usize) {
+            return Some(*id);
+        }
+        let text = self.spellings.text(spelling)?;
+        let id = self.table.intern(&absolute(&folder.path, &text));
+        let mut ids = folder.ids.lock();
+        if ids.len() <= spelling as usize {
+            ids.resize(spelling as usize + 1, None);
+        }
+        ids[spelling as usize] = Some(id);
+        Some(id)
+    }
+
+    /// The resolver for a search path and a cwd, with what it remembers.
+    pub(super) fn resolver(&self, cwd: &[u8], search: &SearchPath) -> Arc<Mutex<Resolver>> {
+        let mut scopes = self.scopes.lock();
+        let key = (cwd.to_vec(), search.clone());
+        if scopes.len() >= SCOPES_MAX && !scopes.contains_key(&key) {
+            scopes.clear();
+        }
+        scopes.entry(key).or_default().clone()
+    }
+
+    /// The scan of a file's text, by its content.
+    pub(super) fn scan(&self, id: PathId, hash: ContentHash, assembly: bool) -> Option<Arc<Scan>> {
+        if let Some(scan) = self.scans.lock().get(&(hash, assembly)) {
+            return Some(scan.clone());
+        }
+        let text = self.table.text(id, &hash)?;
+        let scan = Arc::new(if assembly { scan::scan_assembly(&text) } else { scan::scan(&text) });
+        let mut scans = self.scans.lock();
+        if scans.len() >= SCANS_MAX {
+            scans.clear();
+        }
+        scans.insert((hash, assembly), scan.clone());
+        Some(scan)
+    }
+
+    /// A stored result. One whose blobs are known to be bad is gone.
+    pub(super) fn result(&self, key: &ResultKey) -> Option<Arc<LiveResult>> {
+        if let Some(result) = self.results.lock().get(key) {
+            return Some(result.clone());
+        }
+        let record = self.index.result(key)?;
+        let text = match &record.text {
+            Text::Here(chunks) => chunks.clone(),
+            Text::Stored(content) => record::decode_text(&self.read_blob(content)?)?,
+        };
+        Some(self.keep_result(*key, LiveResult { record, text }))
+    }
+
+    pub(super) fn keep_result(&self, key: ResultKey, result: LiveResult) -> Arc<LiveResult> {
+        let result = Arc::new(result);
+        let mut results = self.results.lock();
+        if results.len() >= RESULTS_MAX {
+            results.clear();
+        }
+        results.insert(key, result.clone());
+        result
+    }
+
+    pub(super) fn drop_result(&self, key: &ResultKey) {
+        self.results.lock().remove(key);
+        self.index.remove_result(key);
+    }
+
+    fn read_blob(&self, content: &Content) -> Option<Vec<u8>> {
+        match content {
+            Content::Inline(bytes) => Some(bytes.clone()),
+            Content::Blob { id, .. } => {
+                let path = self.blobs.path(id);
+                let path = std::ffi::OsStr::from_bytes(&path);
+                use std::os::unix::ffi::OsStrExt;
+                let bytes = std::fs::read(path).ok()?;
+                (*blake3::hash(&bytes).as_bytes() == id.0).then_some(bytes)
+            }
+        }
+    }
+
+    /// The stat a blob should have, where that is known better than the record says.
+    pub(super) fn blob_stat(&self, id: &BlobId, recorded: Option<BlobStat>) -> Option<BlobStat> {
+        self.blob_stats.lock().get(id).copied().unwrap_or(recorded)
+    }
+
+    pub(super) fn set_blob_stat(&self, id: BlobId, stat: Option<BlobStat>) {
+        self.blob_stats.lock().insert(id, stat);
+    }
+
+    /// Forgets everything that was stored.
+    pub(super) fn forget(&self) {
+        self.results.lock().clear();
+        self.blob_stats.lock().clear();
+        self.spellings.unsave_all();
+    }
+}
+
+fn own_path() -> Vec<u8> {
+    use std::os::unix::ffi::OsStringExt;
+    std::env::current_exe().map(|path| path.into_os_string().into_vec()).unwrap_or_default()
+}
+
+/// File hashes kept in the index.
+pub(super) struct KeptHashes {
+    pub(super) index: Arc<Index>,
+}
+
+impl Remembered for KeptHashes {
+    fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash> {
+        let kept = self.index.file(path)?;
+        (kept.stat == stored(stat)).then_some(ContentHash(kept.hash))
+    }
+
+    fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash) {
+        self.index.put_file(path, &FileRecord { stat: stored(stat), hash: hash.0 });
+    }
+}
+
+fn stored(stat: &FileStat) -> record::FileStat {
+    record::FileStat {
+        device: stat.device,
+        inode: stat.inode,
+        size: stat.size,
+        mtime_ns: stat.mtime_ns,
+        ctime_ns: stat.ctime_ns,
+    }
+}
+
+/// Lets a question wait for a result that is being written down.
+#[derive(Default)]
+pub(super) struct Storing {
+    actions: Mutex<HashMap<ActionKey, usize>>,
+    ended: Condvar,
+}
+
+impl Storing {
+    pub(super) fn begin(&self, actions: &[ActionKey]) {
+        let mut held = self.actions.lock();
+        for action in actions {
+            *held.entry(*action).or_default() += 1;
+        }
+    }
+
+    pub(super) fn end(&self, actions: &[ActionKey]) {
+        let mut held = self.actions.lock();
+        for action in actions {
+            if let Some(count) = held.get_mut(action) {
+                *count -= 1;
+                if *count == 0 {
+                    held.remove(action);
+                }
+            }
+        }
+        self.ended.notify_all();
+    }
+
+    /// Waits until the action is not being stored, or for as long as is sensible.
+    pub(super) fn wait(&self, action: &ActionKey) {
+        const PATIENCE: Duration = Duration::from_millis(1500);
+        let mut held = self.actions.lock();
+        while held.contains_key(action) {
+            if self.ended.wait_for(&mut held, PATIENCE).timed_out() {
+                return;
+            }
+        }
+    }
+}

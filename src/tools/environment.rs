@@ -1,0 +1,114 @@
+//! A caller's environment, as the block it came in.
+
+/// `NAME=VALUE` strings, each ended by NUL, looked up without being copied.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    block: &'a [u8],
+}
+
+impl<'a> Environment<'a> {
+    pub fn new(block: &'a [u8]) -> Environment<'a> {
+        Environment { block }
+    }
+
+    /// All variables in order; strings without `=` are left out.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.block.split(|byte| *byte == 0).filter_map(|entry| {
+            let at = entry.iter().position(|byte| *byte == b'=')?;
+            Some((&entry[..at], &entry[at + 1..]))
+        })
+    }
+
+    /// The first variable of this name, which is what `getenv` gives.
+    pub fn get(self, name: &[u8]) -> Option<&'a [u8]> {
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// True when the variable is there and not empty.
+    pub fn is_set(self, name: &[u8]) -> bool {
+        self.get(name).is_some_and(|value| !value.is_empty())
+    }
+}
+
+/// Variables that decide what gcc or clang make of a command, beside those in
+/// `TOOLCHAIN_VARIABLES`. Taken into every action key.
+pub const RESULT_VARIABLES: &[&str] = &[
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+    "OBJCPLUS_INCLUDE_PATH",
+    "SOURCE_DATE_EPOCH",
+    "TZ",
+    "GCC_EXTRA_DIAGNOSTIC_OUTPUT",
+    "CCC_OVERRIDE_OPTIONS",
+    "CCC_ADD_ARGS",
+    "QA_OVERRIDE_GCC3_OPTIONS",
+    "CLANG_NO_DEFAULT_CONFIG",
+    "FORCE_CLANG_DIAGNOSTICS_CRASH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "IPHONEOS_DEPLOYMENT_TARGET",
+    "SDKROOT",
+    "TERM_PROGRAM_FORCE_COLOR",
+];
+
+/// Variables that decide which programs and libraries do the work.
+pub const TOOLCHAIN_VARIABLES: &[&str] = &[
+    "PATH",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "GCC_ROOT",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "CCC_OVERRIDE_OPTIONS",
+    "CLANG_CONFIG_FILE_SYSTEM_DIR",
+    "CLANG_CONFIG_FILE_USER_DIR",
+    "XDG_CONFIG_HOME",
+    "HOME",
+];
+
+/// Variables that make a compiler write files nobody named on the command line, or behave in
+/// ways that are not worth following: with one of them set, the call runs plain.
+pub const REFUSED_VARIABLES: &[&str] = &[
+    "DEPENDENCIES_OUTPUT",
+    "SUNPRO_DEPENDENCIES",
+    "GCC_COMPARE_DEBUG",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_HEADERS",
+    "CC_LOG_DIAGNOSTICS",
+    "CC_PRINT_PROC_STAT",
+    "CLANG_CRASH_SAVE_TEMPS",
+    "CCC_PRINT_OPTIONS",
+];
+
+/// Variables that change how messages look, and nothing else.
+pub const TEXT_VARIABLES: &[&str] = &[
+    "GCC_COLORS",
+    "GCC_URLS",
+    "TERM",
+    "TERM_URLS",
+    "COLUMNS",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_whole_names() {
+        let env = Environment::new(b"AB=1\0A=2\0A=3\0EMPTY=\0junk\0");
+        assert_eq!(env.get(b"A"), Some(&b"2"[..]));
+        assert_eq!(env.get(b"AB"), Some(&b"1"[..]));
+        assert_eq!(env.get(b"B"), None);
+        assert!(!env.is_set(b"EMPTY") && env.get(b"EMPTY").is_some());
+        assert_eq!(env.iter().count(), 4);
+    }
+}

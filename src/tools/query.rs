@@ -1,0 +1,225 @@
+//! Asking a compiler about itself: run it, bounded in time, and read its answer.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::command::{Arg, Flavor};
+use super::environment::Environment;
+
+/// What a query printed.
+pub(super) struct Said {
+    pub(super) success: bool,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// A driver that has not answered by then is not asked again for this call.
+const PATIENCE: Duration = Duration::from_secs(3);
+const OUTPUT_BYTES_MAX: u64 = 4 << 20;
+
+/// Variables that would add to an answer what is accounted for elsewhere, or write files.
+const HIDDEN: &[&[u8]] = &[
+    b"CPATH",
+    b"C_INCLUDE_PATH",
+    b"CPLUS_INCLUDE_PATH",
+    b"OBJC_INCLUDE_PATH",
+    b"OBJCPLUS_INCLUDE_PATH",
+    b"LC_ALL",
+    b"LANGUAGE",
+    b"ZCCACHE_DISABLE",
+    b"MAKEFLAGS",
+];
+
+/// Runs a program with the caller's environment (messages in English, no cache inside).
+/// None when it can't be run or does not end in time.
+pub(super) fn ask(program: &[u8], args: &[Arg], env: Environment<'_>, cwd: &[u8]) -> Option<Said> {
+    let mut command = Command::new(OsStr::from_bytes(program));
+    command.args(args.iter().map(|arg| OsStr::from_bytes(arg)));
+    command.env_clear();
+    for (name, value) in env.iter() {
+        if !HIDDEN.contains(&name) {
+            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+        }
+    }
+    command.env("LC_ALL", "C").env("ZCCACHE_DISABLE", "1");
+    command.current_dir(OsStr::from_bytes(cwd));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let collect = |pipe: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(pipe) = pipe {
+                // What could not be read is missed by the parser, which then refuses.
+                let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
+            }
+            bytes
+        })
+    };
+    let stdout = collect(child.stdout.take().map(|pipe| Box::new(pipe) as _));
+    let stderr = collect(child.stderr.take().map(|pipe| Box::new(pipe) as _));
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(200);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
+            _ => break None,
+        }
+        pause = (pause * 2).min(Duration::from_millis(5));
+    };
+    let Some(status) = status else {
+        // The collecting threads end when the last holder of the pipes does.
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    };
+    Some(Said {
+        success: status.success(),
+        stdout: stdout.join().ok()?,
+        stderr: stderr.join().ok()?,
+    })
+}
+
+/// Which family answers `-v`, and the line that says which version.
+pub(super) fn flavor(said: &Said) -> Option<(Flavor, Vec<u8>)> {
+    let text = [&said.stderr[..], b"\n", &said.stdout[..]].concat();
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let has = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
+        if has(b"clang version") {
+            Some((Flavor::Clang, line.to_vec()))
+        } else if line.starts_with(b"gcc version") || line.starts_with(b"gcc driver version") {
+            Some((Flavor::Gcc, line.to_vec()))
+        } else {
+            None
+        }
+    })
+}
+
+/// The major version number in a version line, 0 when there is none.
+pub(super) fn major_version(line: &[u8]) -> u32 {
+    let after = line.windows(8).position(|part| part == b"version ").map_or(0, |at| at + 8);
+    line[after..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0u32, |value, digit| value.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+}
+
+/// What `-E -v` tells.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Verbose {
+    /// The folders of the `<…>` list, in order.
+    pub(super) folders: Vec<Vec<u8>>,
+    /// Default folders that do not exist (now).
+    pub(super) missing_folders: Vec<Vec<u8>>,
+    /// Files it read for its settings (specs, configuration files).
+    pub(super) settings: Vec<Vec<u8>>,
+    /// Where it looks for its programs.
+    pub(super) program_folders: Vec<Vec<u8>>,
+}
+
+/// Reads the stderr of `-E -v`. None when there is no search list in it.
+pub(super) fn verbose(text: &[u8]) -> Option<Verbose> {
+    let mut found = Verbose::default();
+    let mut in_list = false;
+    let mut complete = false;
+    for line in text.split(|byte| *byte == b'\n') {
+        if line.starts_with(b"#include <...> search starts here") {
+            in_list = true;
+        } else if line.starts_with(b"End of search list") {
+            in_list = false;
+            complete = true;
+        } else if in_list {
+            let folder = line.strip_prefix(b" ").unwrap_or(line);
+            let folder = folder.strip_suffix(b" (framework directory)").unwrap_or(folder);
+            found.folders.push(folder.to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"ignoring nonexistent directory \"") {
+            found.missing_folders.push(rest.strip_suffix(b"\"").unwrap_or(rest).to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"Reading specs from ") {
+            found.settings.push(rest.to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"Configuration file: ") {
+            found.settings.push(rest.to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"COMPILER_PATH=") {
+            found.program_folders = rest
+                .split(|byte| *byte == b':')
+                .filter(|part| !part.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect();
+        }
+    }
+    complete.then_some(found)
+}
+
+/// The commands that `-###` prints, each as its words.
+pub(super) fn planned_commands(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| line.starts_with(b" ") && !line.starts_with(b" (in-process)"))
+        .map(words)
+        .filter(|words| !words.is_empty())
+        .collect()
+}
+
+/// Splits a printed command: blanks separate, double quotes hold together, a backslash takes
+/// the next character as it is.
+fn words(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quoted = false;
+    let mut bytes = line.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => word.get_or_insert_default().extend(bytes.next()),
+            b'"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            b' ' if !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_list_is_read() {
+        let text = b"Reading specs from /x/specs\nignoring nonexistent directory \"/none\"\n#include \"...\" search starts here:\n#include <...> search starts here:\n /usr/a b\n /usr/include\nEnd of search list.\nCOMPILER_PATH=/l/:/m/\n";
+        let found = verbose(text).expect("a list");
+        assert_eq!(found.folders, [b"/usr/a b".to_vec(), b"/usr/include".to_vec()]);
+        assert_eq!(found.missing_folders, [b"/none".to_vec()]);
+        assert_eq!(found.settings, [b"/x/specs".to_vec()]);
+        assert_eq!(found.program_folders, [b"/l/".to_vec(), b"/m/".to_vec()]);
+        assert_eq!(verbose(b"error: no\n"), None);
+    }
+
+    #[test]
+    fn planned_commands_are_split_as_printed() {
+        let text = b"Target: x\n /l/cc1 \"-quiet\" \"a b\" \"-D\" \"X=\\\"1\\\"\"\n as --64 -o x.o\n (in-process)\n";
+        let commands = planned_commands(text);
+        assert_eq!(commands.len(), 2);
+        assert_eq!(commands[0][2], b"a b");
+        assert_eq!(commands[0][4], b"X=\"1\"");
+        assert_eq!(commands[1][0], b"as");
+    }
+
+    #[test]
+    fn families_are_told_apart() {
+        let said = |text: &str| Said {
+            success: true,
+            stdout: Vec::new(),
+            stderr: text.as_bytes().to_vec(),
+        };
+        let (flavor_gcc, line) =
+            flavor(&said("Thread model: posix\ngcc version 12.2.0 (Debian)\n")).expect("gcc");
+        assert_eq!((flavor_gcc, major_version(&line)), (Flavor::Gcc, 12));
+        let (flavor_clang, line) = flavor(&said("Debian clang version 14.0.6\n")).expect("clang");
+        assert_eq!((flavor_clang, major_version(&line)), (Flavor::Clang, 14));
+        assert!(flavor(&said("busybox")).is_none());
+    }
+}

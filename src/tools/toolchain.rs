@@ -1,0 +1,381 @@
+//! The identity of the whole tool: the driver, the programs it really runs, the libraries
+//! they load, the settings they read, all by content; and what its own answers say of
+//! search folders and defaults. Found once, remembered while nothing of it changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::command::{Command, Flavor, Language, Mode};
+use super::environment::{Environment, TOOLCHAIN_VARIABLES};
+use super::program::{self, Program};
+use super::query;
+use crate::files::{Counter, FileTable, PathId, Seen};
+use crate::session::reason::Reason;
+
+/// What is known of a driver from its first answer.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    pub path: Vec<u8>,
+    pub flavor: Flavor,
+    /// Major version.
+    pub major: u32,
+    /// Variables its script text mentions, with their values now; empty for real programs.
+    script_variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    version_line: Vec<u8>,
+    closure: Closure,
+}
+
+/// What is known of a driver under one set of flags and one language.
+#[derive(Debug)]
+pub struct Toolchain {
+    /// Hash of everything that makes this tool this tool.
+    pub identity: [u8; 32],
+    pub flavor: Flavor,
+    pub major: u32,
+    /// The compiler's own include folders, in order, those that are missing included.
+    pub system_folders: Vec<Vec<u8>>,
+    /// The assembler is GNU's: it writes dependency output (`--MD`).
+    pub assembler_lists: bool,
+    /// The driver is a script that looks at variables of its own.
+    pub scripted: bool,
+    /// Everything the above depends on.
+    pub depends: Vec<PathId>,
+}
+
+/// Files whose content, and paths whose absence, an answer depends on.
+#[derive(Clone, Debug, Default)]
+struct Closure {
+    content: Vec<PathId>,
+    absent: Vec<PathId>,
+}
+
+impl Closure {
+    fn all(&self) -> Vec<PathId> {
+        let mut all = [&self.content[..], &self.absent[..]].concat();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+/// A remembered answer: good while its files hash to the same digest.
+struct Kept<T> {
+    value: T,
+    closure: Closure,
+    digest: [u8; 32],
+    verified: Counter,
+}
+
+/// All toolchains met so far.
+#[derive(Default)]
+pub struct Toolchains {
+    drivers: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Driver>>>>>>>,
+    toolchains: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Toolchain>>>>>>>,
+}
+
+/// One caller's surroundings.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub table: &'a FileTable,
+    pub env: Environment<'a>,
+    pub cwd: &'a [u8],
+}
+
+impl Caller<'_> {
+    fn content(&self, path: &[u8]) -> (PathId, Seen) {
+        let id = self.table.intern(path);
+        (id, self.table.look(id, true))
+    }
+
+    /// Digest of what is at these paths now. None when one can't be read.
+    fn digest(&self, closure: &Closure) -> Option<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        for id in &closure.content {
+            match self.table.look(*id, true) {
+                Seen::File { hash: Some(hash), .. } => hasher.update(&hash.0),
+                Seen::Absent => hasher.update(b"absent"),
+                _ => return None,
+            };
+        }
+        for id in &closure.absent {
+            if !matches!(self.table.look(*id, false), Seen::Absent) {
+                return None;
+            }
+        }
+        Some(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Toolchains {
+    /// Who answers at this path. `path` is absolute.
+    pub fn driver(&self, caller: Caller<'_>, path: &[u8]) -> Result<Arc<Driver>, Reason> {
+        let mut key = blake3::Hasher::new();
+        field(&mut key, path);
+        toolchain_variables(&mut key, caller.env);
+        let slot = self.drivers.lock().entry(*key.finalize().as_bytes()).or_default().clone();
+        let mut kept = slot.lock();
+        if let Some(driver) = still_good(&mut kept, caller)
+            && driver
+                .script_variables
+                .iter()
+                .all(|(name, value)| caller.env.get(name) == value.as_deref())
+        {
+            return Ok(driver);
+        }
+        let verified = caller.table.counter();
+        let driver = Arc::new(find_driver(caller, path).ok_or(Reason::UnknownCompiler)?);
+        let closure = driver.closure.clone();
+        let digest = caller.digest(&closure).ok_or(Reason::UnknownCompiler)?;
+        *kept = Some(Kept { value: driver.clone(), closure, digest, verified });
+        Ok(driver)
+    }
+
+    /// The whole tool under these flags.
+    pub fn toolchain(
+        &self,
+        caller: Caller<'_>,
+        driver: &Driver,
+        called: &[u8],
+        command: &Command,
+        language: Language,
+    ) -> Result<Arc<Toolchain>, Reason> {
+        // Relative folders in the flags mean other programs from another cwd.
+        let relative = command.query_args.iter().any(|arg| mentions_relative_path(arg));
+        let cwd = if relative { caller.cwd } else { b"/" };
+        let mut key = blake3::Hasher::new();
+        field(&mut key, &driver.path);
+        field(&mut key, called);
+        field(&mut key, cwd);
+        field(&mut key, query_language(language).as_bytes());
+        key.update(&[command.mode as u8, u8::from(command.separate_assembler)]);
+        for arg in &command.query_args {
+            field(&mut key, arg);
+        }
+        for (name, value) in &driver.script_variables {
+            field(&mut key, name);
+            field(&mut key, value.as_deref().unwrap_or(b"\0unset"));
+        }
+        toolchain_variables(&mut key, caller.env);
+        let slot = self.toolchains.lock().entry(*key.finalize().as_bytes()).or_default().clone();
+        // Held while asking: others that need the same answer wait for it instead of asking too.
+        let mut kept = slot.lock();
+        if let Some(toolchain) = still_good(&mut kept, caller) {
+            return Ok(toolchain);
+        }
+        let verified = caller.table.counter();
+        let (toolchain, closure, digest) =
+            find_toolchain(Caller { cwd, ..caller }, driver, called, command, language)
+                .ok_or(Reason::UnknownCompiler)?;
+        let toolchain = Arc::new(toolchain);
+        *kept = Some(Kept { value: toolchain.clone(), closure, digest, verified });
+        Ok(toolchain)
+    }
+}
+
+fn still_good<T: Clone>(kept: &mut Option<Kept<T>>, caller: Caller<'_>) -> Option<T> {
+    let found = kept.as_mut()?;
+    let all = found.closure.content.iter().chain(&found.closure.absent).copied();
+    if caller.table.unchanged(all, found.verified) {
+        return Some(found.value.clone());
+    }
+    let now = caller.table.counter();
+    if caller.digest(&found.closure) == Some(found.digest) {
+        found.verified = now;
+        return Some(found.value.clone());
+    }
+    None
+}
+
+fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
+    let mut closure = Closure::default();
+    let mut script_variables = Vec::new();
+    if let Program::Script { text, .. } = add_program(caller, path, &mut closure)? {
+        script_variables = program::variables_of_script(&text)
+            .into_iter()
+            .map(|name| {
+                let value = caller.env.get(&name).map(<[u8]>::to_vec);
+                (name, value)
+            })
+            .collect();
+    }
+    let said = query::ask(path, &[b"-v".to_vec()], caller.env, b"/")?;
+    let (flavor, version_line) = query::flavor(&said)?;
+    let major = query::major_version(&version_line);
+    Some(Driver { path: path.to_vec(), flavor, major, script_variables, version_line, closure })
+}
+
+fn find_toolchain(
+    caller: Caller<'_>,
+    driver: &Driver,
+    called: &[u8],
+    command: &Command,
+    language: Language,
+) -> Option<(Toolchain, Closure, [u8; 32])> {
+    let language_args = [b"-x".to_vec(), query_language(language).as_bytes().to_vec()];
+    let mut preprocess = command.query_args.clone();
+    preprocess.extend(language_args.clone());
+    preprocess.extend(["-E", "-v", "/dev/null"].map(|arg| arg.as_bytes().to_vec()));
+    let said = query::ask(&driver.path, &preprocess, caller.env, caller.cwd)
+        .filter(|said| said.success)?;
+    let verbose = query::verbose(&said.stderr)?;
+
+    let mut plan = command.query_args.clone();
+    plan.extend(language_args);
+    let mode: &[u8] = if command.mode == Mode::Assembly { b"-S" } else { b"-c" };
+    plan.extend([mode, b"-###", b"/dev/null"].map(<[u8]>::to_vec));
+    let said =
+        query::ask(&driver.path, &plan, caller.env, caller.cwd).filter(|said| said.success)?;
+    let commands = query::planned_commands(&said.stderr);
+    if commands.is_empty() {
+        return None;
+    }
+
+    let mut closure = driver.closure.clone();
+    let mut identity = blake3::Hasher::new();
+    field(&mut identity, b"toolchain 1");
+    field(&mut identity, called);
+    field(&mut identity, &driver.version_line);
+    let mut assembler_lists = false;
+    for words in &commands {
+        let program = find_program(caller, &words[0], &verbose.program_folders, &mut closure)?;
+        add_program(caller, &program, &mut closure)?;
+        let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        if name == b"as" || name.ends_with(b"-as") {
+            let said = query::ask(&program, &[b"--version".to_vec()], caller.env, caller.cwd)?;
+            assembler_lists |= said.stdout.starts_with(b"GNU assembler");
+        }
+        for word in words {
+            if !is_passing_name(word, caller.cwd) {
+                field(&mut identity, word);
+            }
+        }
+    }
+    for folder in &verbose.program_folders {
+        let id = caller.table.intern(&absolute(caller.cwd, &[folder, &b"/specs"[..]].concat()));
+        match caller.table.look(id, true) {
+            Seen::Absent => closure.absent.push(id),
+            _ => closure.content.push(id),
+        }
+    }
+    for path in &verbose.settings {
+        closure.content.push(caller.content(&absolute(caller.cwd, path)).0);
+    }
+    let digest = caller.digest(&closure)?;
+    identity.update(&digest);
+    let system_folders: Vec<Vec<u8>> =
+        [&verbose.missing_folders[..], &verbose.folders[..]].concat();
+    for folder in &system_folders {
+        field(&mut identity, folder);
+    }
+    for (name, value) in &driver.script_variables {
+        field(&mut identity, name);
+        field(&mut identity, value.as_deref().unwrap_or(b"\0unset"));
+    }
+    let toolchain = Toolchain {
+        identity: *identity.finalize().as_bytes(),
+        flavor: driver.flavor,
+        major: driver.major,
+        system_folders,
+        assembler_lists,
+        scripted: !driver.script_variables.is_empty(),
+        depends: closure.all(),
+    };
+    Some((toolchain, closure, digest))
+}
+
+/// Where a planned command's program is: as printed when it has a folder, else along the
+/// driver's own folders and PATH; those where it is not are remembered as absent.
+fn find_program(
+    caller: Caller<'_>,
+    name: &[u8],
+    folders: &[Vec<u8>],
+    closure: &mut Closure,
+) -> Option<Vec<u8>> {
+    if name.contains(&b'/') {
+        return Some(absolute(caller.cwd, name));
+    }
+    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    let on_path = path.split(|byte| *byte == b':').map(<[u8]>::to_vec);
+    for folder in folders.iter().cloned().chain(on_path) {
+        let candidate = absolute(caller.cwd, &[&folder[..], b"/", name].concat());
+        let id = caller.table.intern(&candidate);
+        match caller.table.look(id, false) {
+            Seen::File { .. } => return Some(candidate),
+            Seen::Absent => closure.absent.push(id),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Adds a program file, what its script line or loader brings in, and says what it is.
+fn add_program(caller: Caller<'_>, path: &[u8], closure: &mut Closure) -> Option<Program> {
+    let (id, seen) = caller.content(path);
+    if !matches!(seen, Seen::File { hash: Some(_), .. }) {
+        return None;
+    }
+    closure.content.push(id);
+    let found = program::inspect(path).ok()?;
+    match &found {
+        Program::Script { interpreter, .. } => closure.content.push(caller.content(interpreter).0),
+        Program::Dynamic { loader } => {
+            let said = query::ask(loader, &[b"--list".to_vec(), path.to_vec()], caller.env, b"/")?;
+            for line in said.stdout.split(|byte| *byte == b'\n') {
+                let word = line
+                    .split(|byte| byte.is_ascii_whitespace())
+                    .find(|word| word.first() == Some(&b'/'));
+                if let Some(library) = word {
+                    closure.content.push(caller.content(library).0);
+                }
+            }
+        }
+        Program::Static => {}
+    }
+    Some(found)
+}
+
+/// Words of a planned command that differ from run to run and say nothing of the tool:
+/// temporary files, and the cwd.
+fn is_passing_name(word: &[u8], cwd: &[u8]) -> bool {
+    let temporary =
+        [&b".s"[..], b".o", b".i", b".ii", b".res"].iter().any(|end| word.ends_with(end));
+    temporary || (cwd != b"/" && word.ends_with(cwd))
+}
+
+fn mentions_relative_path(arg: &[u8]) -> bool {
+    let value = arg.rsplit(|byte| *byte == b'=').next().unwrap_or(arg);
+    let glued = value.strip_prefix(b"-B").or(value.strip_prefix(b"-I")).unwrap_or(value);
+    (!glued.starts_with(b"-")
+        && !glued.starts_with(b"/")
+        && (glued.contains(&b'/') || glued.contains(&b'.')))
+        || arg.starts_with(b"-B") && !arg.starts_with(b"-B/")
+}
+
+fn query_language(language: Language) -> &'static str {
+    match language {
+        Language::C | Language::PreprocessedC | Language::CHeader | Language::Ir => "c",
+        Language::Cxx | Language::PreprocessedCxx | Language::CxxHeader => "c++",
+        Language::ObjC => "objective-c",
+        Language::ObjCxx => "objective-c++",
+        Language::Assembler | Language::AssemblerWithCpp => "assembler-with-cpp",
+    }
+}
+
+fn toolchain_variables(key: &mut blake3::Hasher, env: Environment<'_>) {
+    for name in TOOLCHAIN_VARIABLES {
+        field(key, env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    }
+}
+
+/// Adds a field so that no two lists of fields hash alike.
+pub(super) fn field(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+/// A path as seen from the cwd.
+pub fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.first() == Some(&b'/') { path.to_vec() } else { [cwd, b"/", path].concat() }
+}
