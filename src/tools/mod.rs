@@ -1,3 +1,4 @@
 //! What a command line means.
 
 pub mod command;
+pub mod gcc;
