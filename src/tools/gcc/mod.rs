@@ -1,0 +1,45 @@
+//! Understanding gcc and clang command lines.
+//!
+//! Pure logic: `parse` turns an argv into a `Command`, or says why the call runs plain. What is
+//! not known for certain is refused with the argument to blame; nothing is guessed.
+//!
+//! - `response` expands `@FILE`.
+//! - `table` and `switches` say what each flag is.
+//! - `parse` walks over the arguments with them; `passed` reads what goes through to the
+//!   preprocessor, the assembler and clang's inner compiler; `debug` reads `-g…`.
+//! - `language` and `outputs` tell what is compiled and which files come of it.
+
+mod debug;
+mod language;
+mod outputs;
+mod parse;
+mod passed;
+mod response;
+mod switches;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Flavor, Parsed};
+
+/// What `argv`, given without the compiler's name, means to a gcc or clang driver.
+///
+/// `cxx_driver` says that it was called as `g++` or `clang++`, where C is compiled as C++.
+/// `read` reads a response file, whose path it gets as spelled, or says that it can't; it is
+/// asked in the order in which the compiler would read them.
+pub fn parse(
+    flavor: Flavor,
+    cxx_driver: bool,
+    argv: &[Arg],
+    read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Parsed {
+    let args = match response::expand(argv, read) {
+        Ok(args) => args,
+        Err(arg) => return Parsed::Plain(Reason::ResponseFile, Some(arg)),
+    };
+    match parse::command(flavor, cxx_driver, args) {
+        Ok(command) => Parsed::Compile(Box::new(command)),
+        Err((reason, arg)) => Parsed::Plain(reason, arg),
+    }
+}

@@ -1,0 +1,479 @@
+//! The walk over the arguments; `conclude` says what they come to.
+
+mod conclude;
+
+use super::debug::{self, Debug};
+use super::language::{self, Ending};
+use super::outputs;
+use super::passed::{self, Inner, Preprocessor, Setting};
+use super::switches;
+use super::table::{self, Class, Flag, Takes};
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Command, Flavor, Language, Role, Search, Source};
+
+/// Why a call runs plain, and the argument to blame.
+type Refusal = (Reason, Option<Arg>);
+
+/// Reads `args`, in which nothing is left to expand.
+pub fn command(flavor: Flavor, cxx_driver: bool, args: Vec<Arg>) -> Result<Command, Refusal> {
+    let mut walk = Walk::new(flavor, cxx_driver);
+    let mut position = 0;
+    while let Some(arg) = args.get(position) {
+        let next = args.get(position + 1);
+        let used = walk.argument(position, arg, next);
+        position += 1 + usize::from(used == Used::Next);
+    }
+    walk.finish(args)
+}
+
+/// Whether an argument took the next one as its value.
+#[derive(Clone, Copy, PartialEq)]
+enum Used {
+    Alone,
+    Next,
+}
+
+/// Everything said so far.
+struct Walk {
+    flavor: Flavor,
+    cxx_driver: bool,
+    /// `-E` and the like: they decide, wherever they stand.
+    stop: Option<Refusal>,
+    /// The first thing that can't be cached.
+    refusal: Option<Refusal>,
+
+    compile: bool,
+    assemble: bool,
+    emit_llvm: bool,
+    emit_pch: Option<Arg>,
+    object: Option<Arg>,
+    language: Option<Language>,
+    sources: Vec<Source>,
+
+    key: Vec<Arg>,
+    query: Vec<Arg>,
+    search: Search,
+    /// `-Wp,-I…`: both compilers look there after every plain `-I`.
+    late_angle: Vec<Arg>,
+    defines: Vec<Arg>,
+    option_inputs: Vec<Arg>,
+
+    /// `-MD`, `-MMD`: whether system headers are listed. `-MMD` wins in any order.
+    deps: Option<bool>,
+    /// `-Wp,-MD,FILE`, `-Wp,-MMD,FILE`, with the argument itself.
+    passed_deps: Option<(bool, Arg, Arg)>,
+    deps_file: Option<Arg>,
+    deps_target: bool,
+    /// A flag that is an error, or unused, where no dependency file is asked for.
+    deps_detail: Option<Arg>,
+
+    explicit: Vec<(Role, Arg)>,
+    derived: Vec<Role>,
+    /// The arguments of `-Xassembler`, which only together make sense.
+    assembler_args: Vec<Arg>,
+    /// An `-Xclang` that waits for the value in the next `-Xclang`.
+    inner: Option<Inner>,
+
+    debug: bool,
+    split: Option<Arg>,
+    records_cwd: bool,
+    records_output: bool,
+    records_command: bool,
+    integrated_assembler: bool,
+    colour_is_automatic: bool,
+}
+
+impl Walk {
+    fn new(flavor: Flavor, cxx_driver: bool) -> Walk {
+        Walk {
+            flavor,
+            cxx_driver,
+            stop: None,
+            refusal: None,
+            compile: false,
+            assemble: false,
+            emit_llvm: false,
+            emit_pch: None,
+            object: None,
+            language: None,
+            sources: Vec::new(),
+            key: Vec::new(),
+            query: Vec::new(),
+            search: Search::default(),
+            late_angle: Vec::new(),
+            defines: Vec::new(),
+            option_inputs: Vec::new(),
+            deps: None,
+            passed_deps: None,
+            deps_file: None,
+            deps_target: false,
+            deps_detail: None,
+            explicit: Vec::new(),
+            derived: Vec::new(),
+            assembler_args: Vec::new(),
+            inner: None,
+            debug: false,
+            split: None,
+            records_cwd: false,
+            records_output: false,
+            records_command: false,
+            integrated_assembler: flavor == Flavor::Clang,
+            colour_is_automatic: true,
+        }
+    }
+
+    fn refuse(&mut self, reason: Reason, arg: &[u8]) {
+        self.refusal.get_or_insert_with(|| (reason, Some(arg.to_vec())));
+    }
+
+    fn argument(&mut self, position: usize, arg: &Arg, next: Option<&Arg>) -> Used {
+        if arg.first() != Some(&b'-') || arg.len() == 1 {
+            self.source(position, arg);
+            return Used::Alone;
+        }
+        let Some(flag) = table::find(self.flavor, arg) else {
+            self.family(arg);
+            return Used::Alone;
+        };
+        let rest = &arg[flag.name.len()..];
+        let (value, used): (&[u8], Used) = match flag.takes {
+            Takes::Alone | Takes::Rest => (rest, Used::Alone),
+            Takes::Equals if !rest.is_empty() => (&rest[1..], Used::Alone),
+            Takes::Either if !rest.is_empty() => (rest, Used::Alone),
+            Takes::Separate | Takes::Either | Takes::Equals => match next {
+                Some(value) => (value, Used::Next),
+                None => {
+                    self.refuse(Reason::UncacheableArgument, arg);
+                    return Used::Alone;
+                }
+            },
+        };
+        self.flag(flag, arg, value);
+        used
+    }
+
+    fn source(&mut self, position: usize, path: &Arg) {
+        let is_stdin = path == b"-"
+            || path == b"/dev/stdin"
+            || path.starts_with(b"/dev/fd/")
+            || path.starts_with(b"/proc/self/fd/");
+        let language = match self.language {
+            Some(language) => Some(language),
+            None => match language::by_ending(self.flavor, self.cxx_driver, path) {
+                Ending::Is(language) => Some(language),
+                Ending::Module => {
+                    self.refuse(Reason::Modules, path);
+                    None
+                }
+                Ending::Unknown => None,
+            },
+        };
+        if is_stdin {
+            self.refuse(Reason::SourceOnStdin, path);
+        } else if language.is_none() || path.is_empty() {
+            self.refuse(Reason::UnknownLanguage, path);
+        }
+        // A source that is refused still counts: without `-c` the call links.
+        let language = language.unwrap_or(Language::C);
+        self.sources.push(Source { path: path.clone(), language, position });
+    }
+
+    /// Flags that have a rule instead of a row.
+    fn family(&mut self, arg: &Arg) {
+        let rest = &arg[2..];
+        let known = match arg[1] {
+            b'f' => switches::is_known(rest),
+            b'g' => return self.debug(arg),
+            b'O' => {
+                rest.iter().all(u8::is_ascii_digit) || matches!(rest, b"s" | b"z" | b"g" | b"fast")
+            }
+            // `-WX,…` hands something on; every other is a warning.
+            b'W' => rest.get(1) != Some(&b','),
+            b'm' if !rest.is_empty() => {
+                if rest.ends_with(b"=help") || rest.ends_with(b"=?") {
+                    return self.refuse(Reason::UncacheableArgument, arg);
+                }
+                self.query.push(arg.clone());
+                true
+            }
+            _ => false,
+        };
+        if known {
+            self.key.push(arg.clone());
+        } else {
+            self.refuse(Reason::UnknownArgument, arg);
+        }
+    }
+
+    fn debug(&mut self, arg: &Arg) {
+        self.key.push(arg.clone());
+        match debug::classify(self.flavor, arg) {
+            Some(Debug::On) => self.debug = true,
+            Some(Debug::Off) => self.debug = false,
+            Some(Debug::Detail) => {}
+            Some(Debug::Split) => {
+                self.split = Some(arg.clone());
+                self.query.push(arg.clone());
+                self.records_cwd = true;
+                self.records_output = true;
+            }
+            Some(Debug::SplitInside) => {
+                self.split = None;
+                self.records_cwd = true;
+                self.records_output = true;
+            }
+            Some(Debug::NoSplit) => self.split = None,
+            Some(Debug::RecordsCommand) => self.records_everything(),
+            None => self.refuse(Reason::UnknownArgument, arg),
+        }
+    }
+
+    fn records_everything(&mut self) {
+        self.records_cwd = true;
+        self.records_output = true;
+        self.records_command = true;
+    }
+
+    fn flag(&mut self, flag: Flag, arg: &Arg, value: &[u8]) {
+        let refused = Reason::UncacheableArgument;
+        match flag.class {
+            Class::Key => self.push_key(flag, value),
+            Class::Query => {
+                self.push_key(flag, value);
+                self.query.extend(one_form(flag, value));
+            }
+            Class::Neutral => {}
+            Class::Quote | Class::Angle | Class::System | Class::After => {
+                if value.is_empty() || passed::names_sysroot(value) {
+                    return self.refuse(refused, arg);
+                }
+                self.push_key(flag, value);
+                let folders = match flag.class {
+                    Class::Quote => &mut self.search.quote,
+                    Class::Angle => &mut self.search.angle,
+                    Class::System => &mut self.search.system,
+                    _ => &mut self.search.after,
+                };
+                folders.push(value.to_vec());
+            }
+            Class::Forced | Class::Define if value.is_empty() => self.refuse(refused, arg),
+            Class::Forced => {
+                self.push_key(flag, value);
+                self.search.forced.push(value.to_vec());
+            }
+            Class::Define => {
+                self.push_key(flag, value);
+                self.defines.push(value.to_vec());
+            }
+            Class::Output => self.object = Some(value.to_vec()),
+            Class::Language if value == b"none" => self.language = None,
+            Class::Language => {
+                self.language = language::by_name(self.flavor, value);
+                if self.language.is_none() {
+                    self.refuse(Reason::UnknownLanguage, value);
+                }
+            }
+            Class::Compile => self.compile = true,
+            Class::Assemble => {
+                self.assemble = true;
+                self.push_key(flag, value);
+            }
+            Class::Deps { system_headers } => {
+                self.deps = Some(system_headers && self.deps.unwrap_or(true));
+                self.push_key(flag, value);
+            }
+            Class::DepsFile => {
+                self.deps_file = Some(value.to_vec());
+                self.deps_detail.get_or_insert_with(|| arg.clone());
+            }
+            Class::DepsTarget | Class::DepsPhony => {
+                self.deps_target |= flag.class == Class::DepsTarget;
+                self.deps_detail.get_or_insert_with(|| arg.clone());
+                self.push_key(flag, value);
+            }
+            Class::Explicit(role) => self.explicit(flag, role, arg, value),
+            Class::Derived(role) => {
+                self.push_key(flag, value);
+                self.derive(role);
+                // Both name sources and headers, at times in full.
+                self.records_cwd |= matches!(role, Role::TimeTrace | Role::OptimisationRecord);
+            }
+            Class::Coverage | Class::Instrumented => {
+                self.push_key(flag, value);
+                self.records_cwd = true;
+                self.records_output = true;
+                if flag.class == Class::Coverage {
+                    self.derive(Role::CoverageNotes);
+                }
+            }
+            Class::RecordsCwd => {
+                self.push_key(flag, value);
+                self.records_cwd = true;
+            }
+            Class::RecordsCommand => {
+                self.push_key(flag, value);
+                self.records_everything();
+            }
+            Class::ReadsFile | Class::ReadsProfile => {
+                // Of a folder the compiler would choose a file of its own.
+                let is_file = flag.class == Class::ReadsFile || value.ends_with(b".profdata");
+                if value.is_empty() || !is_file {
+                    return self.refuse(refused, arg);
+                }
+                self.push_key(flag, value);
+                self.option_inputs.push(value.to_vec());
+            }
+            Class::Specs => {
+                // A bare name is looked for in gcc's own folders. And what it holds may be `-g`.
+                if !value.contains(&b'/') {
+                    return self.refuse(refused, arg);
+                }
+                self.push_key(flag, value);
+                self.query.extend(one_form(flag, value));
+                self.option_inputs.push(value.to_vec());
+                self.records_everything();
+            }
+            Class::EmitLlvm => {
+                self.push_key(flag, value);
+                self.emit_llvm = true;
+            }
+            Class::IntegratedAs(integrated) => {
+                self.push_key(flag, value);
+                self.query.extend(one_form(flag, value));
+                self.integrated_assembler = integrated;
+            }
+            Class::Colour { automatic } => {
+                self.push_key(flag, value);
+                self.colour_is_automatic = automatic;
+            }
+            Class::ColourWhen => {
+                self.push_key(flag, value);
+                self.colour_is_automatic = value == b"auto";
+            }
+            Class::ToPreprocessor => self.for_preprocessor(flag, arg, value),
+            Class::ToAssembler => {
+                self.push_key(flag, value);
+                let parts: Vec<&[u8]> = value.split(|&byte| byte == b',').collect();
+                self.for_assembler(&parts, arg);
+            }
+            Class::XPreprocessor => {
+                self.push_key(flag, value);
+                match passed::preprocessor_setting(value) {
+                    Some(setting) => self.setting(setting),
+                    None => self.refuse(refused, value),
+                }
+            }
+            Class::XAssembler => {
+                self.push_key(flag, value);
+                self.assembler_args.push(value.to_vec());
+            }
+            Class::XClang => {
+                self.push_key(flag, value);
+                self.for_inner(value);
+            }
+            Class::Llvm if passed::llvm(value) => self.push_key(flag, value),
+            Class::Llvm => self.refuse(refused, arg),
+            Class::BlockSections if !value.starts_with(b"list=") => self.push_key(flag, value),
+            Class::MessageFormat if !value.ends_with(b"-file") && !value.contains(&b'=') => {
+                self.push_key(flag, value);
+            }
+            Class::BlockSections | Class::MessageFormat => self.refuse(refused, arg),
+            Class::Stop(reason) => {
+                self.stop.get_or_insert_with(|| (reason, Some(arg.clone())));
+            }
+            Class::Refuse(reason) => self.refuse(reason, arg),
+        }
+    }
+
+    fn push_key(&mut self, flag: Flag, value: &[u8]) {
+        self.key.extend(one_form(flag, value));
+    }
+
+    fn derive(&mut self, role: Role) {
+        if !self.derived.contains(&role) {
+            self.derived.push(role);
+        }
+    }
+
+    fn explicit(&mut self, flag: Flag, role: Role, arg: &Arg, value: &[u8]) {
+        // Given twice, which one is written differs from flag to flag.
+        let again = self.explicit.iter().any(|(other, _)| *other == role);
+        if again || !outputs::is_ordinary(value) {
+            return self.refuse(Reason::UncacheableArgument, arg);
+        }
+        // Debug information may hold the flag as it was given, so its value stays in the key.
+        self.push_key(flag, value);
+        self.explicit.push((role, value.to_vec()));
+        self.records_cwd |= role == Role::OptimisationRecord;
+    }
+
+    fn for_preprocessor(&mut self, flag: Flag, arg: &Arg, value: &[u8]) {
+        match passed::preprocessor(value) {
+            Some(Preprocessor::Deps { system_headers, file }) => {
+                if self.passed_deps.is_some() {
+                    return self.refuse(Reason::UncacheableArgument, arg);
+                }
+                let style: &[u8] = if system_headers { b"-Wp,-MD" } else { b"-Wp,-MMD" };
+                self.key.push(style.to_vec());
+                self.passed_deps = Some((system_headers, file.to_vec(), arg.clone()));
+            }
+            Some(Preprocessor::Settings(settings)) => {
+                self.push_key(flag, value);
+                settings.into_iter().for_each(|setting| self.setting(setting));
+            }
+            None => self.refuse(Reason::UncacheableArgument, arg),
+        }
+    }
+
+    fn setting(&mut self, setting: Setting<'_>) {
+        match setting {
+            Setting::Define(body) => self.defines.push(body.to_vec()),
+            Setting::Angle(folder) => self.late_angle.push(folder.to_vec()),
+            Setting::Other => {}
+        }
+    }
+
+    fn for_assembler(&mut self, parts: &[&[u8]], arg: &[u8]) {
+        let Some(seen) = passed::assembler(self.flavor, parts) else {
+            return self.refuse(Reason::UncacheableArgument, arg);
+        };
+        self.records_cwd |= seen.debug;
+        for file in seen.listings {
+            let again = self.explicit.iter().any(|(role, _)| *role == Role::Listing);
+            if again || !outputs::is_ordinary(&file) {
+                return self.refuse(Reason::UncacheableArgument, arg);
+            }
+            self.explicit.push((Role::Listing, file));
+        }
+    }
+
+    fn for_inner(&mut self, value: &[u8]) {
+        match self.inner.take() {
+            Some(Inner::TakesForced) if !value.is_empty() => {
+                return self.search.forced.push(value.to_vec());
+            }
+            Some(Inner::TakesSetting) if passed::llvm(value) => return,
+            Some(_) => return self.refuse(Reason::UncacheableArgument, value),
+            None => {}
+        }
+        match passed::inner(value) {
+            Some(Inner::Setting) => {}
+            Some(Inner::Debug) => self.records_cwd = true,
+            Some(Inner::EmitPch) => self.emit_pch = Some(value.to_vec()),
+            waiting @ Some(Inner::TakesSetting | Inner::TakesForced) => self.inner = waiting,
+            None => self.refuse(Reason::UncacheableArgument, value),
+        }
+    }
+}
+
+/// One spelling for each way of giving a value.
+fn one_form(flag: Flag, value: &[u8]) -> Vec<Arg> {
+    let name = flag.name.as_bytes();
+    match flag.takes {
+        Takes::Alone => vec![name.to_vec()],
+        Takes::Rest => vec![[name, value].concat()],
+        Takes::Equals => vec![[name, b"=", value].concat()],
+        Takes::Either if name.len() == 2 && !value.is_empty() => vec![[name, value].concat()],
+        Takes::Either | Takes::Separate => vec![name.to_vec(), value.to_vec()],
+    }
+}
