@@ -1,7 +1,10 @@
 //! zccache: a compiler cache. The modules in reading order, from the command line downwards.
 
+pub mod daemon;
 pub mod files;
+pub mod inputs;
 pub mod protocol;
 pub mod session;
 pub mod store;
+pub mod sys;
 pub mod tools;

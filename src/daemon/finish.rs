@@ -22,11 +22,11 @@ use crate::tools::environment::Environment;
 use crate::tools::plan::{Discovery, Plan, Told, is_preprocessed_here};
 
 /// Stores what a report brings. Gives the reason for each unit that was not stored.
-pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: Report, env: &[u8]) -> Vec<Reason> {
+pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<Reason> {
     let mut refused = Vec::new();
     for (plan, run) in ticket.plans.iter().zip(&report.runs) {
         for discovery in &plan.discoveries {
-            if let Err(reason) = store(shared, ticket, plan, discovery, run, env) {
+            if let Err(reason) = store(shared, ticket, plan, discovery, run) {
                 log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(&ticket.understood.command.sources[discovery.unit].path));
                 refused.push(reason);
             }
@@ -41,7 +41,6 @@ fn store(
     plan: &Plan,
     discovery: &Discovery,
     run: &RunReport,
-    env: &[u8],
 ) -> Result<(), Reason> {
     let understood = &ticket.understood;
     let action = understood.units[discovery.unit];
@@ -58,7 +57,7 @@ fn store(
     let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
     let outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
     let folder = shared.folder(&understood.cwd);
-    let inputs = find_inputs(shared, ticket, discovery, run, Environment::new(env), &folder)?;
+    let inputs = find_inputs(shared, ticket, discovery, run, &folder)?;
     write_down(shared, ticket, discovery.unit, &folder, &inputs, outputs, run)
 }
 
@@ -86,9 +85,9 @@ fn find_inputs(
     ticket: &Ticket,
     discovery: &Discovery,
     run: &RunReport,
-    env: Environment<'_>,
     folder: &Folder,
 ) -> Result<InputSet, Reason> {
+    let env = Environment::new(&ticket.env);
     let understood = &ticket.understood;
     let command = &understood.command;
     let source = &command.sources[discovery.unit];

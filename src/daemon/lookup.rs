@@ -30,6 +30,8 @@ pub(super) struct Ticket {
     pub(super) understood: Understood,
     pub(super) plans: Vec<Plan>,
     pub(super) date_slot: u64,
+    /// The caller's environment.
+    pub(super) env: Vec<u8>,
     /// `ZCCACHE_READONLY`: to be run, not to be stored.
     pub(super) readonly: bool,
 }
@@ -101,6 +103,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         understood,
         plans,
         date_slot: date_slot(),
+        env: invocation.env.clone(),
         readonly: env.is_set(b"ZCCACHE_READONLY"),
     };
     let work = Work { ticket: id, steps, fine_times: shared.fine_times };

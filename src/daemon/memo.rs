@@ -81,6 +81,10 @@ impl Memos {
         self.young.insert(key, memo);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     pub(super) fn remove(&mut self, key: RequestKey) {
         self.young.remove(&key);
         self.old.remove(&key);

@@ -214,6 +214,11 @@ impl Shared {
         self.blob_stats.lock().insert(id, stat);
     }
 
+    /// After an eviction: what is still there is read again when asked for.
+    pub(super) fn forget_results(&self) {
+        self.results.lock().clear();
+    }
+
     /// Forgets everything that was stored.
     pub(super) fn forget(&self) {
         self.results.lock().clear();

@@ -148,6 +148,17 @@ impl FileTable {
         })
     }
 
+    /// `unchanged` for several lists at once; gives the count up to which that holds.
+    pub fn still(&self, lists: &[&[PathId]], since: Counter) -> Option<Counter> {
+        let inner = self.lock();
+        let now = inner.nodes.counter;
+        let still = |id: &PathId| {
+            let entry = &inner.entries[id.0 as usize];
+            entry.known && !entry.volatile && entry.changed <= since
+        };
+        (now == since || lists.iter().all(|list| list.iter().all(still))).then_some(now)
+    }
+
     /// True when the watch vouches for all of these: `unchanged` can hold for them later.
     pub fn watched(&self, paths: impl IntoIterator<Item = PathId>) -> bool {
         self.unchanged(paths, Counter::MAX)

@@ -35,3 +35,12 @@ pub struct Counters {
     /// How often each reason was given.
     pub reasons: Vec<(Reason, u64)>,
 }
+
+impl Counters {
+    pub fn count(&mut self, reason: Reason) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.reasons.push((reason, 1)),
+        }
+    }
+}

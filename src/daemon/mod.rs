@@ -1,0 +1,21 @@
+//! The process that knows: one for each cache root.
+//!
+//! * `start`: the client's side: connect, start one if there is none, replace an older one;
+//! * `serve`: the process's own life: lock, detach, listen, end;
+//! * `event_loop`: the only thread that answers; never blocks, opens no file;
+//! * `memo`: answers by request, for the warm path;
+//! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
+//! * `shared`, `spellings`: what loop and workers have in common.
+
+mod connection;
+mod event_loop;
+mod finish;
+mod lookup;
+mod memo;
+mod peer;
+pub mod serve;
+mod shared;
+mod spellings;
+pub mod start;
+mod upkeep;
+mod workers;

@@ -1,0 +1,167 @@
+//! The daemon's own life: detach from whoever started it, take the root's lock, open the
+//! store, listen, run the loop, leave.
+
+use std::fs::TryLockError;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event_loop::{Config, EventLoop};
+use super::shared::{KeptHashes, Shared};
+use super::start::open_lock;
+use crate::files::FileTable;
+use crate::settings::Settings;
+use crate::store::index::Index;
+use crate::sys::{detach, signals};
+
+/// A cache root and the socket that belongs to it.
+pub struct Root {
+    path: PathBuf,
+    socket: PathBuf,
+}
+
+impl Root {
+    /// Fails when there is no place for a cache (no HOME, nothing set).
+    pub fn of(settings: &Settings) -> io::Result<Root> {
+        let path = settings.cache_root.as_ref();
+        let path = path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        let socket = match &settings.endpoint {
+            Some(endpoint) => PathBuf::from(std::ffi::OsStr::from_bytes(endpoint)),
+            None => path.join("daemon.sock"),
+        };
+        Ok(Root { path, socket })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// An idle daemon leaves after this long.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How long to wait for a daemon that is leaving.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// `zccache daemon`: starts the real one in the background and returns once it listens.
+pub fn spawn_detached(args: &[std::ffi::OsString]) -> io::Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("daemon").arg("--foreground").arg("--detached").args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let mut ready = [0; 1];
+    let mut pipe = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
+    match io::Read::read(&mut pipe, &mut ready)? {
+        1 => Ok(()),
+        _ => Err(io::Error::other("the daemon ended before it listened; see its log")),
+    }
+}
+
+/// Serves until told to stop. `detached`: say so on stdout once listening, then let go of it.
+pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
+    let root = Root::of(settings)?;
+    root.make()?;
+    if detached {
+        detach::from_starter()?;
+    }
+    crate::session::log::to_file(&root.file("logs/daemon.log"), settings.log_level);
+    let result = serve_root(settings, &root, detached);
+    if let Err(error) = &result {
+        log::error!("the daemon ends: {error}");
+    }
+    result
+}
+
+fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
+    let lock = open_lock(&root.file("daemon.lock"))?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon serves this root"));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    lock.set_len(0)?;
+    io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
+
+    let signals = signals::termination();
+    let root_bytes = root.path().as_os_str().as_bytes().to_vec();
+    let (index, opened) = Index::open(&root_bytes);
+    log::info!("index: {opened:?}");
+    let index = Arc::new(index);
+    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }))?;
+    let fine_times = has_fine_times(&root.file("tmp/clock"));
+    let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
+
+    // Gone already unless a daemon died here; the lock says that nobody serves it now.
+    let _ = std::fs::remove_file(root.socket());
+    let listener = root.with_address(|address| UnixListener::bind(address))?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
+    let config = Config {
+        socket: root.socket().to_string_lossy().into_owned(),
+        idle: settings.idle_timeout.unwrap_or(IDLE),
+        limit_bytes: settings.cache_size.unwrap_or_else(|| default_size(root.path())),
+        signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
+    };
+    let event_loop = EventLoop::new(listener, shared, config)?;
+    log::info!("serving {}", root.path().display());
+    if detached {
+        detach::say_ready();
+    }
+    event_loop.run();
+    log::info!("ended");
+    // Released by the end of the process at the latest; the file stays, since removing a
+    // lock file lets two owners hold two files of one name.
+    drop(lock);
+    Ok(())
+}
+
+/// A tenth of the disk, between 5 and 40 GiB.
+fn default_size(root: &Path) -> u64 {
+    const GIB: u64 = 1 << 30;
+    let disk = rustix::fs::statvfs(root).map_or(0, |disk| disk.f_blocks * disk.f_frsize);
+    (disk / 10).clamp(5 * GIB, 40 * GIB)
+}
+
+/// Whether two writes in a row get different change times once someone looked in between
+/// (multigrain timestamps, Linux 6.13): tried out, since it depends on the file system.
+fn has_fine_times(probe: &Path) -> bool {
+    let tried = (|| -> io::Result<bool> {
+        use std::io::Write;
+        use std::os::unix::fs::MetadataExt;
+        let mut file = std::fs::File::create(probe)?;
+        let mut last = None;
+        for _ in 0..6 {
+            file.write_all(b"x")?;
+            let meta = file.metadata()?;
+            let now = (meta.ctime(), meta.ctime_nsec());
+            if last == Some(now) {
+                return Ok(false);
+            }
+            last = Some(now);
+        }
+        Ok(true)
+    })();
+    let _ = std::fs::remove_file(probe);
+    tried.unwrap_or(false)
+}

@@ -1,0 +1,171 @@
+//! The client's side of the daemon's life: reach it, start it when there is none, replace
+//! it when it is older than we are. Everything here is bounded in time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::serve::Root;
+use crate::protocol::frame::{self, Verb};
+use crate::settings::Settings;
+
+/// Everything a client may wait for a daemon to come up or go away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Connects, starting a daemon if none answers and that is allowed.
+pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
+    let root = Root::of(settings)?;
+    match root.connect() {
+        Ok(stream) => Ok(stream),
+        Err(error) if settings.no_spawn || !nobody_listens(&error) => Err(error),
+        Err(_) => start(settings, &root),
+    }
+}
+
+/// Connects to a running daemon only.
+pub fn connect_only(settings: &Settings) -> io::Result<UnixStream> {
+    Root::of(settings)?.connect()
+}
+
+/// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
+pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
+    let root = Root::of(settings)?;
+    if let Ok(mut stream) = root.connect() {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        frame::write(&mut stream, &frame::bare(Verb::Retire))?;
+        let (header, _) = frame::read(&mut stream)?;
+        if header.verb != Verb::Leaving {
+            return Err(io::Error::other("the running daemon is newer"));
+        }
+    }
+    start(settings, &root)
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// One starter at a time, under a lock; the others find its daemon when they get the lock.
+fn start(settings: &Settings, root: &Root) -> io::Result<UnixStream> {
+    root.make()?;
+    let deadline = Instant::now() + PATIENCE;
+    let lock = open_lock(&root.file("start.lock"))?;
+    wait_for_lock(&lock, deadline, || root.connect().ok())?.map_or_else(
+        || {
+            if let Ok(stream) = root.connect() {
+                return Ok(stream);
+            }
+            launch(settings, deadline)?;
+            root.connect()
+        },
+        Ok,
+    )
+}
+
+/// Waits for the lock; ends early when `meanwhile` finds what the lock was wanted for.
+fn wait_for_lock<T>(
+    lock: &File,
+    deadline: Instant,
+    meanwhile: impl Fn() -> Option<T>,
+) -> io::Result<Option<T>> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "another process is starting the daemon"));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(40));
+        if let Some(found) = meanwhile() {
+            return Ok(Some(found));
+        }
+    }
+}
+
+/// Runs `zccache daemon`, which detaches and ends once the daemon listens.
+fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("daemon");
+    if let Some(endpoint) = &settings.endpoint {
+        command.arg("--endpoint").arg(std::ffi::OsStr::from_bytes(endpoint));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(format!("the daemon did not start ({status})"))),
+            None if Instant::now() >= deadline => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the daemon takes too long to start"));
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
+/// Opens a lock file, never through a symlink.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
+    options.open(path)
+}
+
+impl Root {
+    /// Makes the cache folder, for us alone. Refused when it is somebody else's.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let path = self.path();
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other(format!("{} is not our own folder", path.display())));
+        }
+        if meta.mode() & 0o077 != 0 {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+        for name in ["artifacts", "tmp", "logs", "crashes"] {
+            match std::fs::DirBuilder::new().mode(0o700).create(self.file(name)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects to whoever listens, if that is us: the folder of the socket must be ours.
+    pub(super) fn connect(&self) -> io::Result<UnixStream> {
+        self.with_address(|address| UnixStream::connect(address))
+    }
+
+    /// Hands over a path of the socket that fits into a socket address.
+    pub(super) fn with_address<T>(&self, then: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        const ADDRESS_BYTES_MAX: usize = 107;
+        let socket = self.socket();
+        if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {
+            return then(socket);
+        }
+        // The folder by descriptor: short, and the same file.
+        let name = socket.file_name().unwrap_or_default();
+        let folder = File::open(socket.parent().unwrap_or(Path::new("/")))?;
+        use std::os::fd::AsRawFd;
+        let mut short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        short.push(name);
+        then(&short)
+    }
+}

@@ -1,0 +1,171 @@
+//! What the daemon does beside answering: last use, counters, eviction, flushing. All of it
+//! in workers; the loop only decides when.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::shared::Shared;
+use super::workers::Workers;
+use crate::protocol::message::{Cleared, Content, Report};
+use crate::session::stats::Counters;
+use crate::store::evict;
+use crate::store::index::{Batch, Index};
+use crate::store::key::ResultKey;
+
+/// Between two writings of last use and counters.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+
+/// The size of the store, as far as known.
+#[derive(Default)]
+struct Sizes {
+    artifacts: AtomicU64,
+    bytes: AtomicU64,
+    /// An eviction is under way.
+    evicting: AtomicBool,
+}
+
+pub(super) struct Upkeep {
+    sizes: Arc<Sizes>,
+    limit_bytes: u64,
+    used: HashSet<ResultKey>,
+    written: Counters,
+    next: Instant,
+    dirty: bool,
+}
+
+impl Upkeep {
+    /// Measures the store in a thread of its own.
+    pub(super) fn new(shared: &Arc<Shared>, limit_bytes: u64) -> Upkeep {
+        let sizes = Arc::new(Sizes::default());
+        let (target, shared) = (sizes.clone(), shared.clone());
+        let measure = move || {
+            measure(&shared, &target);
+            shared.blobs.remove_stale_temps(now_s());
+        };
+        if let Err(error) = std::thread::Builder::new().name("measure".to_owned()).spawn(measure) {
+            log::warn!("the store is not measured: {error}");
+        }
+        Upkeep {
+            sizes,
+            limit_bytes,
+            used: HashSet::new(),
+            written: Counters::default(),
+            next: Instant::now() + WRITE_EVERY,
+            dirty: false,
+        }
+    }
+
+    pub(super) fn artifacts(&self) -> u64 {
+        self.sizes.artifacts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.sizes.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn used(&mut self, results: &[ResultKey]) {
+        self.used.extend(results);
+        self.dirty = true;
+    }
+
+    /// Counts what wrappers put into the store.
+    pub(super) fn note_stored(&mut self, report: &Report) {
+        let taken = report.runs.iter().flat_map(|run| &run.units).flat_map(|unit| &unit.outputs);
+        for output in taken {
+            if let Some(Content::Blob { size, .. }) = &output.content {
+                self.sizes.artifacts.fetch_add(1, Ordering::Relaxed);
+                self.sizes.bytes.fetch_add(*size, Ordering::Relaxed);
+            }
+        }
+        self.dirty = true;
+    }
+
+    /// How long the loop may sleep.
+    pub(super) fn due_in(&self) -> Duration {
+        if self.dirty { self.next.saturating_duration_since(Instant::now()) } else { Duration::from_secs(3600) }
+    }
+
+    pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {
+        if self.bytes() > self.limit_bytes && !self.sizes.evicting.swap(true, Ordering::Relaxed) {
+            let (shared, sizes, limit) = (shared.clone(), self.sizes.clone(), self.limit_bytes);
+            workers.give(move || {
+                let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
+                log::info!("evicted {} results, {} bytes", evicted.results, evicted.bytes);
+                shared.forget_results();
+                measure(&shared, &sizes);
+                sizes.evicting.store(false, Ordering::Relaxed);
+            });
+        }
+        if !self.dirty || Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + WRITE_EVERY;
+        self.dirty = false;
+        let used = std::mem::take(&mut self.used);
+        let counters = (self.written != *counters).then(|| counters.clone());
+        if let Some(counters) = &counters {
+            self.written = counters.clone();
+        }
+        let shared = shared.clone();
+        workers.give(move || write(&shared, used, counters));
+    }
+
+    /// The last words before the process ends.
+    pub(super) fn last(self, shared: &Shared, counters: &Counters) {
+        write(shared, self.used, Some(counters.clone()));
+    }
+}
+
+fn write(shared: &Shared, used: HashSet<ResultKey>, counters: Option<Counters>) {
+    let mut batch = Batch::default();
+    let now = now_s();
+    /// A result used again within this time is not written again: order of use matters by the hour.
+    const FRESH_S: u64 = 600;
+    for key in used {
+        if let Some(mut record) = shared.index.result(&key)
+            && record.used_s + FRESH_S < now
+        {
+            record.used_s = now;
+            batch.put_result(&key, &record);
+        }
+    }
+    if let Some(counters) = counters
+        && let Ok(bytes) = postcard::to_stdvec(&counters)
+    {
+        batch.put_counter(COUNTERS, &bytes);
+    }
+    if !batch.is_empty() {
+        shared.index.apply(batch);
+    }
+    shared.index.flush();
+}
+
+const COUNTERS: &str = "counters";
+
+/// The counters of earlier daemons of this root.
+pub(super) fn load_counters(index: &Index) -> Counters {
+    let bytes = index.counter(COUNTERS).unwrap_or_default();
+    postcard::from_bytes(&bytes).unwrap_or_default()
+}
+
+fn measure(shared: &Shared, sizes: &Sizes) {
+    let (mut artifacts, mut bytes) = (0, 0);
+    shared.blobs.scan(|blob| {
+        artifacts += 1;
+        bytes += blob.size;
+    });
+    sizes.artifacts.store(artifacts, Ordering::Relaxed);
+    sizes.bytes.store(bytes, Ordering::Relaxed);
+}
+
+/// Removes everything that was stored.
+pub(super) fn clear(shared: &Shared) -> Cleared {
+    shared.forget();
+    evict::clear_all(&shared.index, &shared.blobs, now_s())
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}

@@ -1,0 +1,243 @@
+//! What stays true from one compile to the next: the candidate paths of every directive.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use super::{PathRef, World};
+use crate::inputs::scan::{How, Include, Kind, MacroBody, Scan};
+use crate::inputs::search::{SearchPath, join, parent};
+
+/// Candidate lists for one search path and one cwd; paths are built once.
+#[derive(Default)]
+pub struct Resolver {
+    pub(super) folders: Vec<PathRef>,
+    names: HashMap<(How, Box<[u8]>), u32>,
+    pub(super) lists: Vec<Arc<[PathRef]>>,
+    known: HashMap<Directive, u32, BuildHasherDefault<NumberHasher>>,
+    pub(super) directives: Vec<Directive>,
+    files: HashMap<(PathRef, bool), Arc<FileMemo>, BuildHasherDefault<NumberHasher>>,
+    suffixed: HashMap<(PathRef, &'static str), PathRef>,
+    /// Per path, directive and list: the run that last touched it, and how.
+    pub(super) path_marks: Vec<u64>,
+    pub(super) directive_marks: Vec<[u64; 2]>,
+    pub(super) list_marks: Vec<[u64; 2]>,
+    pub(super) run: u64,
+}
+
+/// How a directive is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Class {
+    /// The first one there is taken.
+    Plain,
+    /// Any behind some place in the list.
+    Next,
+    /// Only whether one is there.
+    Has,
+    HasNext,
+}
+
+/// A directive of some file, as paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Directive {
+    pub(super) class: Class,
+    /// The candidate beside the file itself.
+    pub(super) beside: Option<PathRef>,
+    /// Index into `lists`.
+    pub(super) list: u32,
+}
+
+/// A file's scan, digested.
+pub(super) struct FileMemo {
+    pub(super) scan: Arc<Scan>,
+    pub(super) folder: Arc<[u8]>,
+    pub(super) folder_ref: PathRef,
+    pub(super) directives: Box<[u32]>,
+    /// Below a folder of the compiler's own.
+    pub(super) own: bool,
+}
+
+impl Resolver {
+    /// An empty memory, for one search path and one cwd.
+    pub fn new() -> Resolver {
+        Resolver::default()
+    }
+
+    pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
+        self.run += 1;
+        if self.folders.len() != search.folders().len() {
+            self.folders = search.folders().iter().map(|folder| world.intern(folder)).collect();
+        }
+    }
+
+    pub(super) fn file<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        search: &SearchPath,
+        path: PathRef,
+        scan: Arc<Scan>,
+        assembly: bool,
+    ) -> Arc<FileMemo> {
+        if let Some(memo) = self.files.get(&(path, assembly))
+            && Arc::ptr_eq(&memo.scan, &scan)
+        {
+            return memo.clone();
+        }
+        let spelled = world.spelled(path);
+        let folder: Arc<[u8]> = parent(&spelled).into();
+        let mut directives: Vec<u32> = Vec::with_capacity(scan.includes.len());
+        for include in &scan.includes {
+            directives.push(self.directive(world, search, &folder, include));
+        }
+        directives.sort_unstable();
+        directives.dedup();
+        let cwd = if folder.is_empty() { &b"."[..] } else { &folder };
+        let memo = Arc::new(FileMemo {
+            scan,
+            folder_ref: world.intern(cwd),
+            folder,
+            directives: directives.into(),
+            own: search.is_own(&spelled),
+        });
+        self.files.insert((path, assembly), memo.clone());
+        memo
+    }
+
+    /// The number of a directive that stands in a file of `folder`.
+    pub(super) fn directive<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        search: &SearchPath,
+        folder: &[u8],
+        include: &Include,
+    ) -> u32 {
+        let class = match include.kind {
+            Kind::Include | Kind::Import | Kind::Embed => Class::Plain,
+            Kind::Next => Class::Next,
+            Kind::HasInclude | Kind::HasEmbed => Class::Has,
+            Kind::HasIncludeNext => Class::HasNext,
+        };
+        let absolute = include.name.first() == Some(&b'/');
+        let beside = (include.how == How::Quote && !absolute)
+            .then(|| world.intern(&join(folder, &include.name)));
+        let list = self.list(world, search, include.how, &include.name);
+        let directive = Directive { class, beside, list };
+        let next = self.directives.len() as u32;
+        let number = *self.known.entry(directive).or_insert(next);
+        if number == next {
+            self.directives.push(directive);
+            self.directive_marks.push([0; 2]);
+        }
+        number
+    }
+
+    fn list<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        search: &SearchPath,
+        how: How,
+        name: &[u8],
+    ) -> u32 {
+        if let Some(&list) = self.names.get(&(how, name.into())) {
+            return list;
+        }
+        let paths: Arc<[PathRef]> = if name.first() == Some(&b'/') {
+            Arc::new([world.intern(&join(b"", name))])
+        } else {
+            let skip = if how == How::Angle { search.quotes() } else { 0 };
+            search.folders()[skip..]
+                .iter()
+                .map(|folder| world.intern(&join(folder, name)))
+                .collect()
+        };
+        let list = self.lists.len() as u32;
+        self.lists.push(paths);
+        self.list_marks.push([0; 2]);
+        self.names.insert((how, name.into()), list);
+        list
+    }
+
+    /// The path with `suffix` behind it.
+    pub(super) fn suffixed<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        path: PathRef,
+        suffix: &'static str,
+    ) -> PathRef {
+        *self.suffixed.entry((path, suffix)).or_insert_with(|| {
+            let mut spelled = world.spelled(path).to_vec();
+            spelled.extend_from_slice(suffix.as_bytes());
+            world.intern(&spelled)
+        })
+    }
+}
+
+/// The literal includes a macro may stand for, over all scans; and whether it may be anything else.
+pub(super) fn macro_values(
+    name: &[u8],
+    kind: Kind,
+    scans: &[Arc<FileMemo>],
+    defines: &Scan,
+) -> (Vec<Include>, bool) {
+    let mut found = Vec::new();
+    let mut opaque = false;
+    let mut names: Vec<&[u8]> = vec![name];
+    let mut at = 0;
+    while at < names.len() {
+        let wanted = names[at];
+        at += 1;
+        let all = scans.iter().map(|memo| &*memo.scan).chain([defines]);
+        for (_, body) in all.flat_map(|scan| &scan.header_macros).filter(|m| &*m.0 == wanted) {
+            match body {
+                MacroBody::Quote(name) => {
+                    found.push(Include { how: How::Quote, kind, name: name.clone() });
+                }
+                MacroBody::Angle(name) => {
+                    found.push(Include { how: How::Angle, kind, name: name.clone() });
+                }
+                MacroBody::Alias(other) => {
+                    if !names.contains(&&**other) {
+                        names.push(other);
+                    }
+                }
+                MacroBody::Opaque => opaque = true,
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    (found, opaque)
+}
+
+/// For keys that are small numbers already.
+#[derive(Default)]
+pub(super) struct NumberHasher(u64);
+
+impl NumberHasher {
+    fn add(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(29) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.add(byte.into());
+        }
+    }
+    fn write_u8(&mut self, value: u8) {
+        self.add(value.into());
+    }
+    fn write_u32(&mut self, value: u32) {
+        self.add(value.into());
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.add(value);
+    }
+    fn write_isize(&mut self, value: isize) {
+        self.add(value as u64);
+    }
+}

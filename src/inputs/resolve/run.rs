@@ -1,0 +1,499 @@
+//! One resolution, from the list of what was read to the input set.
+
+mod late;
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use super::memo::{Class, Directive, FileMemo, NumberHasher, Resolver};
+use super::{InputSet, PathRef, Presence, Question, Read, Reason, World};
+use crate::inputs::scan::{How, Include, Kind, Scan, scan};
+use crate::inputs::search::normal;
+use crate::tools::command::{Flavor, Language};
+
+type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
+
+const READ: u64 = 1;
+const ABSENT: u64 = 2;
+const EXISTS: u64 = 4;
+/// Below the bits of a mark stands the number of the run.
+const MARK_BITS: u32 = 3;
+
+/// A macro that names a header: where it was used, and how.
+struct Use {
+    file: Arc<FileMemo>,
+    path: PathRef,
+    kind: Kind,
+    name: Box<[u8]>,
+    by_text: bool,
+}
+
+/// `F(NAME)` in an `#if` line.
+struct Call {
+    file: Arc<FileMemo>,
+    path: PathRef,
+    wrapper: Box<[u8]>,
+    argument: Box<[u8]>,
+}
+
+pub(super) struct Run<'a, W: World + ?Sized> {
+    world: &'a mut W,
+    memo: &'a mut Resolver,
+    question: &'a Question<'a>,
+    out: InputSet,
+    /// Inodes of what was read.
+    identities: Numbers<u64>,
+    /// Of those, the ones some directive explains.
+    explained: Numbers<u64>,
+    /// For each search folder: no later one is the same folder.
+    stops: Vec<bool>,
+    queue: Vec<(PathRef, bool)>,
+    visited: Numbers<(u64, u64, bool)>,
+    scans: Vec<Arc<FileMemo>>,
+    listed: Vec<PathRef>,
+    uses: Vec<Use>,
+    calls: Vec<Call>,
+    wrappers: HashSet<Box<[u8]>>,
+    folders_with_computed: Vec<Arc<[u8]>>,
+    assembly: bool,
+    /// Directives mean something: neither preprocessed nor plain assembly.
+    directives: bool,
+    source: PathRef,
+    /// Something was read whose text is not known well enough.
+    opaque_by_text: bool,
+}
+
+impl<'a, W: World + ?Sized> Run<'a, W> {
+    pub(super) fn new(
+        world: &'a mut W,
+        memo: &'a mut Resolver,
+        question: &'a Question<'a>,
+    ) -> Result<Self, Reason> {
+        memo.begin(world, question.search);
+        let mut stops = vec![true; memo.folders.len()];
+        let mut seen = Numbers::<u64>::default();
+        for (folder, stop) in memo.folders.iter().zip(&mut stops).rev() {
+            if let Presence::Folder(id) = world.presence(*folder) {
+                *stop = seen.insert(id);
+            }
+        }
+        let source = world.intern(&normal(question.source));
+        let language = question.language;
+        let mut run = Run {
+            world,
+            memo,
+            question,
+            out: InputSet::default(),
+            identities: Numbers::default(),
+            explained: Numbers::default(),
+            stops,
+            queue: Vec::new(),
+            visited: Numbers::default(),
+            scans: Vec::new(),
+            listed: Vec::new(),
+            uses: Vec::new(),
+            calls: Vec::new(),
+            wrappers: HashSet::new(),
+            folders_with_computed: Vec::new(),
+            assembly: matches!(language, Language::Assembler | Language::AssemblerWithCpp),
+            directives: !matches!(
+                language,
+                Language::Assembler
+                    | Language::PreprocessedC
+                    | Language::PreprocessedCxx
+                    | Language::Ir
+            ),
+            source,
+            opaque_by_text: false,
+        };
+        let (list, by_text) = match question.read {
+            Read::Complete(list) => (list, false),
+            Read::UserHeaders(list) => (list, true),
+            Read::Nothing => (&[][..], true),
+        };
+        run.listed.push(source);
+        for path in list {
+            let path = run.world.intern(&normal(path));
+            run.listed.push(path);
+        }
+        // The source comes last here, so that it is taken up first, as what it is.
+        for at in (0..run.listed.len()).rev() {
+            let path = run.listed[at];
+            // A name that is not there was misread, or is gone already.
+            run.join(path, by_text).ok_or(Reason::DependencyOutput)?;
+        }
+        Ok(run)
+    }
+
+    pub(super) fn finish(mut self) -> Result<InputSet, Reason> {
+        let by_text = !matches!(self.question.read, Read::Complete(_));
+        let defines = self.defines();
+        if self.directives {
+            self.forced(by_text)?;
+        }
+        let mut unresolved;
+        loop {
+            self.drain()?;
+            unresolved = self.computed(&defines);
+            if self.queue.is_empty() {
+                break;
+            }
+        }
+        if unresolved || self.opaque_by_text {
+            return Err(Reason::ComputedInclude);
+        }
+        if !by_text {
+            self.unexplained();
+        }
+        self.assembler()?;
+        for number in 0..self.scans.len() {
+            let (scan, own) = (self.scans[number].scan.clone(), self.scans[number].own);
+            if self.directives {
+                self.out.time |= scan.time;
+                self.out.date |= scan.date;
+            }
+            if own {
+                continue;
+            }
+            let cxx = matches!(
+                self.question.language,
+                Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx
+            );
+            if scan.modules && cxx {
+                return Err(Reason::Modules);
+            }
+            if scan.dependency_pragma {
+                return Err(Reason::UncacheableArgument);
+            }
+        }
+        self.out.time |= self.directives && defines.time;
+        self.out.date |= self.directives && defines.date;
+        // It stands for the file whose line a macro is expanded on: any of them.
+        let stamped = self.directives && self.scans.iter().any(|file| file.scan.timestamp);
+        if stamped || defines.timestamp {
+            self.out.stamped.clone_from(&self.out.read);
+        }
+        for list in
+            [&mut self.out.read, &mut self.out.absent, &mut self.out.exists, &mut self.out.stamped]
+        {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Ok(self.out)
+    }
+
+    /// The `-D` arguments, read as the definitions they become.
+    fn defines(&self) -> Scan {
+        let mut text = Vec::new();
+        for body in self.question.defines {
+            text.extend_from_slice(b"#define ");
+            let equals = body.iter().position(|&b| b == b'=').unwrap_or(body.len());
+            text.extend_from_slice(&body[..equals]);
+            text.push(b' ');
+            let value = body.get(equals + 1..).unwrap_or(b"1");
+            text.extend(value.iter().map(|&b| if b == b'\n' { b' ' } else { b }));
+            text.push(b'\n');
+        }
+        scan(&text)
+    }
+
+    fn mark(&mut self, path: PathRef, bit: u64) -> bool {
+        let at = path.0 as usize;
+        if at >= self.memo.path_marks.len() {
+            self.memo.path_marks.resize(at + 1 + at / 2, 0);
+        }
+        let mark = &mut self.memo.path_marks[at];
+        if *mark >> MARK_BITS != self.memo.run {
+            *mark = self.memo.run << MARK_BITS;
+        }
+        let fresh = *mark & bit == 0;
+        *mark |= bit;
+        fresh
+    }
+
+    fn absent(&mut self, path: PathRef) {
+        if self.mark(path, ABSENT) {
+            self.out.absent.push(path);
+        }
+    }
+
+    fn read(&mut self, path: PathRef) {
+        if self.mark(path, READ) {
+            self.out.read.push(path);
+        }
+    }
+
+    fn exists(&mut self, path: PathRef) {
+        if self.mark(path, READ) {
+            // Not read so far: take the mark back.
+            let at = path.0 as usize;
+            self.memo.path_marks[at] &= !READ;
+            if self.mark(path, EXISTS) {
+                self.out.exists.push(path);
+            }
+        }
+    }
+
+    /// The file was read; its text is scanned later. `None` where it is not there.
+    fn join(&mut self, path: PathRef, by_text: bool) -> Option<()> {
+        let Presence::File(id) = self.world.presence(path) else { return None };
+        self.identities.insert(id);
+        self.read(path);
+        self.queue.push((path, by_text));
+        Some(())
+    }
+
+    /// Scans what waits, and follows its directives.
+    fn drain(&mut self) -> Result<(), Reason> {
+        while let Some((path, by_text)) = self.queue.pop() {
+            let Presence::File(id) = self.world.presence(path) else {
+                return Err(Reason::ChangedDuringCompile);
+            };
+            let spelled = self.world.spelled(path);
+            // Tokens, not text. What they were made from is found through the header itself.
+            if spelled.ends_with(b".gch") || spelled.ends_with(b".pch") {
+                continue;
+            }
+            let scan = self.world.scan(path, self.assembly).ok_or(Reason::DependencyOutput)?;
+            let file = self.memo.file(self.world, self.question.search, path, scan, self.assembly);
+            // The same file in the same folder says the same again under any other spelling;
+            // this is what ends `a/../a/../a/x.h`.
+            let folder = match self.world.presence(file.folder_ref) {
+                Presence::Folder(folder) => folder,
+                _ => u64::from(file.folder_ref.0),
+            };
+            if !self.visited.insert((id, folder, by_text)) {
+                continue;
+            }
+            self.scans.push(file.clone());
+            if self.directives {
+                self.follow(path, &file, by_text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, path: PathRef, file: &Arc<FileMemo>, by_text: bool) -> Result<(), Reason> {
+        let main = path == self.source;
+        for &number in &file.directives {
+            self.directive(number, by_text, main)?;
+        }
+        let scan = &file.scan;
+        if scan.computed {
+            self.folders_with_computed.push(file.folder.clone());
+        }
+        // In a full list a computed include is explained by what it read.
+        if scan.has_opaque || by_text && scan.computed_opaque {
+            self.opaque_by_text = true;
+        }
+        for (kind, name) in scan.computed_names.iter().chain(&scan.has_names) {
+            let (file, name) = (file.clone(), name.clone());
+            self.uses.push(Use { file, path, kind: *kind, name, by_text });
+        }
+        for (wrapper, argument) in &scan.has_calls {
+            let (file, wrapper, argument) = (file.clone(), wrapper.clone(), argument.clone());
+            self.calls.push(Call { file, path, wrapper, argument });
+        }
+        self.wrappers.extend(scan.has_wrappers.iter().cloned());
+        Ok(())
+    }
+
+    fn directive(&mut self, number: u32, by_text: bool, main: bool) -> Result<(), Reason> {
+        let directive = self.memo.directives[number as usize];
+        let includes = matches!(directive.class, Class::Plain | Class::Next);
+        if main && includes && self.question.precompiled && self.question.flavor == Flavor::Gcc {
+            self.precompiled(directive, &[".gch"])?;
+        }
+        let run = self.memo.run;
+        let mark = &mut self.memo.directive_marks[number as usize][usize::from(by_text)];
+        if *mark == run {
+            return Ok(());
+        }
+        *mark = run;
+        match directive.class {
+            Class::Plain => {
+                self.plain(directive, by_text);
+            }
+            Class::Has => self.has(directive),
+            Class::Next | Class::HasNext => self.next(directive, by_text),
+        }
+        Ok(())
+    }
+
+    /// Whether one of the candidates was read, or (by text) is there.
+    fn plain(&mut self, directive: Directive, by_text: bool) -> bool {
+        let mut missed = None;
+        if let Some(beside) = directive.beside {
+            match self.world.presence(beside) {
+                Presence::Absent => missed = Some(beside),
+                Presence::File(id) => {
+                    if by_text {
+                        self.join(beside, true);
+                    }
+                    if self.identities.contains(&id) {
+                        self.explained.insert(id);
+                        return true;
+                    }
+                }
+                Presence::Folder(_) => {}
+            }
+        }
+        let found = self.plain_list(directive.list, by_text);
+        if found && let Some(beside) = missed {
+            self.absent(beside);
+        }
+        found
+    }
+
+    fn plain_list(&mut self, list: u32, by_text: bool) -> bool {
+        let run = self.memo.run;
+        let slot = usize::from(by_text);
+        let mark = self.memo.list_marks[list as usize][slot];
+        if mark >> 1 == run {
+            return mark & 1 == 1;
+        }
+        let paths = self.memo.lists[list as usize].clone();
+        let stops = self.stops.len() - paths.len().min(self.stops.len());
+        let absolute = paths.len() == 1 && self.stops.len() != 1;
+        let mut found = false;
+        let mut until = paths.len();
+        for (at, &path) in paths.iter().enumerate() {
+            let Presence::File(id) = self.world.presence(path) else { continue };
+            if by_text {
+                self.join(path, true);
+            } else if !self.identities.contains(&id) {
+                continue;
+            }
+            self.explained.insert(id);
+            found = true;
+            if absolute || self.stops[stops + at] {
+                until = at;
+                break;
+            }
+            // The folder comes again later, and that is its place; should it become another
+            // folder, this spelling notices.
+            self.read(path);
+        }
+        if found {
+            for &path in &paths[..until] {
+                if self.world.presence(path) == Presence::Absent {
+                    self.absent(path);
+                }
+            }
+        }
+        self.memo.list_marks[list as usize][slot] = run << 1 | u64::from(found);
+        found
+    }
+
+    fn has(&mut self, directive: Directive) {
+        let paths = self.memo.lists[directive.list as usize].clone();
+        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
+            match self.world.presence(path) {
+                Presence::Absent => self.absent(path),
+                Presence::File(_) => {
+                    self.exists(path);
+                    break;
+                }
+                Presence::Folder(_) => {}
+            }
+        }
+    }
+
+    fn next(&mut self, directive: Directive, by_text: bool) {
+        let paths = self.memo.lists[directive.list as usize].clone();
+        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
+            match self.world.presence(path) {
+                Presence::Absent => self.absent(path),
+                Presence::File(id) => {
+                    if directive.class == Class::HasNext {
+                        self.exists(path);
+                    } else if by_text {
+                        self.join(path, true);
+                    }
+                    if self.identities.contains(&id) {
+                        self.explained.insert(id);
+                    }
+                }
+                Presence::Folder(_) => {}
+            }
+        }
+    }
+
+    /// `-include` and its like, gcc's own first header, and their precompiled forms.
+    fn forced(&mut self, by_text: bool) -> Result<(), Reason> {
+        let search = self.question.search;
+        // gcc looks for a compiled form of the source itself first of all.
+        if self.question.precompiled && self.question.flavor == Flavor::Gcc {
+            let compiled = self.memo.suffixed(self.world, self.source, ".gch");
+            match self.world.presence(compiled) {
+                Presence::Absent => self.absent(compiled),
+                Presence::File(_) => self.read(compiled),
+                Presence::Folder(_) => return Err(Reason::UncacheableArgument),
+            }
+        }
+        for name in self.question.forced {
+            let include =
+                Include { how: How::Quote, kind: Kind::Include, name: name.as_slice().into() };
+            // The cwd stands where the includer's folder would.
+            let number = self.memo.directive(self.world, search, b"", &include);
+            let directive = self.memo.directives[number as usize];
+            if self.question.precompiled {
+                let suffixes: &[&str] = match self.question.flavor {
+                    Flavor::Gcc => &[".gch"],
+                    Flavor::Clang => &[".pch", ".gch"],
+                };
+                self.precompiled(directive, suffixes)?;
+            }
+            // It was read for sure: where the list does not show it, it was a precompiled one.
+            if !self.plain(directive, by_text) && !by_text {
+                let first = directive.beside.unwrap_or(self.memo.lists[directive.list as usize][0]);
+                if matches!(self.world.presence(first), Presence::Folder(_)) {
+                    return Err(Reason::UncacheableArgument);
+                }
+                self.plain(directive, true);
+            }
+        }
+        let include =
+            Include { how: How::Angle, kind: Kind::Include, name: b"stdc-predef.h"[..].into() };
+        let number = self.memo.directive(self.world, search, b"", &include);
+        // gcc looks for a compiled form of it, too, as of a header that the source names.
+        self.directive(number, by_text, true)
+    }
+
+    /// A compiled form of a header may have been taken in its place, which no list shows (gcc then
+    /// leaves out the header and all that it includes, too).
+    fn precompiled(
+        &mut self,
+        directive: Directive,
+        suffixes: &[&'static str],
+    ) -> Result<(), Reason> {
+        let paths = self.memo.lists[directive.list as usize].clone();
+        let mut taken = false;
+        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
+            for suffix in suffixes {
+                let compiled = self.memo.suffixed(self.world, path, suffix);
+                match self.world.presence(compiled) {
+                    Presence::Absent => self.absent(compiled),
+                    Presence::File(_) => {
+                        self.join(compiled, false);
+                        taken = true;
+                    }
+                    // A folder of several: which one fits is the compiler's choice.
+                    Presence::Folder(_) => return Err(Reason::UncacheableArgument),
+                }
+            }
+            if !taken
+                && let Presence::File(id) = self.world.presence(path)
+                && self.identities.contains(&id)
+            {
+                break;
+            }
+        }
+        // What it was made from holds the macros that still expand here, `__TIME__` for one.
+        if taken && !self.plain(directive, true) {
+            return Err(Reason::DependencyOutput);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What only all texts together tell: includes through macros, headers no directive names, and what
+//! the assembler reads.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Call, Run, Use};
+use crate::inputs::resolve::memo::macro_values;
+use crate::inputs::resolve::{PathRef, Presence, Reason, World};
+use crate::inputs::scan::{How, Include, Kind, Scan};
+use crate::inputs::search::join;
+
+/// Macro values found in one round.
+type Values = HashMap<(Kind, Box<[u8]>), (Vec<Include>, bool)>;
+
+impl<W: World + ?Sized> Run<'_, W> {
+    /// Includes through macros, as the literal includes they may stand for. True where some can't
+    /// be known from what is read so far.
+    pub(super) fn computed(&mut self, defines: &Scan) -> bool {
+        let mut unresolved = defines.has_opaque;
+        let mut uses = std::mem::take(&mut self.uses);
+        for Call { file, path, wrapper, argument } in &self.calls {
+            if self.wrappers.contains(wrapper) || defines.has_wrappers.contains(wrapper) {
+                uses.push(Use {
+                    file: file.clone(),
+                    path: *path,
+                    kind: Kind::HasInclude,
+                    name: argument.clone(),
+                    by_text: false,
+                });
+            }
+        }
+        let mut values = Values::new();
+        for used in &uses {
+            let (mut includes, mut opaque) = values
+                .entry((used.kind, used.name.clone()))
+                .or_insert_with(|| macro_values(&used.name, used.kind, &self.scans, defines))
+                .clone();
+            if &*used.name == b"__FILE__" {
+                let name = self.world.spelled(used.path).to_vec().into();
+                includes.push(Include { how: How::Quote, kind: used.kind, name });
+                opaque = false;
+            }
+            let has = matches!(used.kind, Kind::HasInclude | Kind::HasIncludeNext | Kind::HasEmbed);
+            if (includes.is_empty() || opaque) && (used.by_text || has) {
+                unresolved = true;
+            }
+            let main = used.path == self.source;
+            for include in &includes {
+                let search = self.question.search;
+                let number = self.memo.directive(self.world, search, &used.file.folder, include);
+                if self.directive(number, used.by_text, main).is_err() {
+                    unresolved = true;
+                }
+            }
+        }
+        // The `-D` bodies may ask, too, wherever they are used.
+        for include in &defines.includes {
+            let folders: Vec<_> = self.scans.iter().map(|file| file.folder.clone()).collect();
+            for folder in folders {
+                let search = self.question.search;
+                let number = self.memo.directive(self.world, search, &folder, include);
+                unresolved |= self.directive(number, false, false).is_err();
+            }
+        }
+        uses.retain(|used| !self.is_call(used));
+        self.uses = uses;
+        unresolved
+    }
+
+    /// Made from a call above; made again in the next round.
+    fn is_call(&self, used: &Use) -> bool {
+        used.kind == Kind::HasInclude
+            && self.calls.iter().any(|call| call.path == used.path && call.argument == used.name)
+    }
+
+    /// Headers of the list that no directive names: a computed include did. What stands before
+    /// them under the same relative name must stay away.
+    pub(super) fn unexplained(&mut self) {
+        for at in 1..self.listed.len() {
+            let path = self.listed[at];
+            let Presence::File(id) = self.world.presence(path) else { continue };
+            if path == self.source || self.explained.contains(&id) {
+                continue;
+            }
+            let spelled = self.world.spelled(path);
+            let besides = self.folders_with_computed.clone();
+            let search = self.question.search;
+            let all: Vec<&[u8]> =
+                besides.iter().map(|f| &**f).chain(search.folders().iter().map(|f| &**f)).collect();
+            for (place, folder) in all.iter().enumerate() {
+                let Some(name) = below(folder, &spelled) else { continue };
+                for earlier in &all[..place] {
+                    let path = self.world.intern(&join(earlier, name));
+                    if self.world.presence(path) == Presence::Absent {
+                        self.absent(path);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Files the assembler reads.
+    pub(super) fn assembler(&mut self) -> Result<(), Reason> {
+        let mut from = 0;
+        let mut done = HashSet::new();
+        loop {
+            let files: Vec<_> = self.scans[from..].iter().filter(|f| !f.own).cloned().collect();
+            let uses = self.assembly || self.scans.iter().any(|f| !f.own && f.scan.uses_asm);
+            if !uses {
+                return Ok(());
+            }
+            from = self.scans.len();
+            for file in files {
+                if file.scan.assembler_opaque && !self.question.assembler_listed {
+                    return Err(Reason::AssemblerInput);
+                }
+                for wanted in &file.scan.assembler_files {
+                    if !done.insert(wanted.clone()) {
+                        continue;
+                    }
+                    // gcc hands `-I` on to the assembler.
+                    let search = self.question.search;
+                    let folders = [&b""[..]].into_iter();
+                    for folder in folders.chain(search.folders().iter().map(|f| &**f)) {
+                        let path = self.world.intern(&join(folder, &wanted.name));
+                        match self.world.presence(path) {
+                            Presence::Absent => self.absent(path),
+                            Presence::File(_) => {
+                                self.read(path);
+                                if wanted.text {
+                                    self.assembly_text(path)?;
+                                }
+                                break;
+                            }
+                            Presence::Folder(_) => {}
+                        }
+                    }
+                }
+            }
+            if self.scans.len() == from {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A file of `.include`: only the assembler's own directives mean something in it.
+    fn assembly_text(&mut self, path: PathRef) -> Result<(), Reason> {
+        let scan = self.world.scan(path, true).ok_or(Reason::AssemblerInput)?;
+        let files = AssemblyView::of(&scan);
+        let file = self.memo.file(self.world, self.question.search, path, files, true);
+        self.scans.push(file);
+        Ok(())
+    }
+}
+
+/// The part of an `.include`d file's scan that counts.
+struct AssemblyView;
+
+impl AssemblyView {
+    fn of(scan: &Scan) -> Arc<Scan> {
+        Arc::new(Scan {
+            uses_asm: true,
+            assembler_files: scan.assembler_files.clone(),
+            assembler_opaque: scan.assembler_opaque,
+            ..Scan::default()
+        })
+    }
+}
+
+/// The rest of a path below a folder.
+fn below<'p>(folder: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
+    if folder.is_empty() || folder == b"." {
+        return (path.first() != Some(&b'/')).then_some(path);
+    }
+    let rest = path.strip_prefix(folder)?;
+    if folder == b"/" { Some(rest) } else { rest.strip_prefix(b"/") }
+}
