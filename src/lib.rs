@@ -3,4 +3,5 @@
 pub mod protocol;
 pub mod session;
 pub mod store;
+pub mod sys;
 pub mod tools;
