@@ -1,3 +1,12 @@
 //! What is kept on disk: blobs and the index.
 
 pub mod blob;
+pub mod deliver;
+pub mod evict;
+pub mod index;
+pub mod key;
+pub mod record;
+mod recovery;
+#[cfg(test)]
+mod testing;
+mod tree;

@@ -1,0 +1,259 @@
+//! What is known of actions, results and files, kept over restarts. An accelerator, never the
+//! truth: everything in it may be gone at any time.
+
+use super::blob::as_path;
+use super::key::{ActionKey, ResultKey, SetId};
+use super::record::{FileRecord, ManifestRecord, Record, ResultRecord, SetRecord};
+pub use super::tree::Opened;
+use super::tree::{Changes, Tree};
+
+/// The index. All methods may be called from any thread; those that write are slow
+/// (tens of microseconds an entry) and belong on a worker.
+pub struct Index {
+    tree: Tree,
+}
+
+/// Changes to be made at once, the last one of each key winning.
+#[derive(Default)]
+pub struct Batch {
+    changes: Changes,
+}
+
+/// Number of entries that `Index::clear` removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClearedIndex {
+    pub results: u64,
+    pub files: u64,
+    pub sets: u64,
+}
+
+const RESULT: &[u8] = b"r/";
+const MANIFEST: &[u8] = b"m/";
+const SET: &[u8] = b"s/";
+const SPELLING: &[u8] = b"p/";
+const FILE: &[u8] = b"f/";
+const COUNTER: &[u8] = b"c/";
+/// Longer paths are hashed.
+const LONG_PATH: usize = 200;
+
+fn result_key(key: &ResultKey) -> Vec<u8> {
+    [RESULT, &key.0].concat()
+}
+
+fn manifest_key(key: &ActionKey) -> Vec<u8> {
+    [MANIFEST, &key.0].concat()
+}
+
+fn set_key(id: SetId) -> Vec<u8> {
+    [SET, &id.0.to_be_bytes()].concat()
+}
+
+fn spelling_key(id: u32) -> Vec<u8> {
+    [SPELLING, &id.to_be_bytes()].concat()
+}
+
+fn file_key(path: &[u8]) -> Vec<u8> {
+    if path.len() <= LONG_PATH {
+        return [FILE, path].concat();
+    }
+    // Absolute paths start with a slash, so none is mistaken for this.
+    [FILE, b"#", blake3::hash(path).as_bytes()].concat()
+}
+
+fn counter_key(name: &str) -> Vec<u8> {
+    [COUNTER, name.as_bytes()].concat()
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    pub fn put_result(&mut self, key: &ResultKey, record: &ResultRecord) {
+        self.changes.insert(result_key(key), Some(record.encode()));
+    }
+
+    pub fn remove_result(&mut self, key: &ResultKey) {
+        self.changes.insert(result_key(key), None);
+    }
+
+    pub fn put_manifest(&mut self, key: &ActionKey, record: &ManifestRecord) {
+        self.changes.insert(manifest_key(key), Some(record.encode()));
+    }
+
+    pub fn remove_manifest(&mut self, key: &ActionKey) {
+        self.changes.insert(manifest_key(key), None);
+    }
+
+    pub fn put_set(&mut self, id: SetId, record: &SetRecord) {
+        self.changes.insert(set_key(id), Some(record.encode()));
+    }
+
+    pub fn remove_set(&mut self, id: SetId) {
+        self.changes.insert(set_key(id), None);
+    }
+
+    /// A spelling is a path as some action wrote it.
+    pub fn put_spelling(&mut self, id: u32, spelling: &[u8]) {
+        let spelling = serde_bytes::ByteBuf::from(spelling);
+        self.changes.insert(spelling_key(id), Some(spelling.encode()));
+    }
+
+    /// `path` is absolute.
+    pub fn put_file(&mut self, path: &[u8], record: &FileRecord) {
+        self.changes.insert(file_key(path), Some(record.encode()));
+    }
+
+    pub fn remove_file(&mut self, path: &[u8]) {
+        self.changes.insert(file_key(path), None);
+    }
+
+    /// Any few bytes, by name.
+    pub fn put_counter(&mut self, name: &str, value: &[u8]) {
+        self.changes.insert(counter_key(name), Some(value.to_vec()));
+    }
+}
+
+impl Index {
+    /// Opens `root/index.sled`. This cannot fail: at worst the index is empty and in memory only.
+    pub fn open(root: &[u8]) -> (Index, Opened) {
+        let (tree, opened) = Tree::open(as_path(root));
+        (Index { tree }, opened)
+    }
+
+    /// An index that is gone with the process.
+    pub fn in_memory() -> Index {
+        Index { tree: Tree::in_memory() }
+    }
+
+    /// False if there is no disk under it, from the start or since an error.
+    pub fn is_on_disk(&self) -> bool {
+        self.tree.is_on_disk()
+    }
+
+    fn record<R: Record>(&self, key: &[u8]) -> Option<R> {
+        R::decode(&self.tree.get(key)?)
+    }
+
+    fn one(&self, fill: impl FnOnce(&mut Batch)) {
+        let mut batch = Batch::default();
+        fill(&mut batch);
+        self.apply(batch);
+    }
+
+    /// Makes all changes of the batch, or none if the process dies.
+    pub fn apply(&self, batch: Batch) {
+        self.tree.apply(batch.changes);
+    }
+
+    pub fn result(&self, key: &ResultKey) -> Option<ResultRecord> {
+        self.record(&result_key(key))
+    }
+
+    pub fn put_result(&self, key: &ResultKey, record: &ResultRecord) {
+        self.one(|batch| batch.put_result(key, record));
+    }
+
+    pub fn remove_result(&self, key: &ResultKey) {
+        self.one(|batch| batch.remove_result(key));
+    }
+
+    pub fn manifest(&self, key: &ActionKey) -> Option<ManifestRecord> {
+        self.record(&manifest_key(key))
+    }
+
+    pub fn put_manifest(&self, key: &ActionKey, record: &ManifestRecord) {
+        self.one(|batch| batch.put_manifest(key, record));
+    }
+
+    pub fn set(&self, id: SetId) -> Option<SetRecord> {
+        self.record(&set_key(id))
+    }
+
+    pub fn put_set(&self, id: SetId, record: &SetRecord) {
+        self.one(|batch| batch.put_set(id, record));
+    }
+
+    pub fn spelling(&self, id: u32) -> Option<Vec<u8>> {
+        self.record::<serde_bytes::ByteBuf>(&spelling_key(id)).map(serde_bytes::ByteBuf::into_vec)
+    }
+
+    pub fn put_spelling(&self, id: u32, spelling: &[u8]) {
+        self.one(|batch| batch.put_spelling(id, spelling));
+    }
+
+    /// Every spelling, by ascending number.
+    pub fn all_spellings(&self, mut each: impl FnMut(u32, &[u8])) {
+        self.tree.for_each(SPELLING, |key, value| {
+            if let (Ok(id), Some(spelling)) =
+                (key[SPELLING.len()..].try_into(), serde_bytes::ByteBuf::decode(value))
+            {
+                each(u32::from_be_bytes(id), &spelling);
+            }
+        });
+    }
+
+    /// `path` is absolute.
+    pub fn file(&self, path: &[u8]) -> Option<FileRecord> {
+        self.record(&file_key(path))
+    }
+
+    pub fn put_file(&self, path: &[u8], record: &FileRecord) {
+        self.one(|batch| batch.put_file(path, record));
+    }
+
+    pub fn counter(&self, name: &str) -> Option<Vec<u8>> {
+        self.tree.get(&counter_key(name))
+    }
+
+    pub fn put_counter(&self, name: &str, value: &[u8]) {
+        self.one(|batch| batch.put_counter(name, value));
+    }
+
+    /// Every result that can be read, in order of key.
+    pub fn for_each_result(&self, mut each: impl FnMut(ResultKey, ResultRecord)) {
+        self.tree.for_each(RESULT, |key, value| {
+            if let (Ok(key), Some(record)) =
+                (key[RESULT.len()..].try_into(), ResultRecord::decode(value))
+            {
+                each(ResultKey(key), record);
+            }
+        });
+    }
+
+    /// Every manifest that can be read, in order of key.
+    pub fn for_each_manifest(&self, mut each: impl FnMut(ActionKey, ManifestRecord)) {
+        self.tree.for_each(MANIFEST, |key, value| {
+            if let (Ok(key), Some(record)) =
+                (key[MANIFEST.len()..].try_into(), ManifestRecord::decode(value))
+            {
+                each(ActionKey(key), record);
+            }
+        });
+    }
+
+    /// Removes everything, counters too, and says how much of it there was.
+    pub fn clear(&self) -> ClearedIndex {
+        let mut counts = [0; 3];
+        for (count, prefix) in counts.iter_mut().zip([RESULT, FILE, SET]) {
+            self.tree.for_each(prefix, |_, _| *count += 1);
+        }
+        self.tree.clear();
+        ClearedIndex { results: counts[0], files: counts[1], sets: counts[2] }
+    }
+
+    /// Writes everything to the disk; slow.
+    pub fn flush(&self) {
+        self.tree.flush();
+    }
+
+    /// Makes a new index folder if the present one is over 64 MiB and four times what is in it.
+    /// Slow, and everyone else waits. True if it was done.
+    pub fn compact_if_bloated(&self) -> bool {
+        self.tree.compact_if_bloated()
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,0 +1,92 @@
+use super::super::record::{FileStat, StoredOutput, Text};
+use super::super::testing::TestDir;
+use super::*;
+use crate::protocol::message::Content;
+use crate::tools::command::Role;
+
+fn result(used_s: u64) -> ResultRecord {
+    let content = Content::Inline(vec![1; 6000]);
+    ResultRecord {
+        action: ActionKey([1; 32]),
+        outputs: vec![StoredOutput { role: Role::Main, executable: false, content }],
+        text: Text::Here(Vec::new()),
+        text_context: None,
+        compile_ns: 5,
+        bytes: 6000,
+        created_s: 1,
+        used_s,
+    }
+}
+
+fn file(size: u64) -> FileRecord {
+    let stat = FileStat { device: 1, inode: 2, size, mtime_ns: 4, ctime_ns: 5 };
+    FileRecord { stat, hash: [9; 32] }
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let dir = TestDir::new();
+    let root = dir.bytes("root");
+    let long_path = [b"/".as_slice(), &[b'd'; 3000]].concat();
+    let set = SetRecord { read: vec![1, 5, 9], ..SetRecord::default() };
+    let manifest = ManifestRecord { sets: vec![SetId(8), SetId(7)] };
+    {
+        let (index, opened) = Index::open(&root);
+        assert_eq!(opened, Opened::Kept);
+        index.put_result(&ResultKey([4; 32]), &result(2));
+        index.put_result(&ResultKey([5; 32]), &result(3));
+        index.remove_result(&ResultKey([5; 32]));
+        index.put_manifest(&ActionKey([1; 32]), &manifest);
+        let mut batch = Batch::default();
+        batch.put_set(SetId(8), &set);
+        batch.put_spelling(300, b"../a.h");
+        batch.put_spelling(2, b"b.h");
+        batch.put_file(b"/usr/include/a.h", &file(1));
+        batch.put_file(&long_path, &file(2));
+        batch.put_counter("hits", b"17");
+        index.apply(batch);
+        index.flush();
+    }
+    let (index, opened) = Index::open(&root);
+    assert_eq!(opened, Opened::Kept);
+    assert_eq!(index.result(&ResultKey([4; 32])), Some(result(2)));
+    assert_eq!(index.result(&ResultKey([5; 32])), None);
+    assert_eq!(index.manifest(&ActionKey([1; 32])), Some(manifest));
+    assert_eq!(index.set(SetId(8)), Some(set));
+    assert_eq!(index.file(b"/usr/include/a.h"), Some(file(1)));
+    assert_eq!(index.file(&long_path), Some(file(2)));
+    assert_eq!(index.file(b"/usr/include/b.h"), None);
+    assert_eq!(index.counter("hits").as_deref(), Some(b"17".as_slice()));
+    assert_eq!(index.spelling(300).as_deref(), Some(b"../a.h".as_slice()));
+    let mut spellings = Vec::new();
+    index.all_spellings(|id, name| spellings.push((id, name.to_vec())));
+    assert_eq!(spellings, [(2, b"b.h".to_vec()), (300, b"../a.h".to_vec())]);
+    let mut results = 0;
+    index.for_each_result(|_, _| results += 1);
+    assert_eq!(results, 1);
+    assert_eq!(index.clear(), ClearedIndex { results: 1, files: 2, sets: 1 });
+    assert_eq!(index.counter("hits"), None);
+    assert_eq!(index.clear(), ClearedIndex::default());
+}
+
+#[test]
+fn many_threads_may_use_it() {
+    let dir = TestDir::new();
+    let (index, _) = Index::open(&dir.bytes("root"));
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let index = &index;
+            scope.spawn(move || {
+                for round in 0..100 {
+                    let key = ResultKey([round % 10; 32]);
+                    index.put_result(&key, &result(thread.into()));
+                    // Another thread may be in the middle of writing it: then it is absent.
+                    if let Some(found) = index.result(&key) {
+                        assert!(found.used_s < 4);
+                    }
+                }
+            });
+        }
+    });
+    assert!(index.is_on_disk());
+}

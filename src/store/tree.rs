@@ -1,0 +1,389 @@
+//! Keys and values in sled, and in memory once sled has failed.
+//!
+//! sled may return errors and panic on files that were damaged; here that ends in an empty tree,
+//! never in the caller. It also leaks files for values above a few KiB, so long values are cut into
+//! pieces, and it never gives disk space back, so a bloated tree is copied into a new one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use parking_lot::{Mutex, RwLock};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::recovery::{
+    Attempt, Suspicion, Trouble, attempt, discard, finish_swap, open_current, open_sled, set_aside,
+};
+
+/// What was found on opening.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    Kept,
+    /// Why nothing could be kept. A folder that never had an index is `Kept`.
+    StartedEmpty(String),
+}
+
+/// Changes to be made at once: values to set and (`None`) to remove.
+pub(super) type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// A longer value is cut into pieces of this size.
+const PIECE: usize = 4096;
+/// A longer value is not stored.
+const LONGEST: usize = 1024 * 1024;
+/// Pieces live apart from the keys, so that going through the keys does not meet them.
+const PIECE_PREFIX: &[u8] = b"x/";
+/// First byte of a value that follows whole, and of one in pieces.
+const WHOLE: u8 = 0;
+const PIECES: u8 = 1;
+/// What is kept at most without a disk (bytes).
+const MEMORY_LIMIT: usize = 64 * 1024 * 1024;
+/// Entries read or written at a time.
+const PAGE: usize = 512;
+/// A smaller folder is not worth compacting (bytes).
+const BLOATED_FROM: u64 = 64 * 1024 * 1024;
+const BLOATED_TIMES: u64 = 4;
+
+pub(super) struct Tree {
+    /// The folder that `index.sled` is in.
+    root: PathBuf,
+    state: RwLock<State>,
+}
+
+enum State {
+    Sled(sled::Db),
+    Memory(Mutex<Memory>),
+}
+
+#[derive(Default)]
+struct Memory {
+    entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Tree {
+    /// Opens `root/index.sled`, or starts an empty one, or works in memory: it always succeeds.
+    pub(super) fn open(root: &Path) -> (Tree, Opened) {
+        let tree = |state| Tree { root: root.to_owned(), state: RwLock::new(state) };
+        if let Err(error) = std::fs::create_dir_all(root) {
+            return (tree(State::memory()), Opened::StartedEmpty(error.to_string()));
+        }
+        finish_swap(root);
+        let reason = if Suspicion(root).is_strong() {
+            "the last attempts to use it failed".to_owned()
+        } else {
+            match open_current(root) {
+                Ok(db) => return (tree(State::Sled(db)), Opened::Kept),
+                Err(Trouble::Locked) => {
+                    let reason = Trouble::Locked.to_string();
+                    return (tree(State::memory()), Opened::StartedEmpty(reason));
+                }
+                Err(trouble) => trouble.to_string(),
+            }
+        };
+        set_aside(root);
+        Suspicion(root).clear();
+        match open_current(root) {
+            Ok(db) => (tree(State::Sled(db)), Opened::StartedEmpty(reason)),
+            Err(trouble) => {
+                let reason = format!("{reason}; in memory only: {trouble}");
+                (tree(State::memory()), Opened::StartedEmpty(reason))
+            }
+        }
+    }
+
+    pub(super) fn in_memory() -> Tree {
+        Tree { root: PathBuf::new(), state: RwLock::new(State::memory()) }
+    }
+
+    pub(super) fn is_on_disk(&self) -> bool {
+        matches!(*self.state.read(), State::Sled(_))
+    }
+
+    /// Does `call` with sled, and changes over to memory if that fails. `None`: no sled.
+    fn with_sled<T>(&self, call: impl FnOnce(&sled::Db) -> Attempt<T>) -> Option<T> {
+        let trouble = match &*self.state.read() {
+            State::Memory(_) => return None,
+            State::Sled(db) => match call(db) {
+                Ok(value) => return Some(value),
+                Err(trouble) => trouble,
+            },
+        };
+        let mut state = self.state.write();
+        if let State::Sled(db) = std::mem::replace(&mut *state, State::memory()) {
+            log::error!("the index failed, working without it: {trouble}");
+            if let Trouble::Broken(_) = trouble {
+                Suspicion(&self.root).grow(2);
+            }
+            discard(db);
+        }
+        None
+    }
+
+    fn with_memory<T: Default>(&self, call: impl FnOnce(&mut Memory) -> T) -> T {
+        match &*self.state.read() {
+            State::Memory(memory) => call(&mut memory.lock()),
+            State::Sled(_) => T::default(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match self.with_sled(|db| read(db, key)) {
+            Some(value) => value,
+            None => self.with_memory(|memory| memory.entries.get(key).cloned()),
+        }
+    }
+
+    /// Makes all changes at once.
+    pub(super) fn apply(&self, changes: Changes) {
+        if changes.is_empty() || self.with_sled(|db| write(db, &changes)).is_some() {
+            return;
+        }
+        self.with_memory(|memory| {
+            for (key, value) in changes {
+                memory.set(key, value);
+            }
+        });
+    }
+
+    /// Calls `each` with every key that starts with `prefix` and its value, in order. `each` may
+    /// use the tree.
+    pub(super) fn for_each(&self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
+        let mut from = prefix.to_vec();
+        loop {
+            let page = self.with_sled(|db| page(db, &from)).unwrap_or_else(|| {
+                self.with_memory(|memory| {
+                    let range = memory.entries.range(from.clone()..).take(PAGE);
+                    range.map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
+                })
+            });
+            for (key, value) in &page {
+                if !key.starts_with(prefix) {
+                    return;
+                }
+                if let Some(value) = value {
+                    each(key, value);
+                }
+            }
+            let Some((last, _)) = page.into_iter().next_back() else { return };
+            from = last;
+            from.push(0);
+        }
+    }
+
+    /// Writes everything to the disk; slow.
+    pub(super) fn flush(&self) {
+        self.with_sled(|db| attempt(|| db.flush()));
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.write();
+        if let State::Memory(memory) = &*state {
+            *memory.lock() = Memory::default();
+            return;
+        }
+        // sled keeps its disk space when entries are removed, so the folder goes.
+        if let State::Sled(db) = std::mem::replace(&mut *state, State::memory()) {
+            discard(db);
+        }
+        let old = self.root.join("index.old");
+        let _ = std::fs::remove_dir_all(&old);
+        if std::fs::rename(self.root.join("index.sled"), &old).is_ok() {
+            self.reopen(&mut state);
+        }
+        let _ = std::fs::remove_dir_all(&old);
+    }
+
+    /// Copies the live entries into a new folder if the present one is larger than 64 MiB and than four
+    /// times their size. Everyone else waits. True if it was done.
+    pub(super) fn compact_if_bloated(&self) -> bool {
+        self.compact(BLOATED_FROM, BLOATED_TIMES)
+    }
+
+    fn compact(&self, from_bytes: u64, times: u64) -> bool {
+        let folder = self.root.join("index.sled");
+        let disk = folder_size(&folder);
+        if !self.is_on_disk() || disk < from_bytes {
+            return false;
+        }
+        let mut state = self.state.write();
+        let State::Sled(db) = &*state else { return false };
+        let fresh_path = self.root.join("index.sled.new");
+        let _ = std::fs::remove_dir_all(&fresh_path);
+        let copied = (|| {
+            let mut live = 0;
+            for entry in iterate(db, Vec::new()) {
+                let (key, value) = entry?;
+                live += (key.len() + value.len()) as u64;
+            }
+            if disk <= live.saturating_mul(times) {
+                return Ok(false);
+            }
+            let fresh = open_sled(&fresh_path)?;
+            let mut batch = sled::Batch::default();
+            for (number, entry) in iterate(db, Vec::new()).enumerate() {
+                let (key, value) = entry?;
+                batch.insert(key, value);
+                if number % PAGE == PAGE - 1 {
+                    let full = std::mem::take(&mut batch);
+                    attempt(|| fresh.apply_batch(full))?;
+                }
+            }
+            attempt(|| fresh.apply_batch(batch))?;
+            attempt(|| fresh.flush())?;
+            discard(fresh);
+            Ok::<bool, Trouble>(true)
+        })();
+        if !matches!(copied, Ok(true)) {
+            let _ = std::fs::remove_dir_all(&fresh_path);
+            return false;
+        }
+        if let State::Sled(db) = std::mem::replace(&mut *state, State::memory()) {
+            discard(db);
+        }
+        let old = self.root.join("index.old");
+        let _ = std::fs::remove_dir_all(&old);
+        let swapped = std::fs::rename(&folder, &old)
+            .and_then(|()| std::fs::rename(&fresh_path, &folder))
+            .is_ok();
+        self.reopen(&mut state);
+        let _ = std::fs::remove_dir_all(&old);
+        swapped
+    }
+
+    fn reopen(&self, state: &mut State) {
+        match open_current(&self.root) {
+            Ok(db) => *state = State::Sled(db),
+            Err(trouble) => log::error!("the index failed, working without it: {trouble}"),
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let State::Sled(db) = std::mem::replace(self.state.get_mut(), State::memory()) {
+            discard(db);
+        }
+    }
+}
+
+impl State {
+    fn memory() -> State {
+        State::Memory(Mutex::default())
+    }
+}
+
+impl Memory {
+    fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let key_len = key.len();
+        if let Some(old) = self.entries.remove(&key) {
+            self.bytes -= key_len + old.len();
+        }
+        if let Some(value) = value
+            && value.len() <= LONGEST
+            && self.bytes + key_len + value.len() <= MEMORY_LIMIT
+        {
+            self.bytes += key_len + value.len();
+            self.entries.insert(key, value);
+        }
+    }
+}
+
+fn piece_key(key: &[u8], number: u16) -> Vec<u8> {
+    [PIECE_PREFIX, key, &number.to_be_bytes()].concat()
+}
+
+/// Of a value in pieces: their number, and a checksum of all.
+fn piece_head(stored: &[u8]) -> Option<(u16, u64)> {
+    match *stored {
+        [PIECES, a, b, ref sum @ ..] => {
+            Some((u16::from_le_bytes([a, b]), u64::from_le_bytes(sum.try_into().ok()?)))
+        }
+        _ => None,
+    }
+}
+
+fn read(db: &sled::Db, key: &[u8]) -> Attempt<Option<Vec<u8>>> {
+    match attempt(|| db.get(key))? {
+        Some(stored) => join(db, key, &stored),
+        None => Ok(None),
+    }
+}
+
+fn join(db: &sled::Db, key: &[u8], stored: &[u8]) -> Attempt<Option<Vec<u8>>> {
+    if let Some((&WHOLE, value)) = stored.split_first() {
+        return Ok(Some(value.to_vec()));
+    }
+    let Some((count, sum)) = piece_head(stored) else { return Ok(None) };
+    let mut value = Vec::new();
+    for number in 0..count {
+        match attempt(|| db.get(piece_key(key, number)))? {
+            Some(piece) => value.extend_from_slice(&piece),
+            None => return Ok(None),
+        }
+    }
+    // A writer may have come in between.
+    Ok((xxh3_64(&value) == sum).then_some(value))
+}
+
+fn write(db: &sled::Db, changes: &Changes) -> Attempt<()> {
+    let mut batch = sled::Batch::default();
+    for (key, value) in changes {
+        let old = attempt(|| db.get(key))?;
+        let old_pieces = old.as_deref().and_then(piece_head).map_or(0, |(count, _)| count);
+        let mut pieces = 0;
+        match value.as_deref().filter(|value| value.len() <= LONGEST) {
+            None => batch.remove(key.as_slice()),
+            Some(value) if value.len() <= PIECE => {
+                batch.insert(key.as_slice(), [&[WHOLE], value].concat());
+            }
+            Some(value) => {
+                for piece in value.chunks(PIECE) {
+                    batch.insert(piece_key(key, pieces), piece);
+                    pieces += 1;
+                }
+                let sum = xxh3_64(value).to_le_bytes();
+                let head = [&[PIECES], pieces.to_le_bytes().as_slice(), &sum].concat();
+                batch.insert(key.as_slice(), head);
+            }
+        }
+        for number in pieces..old_pieces {
+            batch.remove(piece_key(key, number));
+        }
+    }
+    attempt(|| db.apply_batch(batch))
+}
+
+/// The next entries from `from` on; `None` for a value that is not whole.
+#[allow(clippy::type_complexity)]
+fn page(db: &sled::Db, from: &[u8]) -> Attempt<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    let mut entries = Vec::new();
+    for entry in iterate(db, from.to_vec()).take(PAGE) {
+        let (key, stored) = entry?;
+        entries.push((key.to_vec(), join(db, &key, &stored)?));
+    }
+    Ok(entries)
+}
+
+fn iterate(
+    db: &sled::Db,
+    from: Vec<u8>,
+) -> impl Iterator<Item = Attempt<(sled::IVec, sled::IVec)>> {
+    let mut entries = db.range(from..);
+    std::iter::from_fn(move || attempt(|| entries.next().transpose()).transpose())
+}
+
+fn folder_size(folder: &Path) -> u64 {
+    let mut size = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        size += match entry.metadata() {
+            Ok(about) if about.is_dir() => folder_size(&entry.path()),
+            Ok(about) => about.len(),
+            Err(_) => 0,
+        };
+    }
+    size
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

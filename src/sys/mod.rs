@@ -1,0 +1,3 @@
+//! What differs between operating systems, and nothing else.
+
+pub mod fs;
