@@ -5,6 +5,7 @@ pub mod files;
 pub mod inputs;
 pub mod protocol;
 pub mod session;
+pub mod settings;
 pub mod store;
 pub mod sys;
 pub mod tools;

@@ -161,7 +161,8 @@ impl EventLoop {
             for (client, invocation) in std::mem::take(&mut self.asked) {
                 self.answer(client, invocation);
             }
-            for done in std::mem::take(&mut *self.done.lock()) {
+            let finished = std::mem::take(&mut *self.done.lock());
+            for done in finished {
                 self.take_in(done);
             }
             if accept && self.phase == Phase::Serving {

@@ -228,14 +228,16 @@ fn write_down(
     let key = result_key(&contents.hasher, context);
 
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
-    let set = SetRecord {
+    let mut set = SetRecord {
         read: numbers(&inputs.read),
         absent: numbers(&inputs.absent),
         exists: numbers(&inputs.exists),
         stamped: numbers(&inputs.stamped),
         env: Vec::new(),
         date: inputs.date,
+        spelling_sum: 0,
     };
+    set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
     let set_id = set_id(&set);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let record = ResultRecord {

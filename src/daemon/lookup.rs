@@ -183,6 +183,9 @@ fn find(
     for id in &manifest.sets {
         reason = Reason::InputChanged;
         let Some(set) = shared.index.set(*id) else { continue };
+        if shared.spellings.sum(&set) != Some(set.spelling_sum) {
+            continue;
+        }
         let Some((content, paths)) = check(shared, action, &set, folder) else { continue };
         let candidates = [result_key(&content, None), result_key(&content, Some(text_context))];
         for key in candidates {

@@ -17,7 +17,7 @@ use super::start::open_lock;
 use crate::files::FileTable;
 use crate::settings::Settings;
 use crate::store::index::Index;
-use crate::sys::{detach, signals};
+use crate::sys::{detach, termination};
 
 /// A cache root and the socket that belongs to it.
 pub struct Root {
@@ -103,7 +103,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     lock.set_len(0)?;
     io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
 
-    let signals = signals::termination();
+    let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
     let (index, opened) = Index::open(&root_bytes);
     log::info!("index: {opened:?}");

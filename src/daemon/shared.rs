@@ -240,21 +240,11 @@ pub(super) struct KeptHashes {
 impl Remembered for KeptHashes {
     fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash> {
         let kept = self.index.file(path)?;
-        (kept.stat == stored(stat)).then_some(ContentHash(kept.hash))
+        (kept.stat == *stat).then_some(ContentHash(kept.hash))
     }
 
     fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash) {
-        self.index.put_file(path, &FileRecord { stat: stored(stat), hash: hash.0 });
-    }
-}
-
-fn stored(stat: &FileStat) -> record::FileStat {
-    record::FileStat {
-        device: stat.device,
-        inode: stat.inode,
-        size: stat.size,
-        mtime_ns: stat.mtime_ns,
-        ctime_ns: stat.ctime_ns,
+        self.index.put_file(path, &FileRecord { stat: *stat, hash: hash.0 });
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::store::index::{Batch, Index};
+use crate::store::record::SetRecord;
 
 #[derive(Default)]
 struct Inner {
@@ -26,7 +27,7 @@ impl Spellings {
     /// Reads all from the index.
     pub(super) fn load(index: &Index) -> Spellings {
         let mut inner = Inner::default();
-        for (number, text) in index.all_spellings() {
+        index.all_spellings(|number, text| {
             let text: Arc<[u8]> = text.into();
             let at = number as usize;
             if inner.texts.len() <= at {
@@ -34,7 +35,7 @@ impl Spellings {
             }
             inner.texts[at] = Some(text.clone());
             inner.by_text.insert(text, number);
-        }
+        });
         inner.unsaved = inner.texts.len();
         Spellings { inner: RwLock::new(inner) }
     }
@@ -56,6 +57,12 @@ impl Spellings {
 
     pub(super) fn text(&self, number: u32) -> Option<Arc<[u8]>> {
         self.inner.read().texts.get(number as usize)?.clone()
+    }
+
+    /// See `SetRecord::sum_spellings`.
+    pub(super) fn sum(&self, set: &SetRecord) -> Option<u64> {
+        let inner = self.inner.read();
+        set.sum_spellings(|number| inner.texts.get(number as usize)?.as_deref())
     }
 
     /// Adds the new ones to a batch: to be written no later than a set that uses them.

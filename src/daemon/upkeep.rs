@@ -92,7 +92,7 @@ impl Upkeep {
             let (shared, sizes, limit) = (shared.clone(), self.sizes.clone(), self.limit_bytes);
             workers.give(move || {
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
-                log::info!("evicted {} results, {} bytes", evicted.results, evicted.bytes);
+                log::info!("evicted {} results, {} bytes", evicted.results.len(), evicted.bytes);
                 shared.forget_results();
                 measure(&shared, &sizes);
                 sizes.evicting.store(false, Ordering::Relaxed);

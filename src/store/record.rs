@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::key::{ActionKey, SetId};
+use crate::files::FileStat;
 use crate::protocol::message::{Chunk, Content};
 use crate::tools::command::Role;
 
@@ -105,18 +106,6 @@ pub struct SetRecord {
     pub date: bool,
     /// What `sum_spellings` gave when the set was made.
     pub spelling_sum: u64,
-}
-
-/// What `stat` says of a file, to know it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileStat {
-    pub device: u64,
-    pub inode: u64,
-    pub size: u64,
-    /// Nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Nanoseconds since 1970.
-    pub ctime_ns: i64,
 }
 
 /// A file whose content is known.
