@@ -1,0 +1,135 @@
+//! What the wrapper does with signals while a tool runs in its place.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The child that SIGTERM and SIGHUP are passed on to; 0 when there is none.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+/// The last signal that arrived while there was no child to pass it on to.
+static PENDING: AtomicI32 = AtomicI32::new(0);
+
+/// The signals a terminal sends to the whole foreground group: the tool gets its own.
+const FROM_TERMINAL: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
+/// The signals sent to a single process: they are meant for the tool.
+const FOR_THE_TOOL: [c_int; 2] = [libc::SIGTERM, libc::SIGHUP];
+
+/// A set of these signals.
+pub(super) fn set(signals: &[c_int]) -> libc::sigset_t {
+    // SAFETY: the set is initialised by sigemptyset before anything reads it.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for &signal in signals {
+            libc::sigaddset(&mut set, signal);
+        }
+        set
+    }
+}
+
+/// A signal's action before we changed it; put back by `restore`.
+pub struct Before {
+    signal: c_int,
+    action: libc::sigaction,
+}
+
+impl Before {
+    /// Whether the signal had its default action.
+    pub fn was_default(&self) -> bool {
+        self.action.sa_sigaction == libc::SIG_DFL
+    }
+
+    /// Puts the action back.
+    pub fn restore(&self) {
+        // SAFETY: the action is one that the kernel gave us.
+        unsafe { libc::sigaction(self.signal, &self.action, std::ptr::null_mut()) };
+    }
+}
+
+fn change(signal: c_int, handler: libc::sighandler_t) -> Before {
+    // SAFETY: both structures are initialised; a handler is one of this file's, which are
+    // async-signal-safe.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        action.sa_sigaction = handler;
+        let mut before = Before { signal, action: std::mem::zeroed() };
+        libc::sigaction(signal, &action, &mut before.action);
+        before
+    }
+}
+
+/// Ignores SIGPIPE: a daemon that goes away must not take the wrapper with it.
+pub fn ignore_broken_pipe() -> Before {
+    change(libc::SIGPIPE, libc::SIG_IGN)
+}
+
+/// SIGPIPE's number.
+pub const BROKEN_PIPE: c_int = libc::SIGPIPE;
+
+extern "C" fn pass_on(signal: c_int) {
+    let child = CHILD.load(Ordering::Relaxed);
+    if child > 0 {
+        // SAFETY: kill is async-signal-safe, and the child has not been reaped yet.
+        unsafe { libc::kill(child, signal) };
+    } else {
+        PENDING.store(signal, Ordering::Relaxed);
+    }
+}
+
+/// Stands for a tool while it runs: what the terminal sends is left to the tool, what is sent
+/// to the wrapper is passed on to it. Ends with the value.
+pub struct StandIn {
+    before: Vec<Before>,
+}
+
+impl StandIn {
+    /// To be called before the tool is started. What was ignored stays ignored.
+    pub fn begin() -> StandIn {
+        CHILD.store(0, Ordering::Relaxed);
+        PENDING.store(0, Ordering::Relaxed);
+        let mut before: Vec<Before> =
+            FROM_TERMINAL.iter().map(|&signal| change(signal, libc::SIG_IGN)).collect();
+        for signal in FOR_THE_TOOL {
+            let old = change(signal, pass_on as *const () as libc::sighandler_t);
+            if old.action.sa_sigaction == libc::SIG_IGN {
+                old.restore();
+            } else {
+                before.push(old);
+            }
+        }
+        StandIn { before }
+    }
+
+    /// The ignored signals that the tool must find at their default. (Caught ones become
+    /// default by themselves when a program is started.)
+    pub fn to_reset(&self) -> impl Iterator<Item = c_int> {
+        self.before.iter().filter(|old| old.was_default()).map(|old| old.signal)
+    }
+
+    /// The tool runs.
+    pub fn started(&self, child: c_int) {
+        CHILD.store(child, Ordering::Relaxed);
+        let missed = PENDING.swap(0, Ordering::Relaxed);
+        if missed != 0 {
+            pass_on(missed);
+        }
+    }
+
+    /// The tool is about to be reaped: its number may soon be someone else's.
+    pub fn ended(&self) {
+        CHILD.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        for old in &self.before {
+            old.restore();
+        }
+        let missed = PENDING.swap(0, Ordering::Relaxed);
+        if missed != 0 {
+            // SAFETY: a plain system call. The signal came too late for the tool and is ours.
+            unsafe { libc::raise(missed) };
+        }
+    }
+}
