@@ -1,11 +1,15 @@
 //! zccache: a compiler cache. The modules in reading order, from the command line downwards.
 
+pub mod cli;
+pub mod settings;
+pub mod wrapper;
+
 pub mod daemon;
+
 pub mod files;
 pub mod inputs;
 pub mod protocol;
 pub mod session;
-pub mod settings;
 pub mod store;
 pub mod sys;
 pub mod tools;

@@ -17,13 +17,13 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use super::connection::{Connection, Incoming, Peer};
+use super::finish;
 use super::lookup::{self, Outcome, Ticket};
 use super::memo::{Memos, RequestKey};
 use super::peer::View;
 use super::shared::Shared;
 use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
-use super::finish;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
     Answer, Cleared, Exit, Invocation, Reply, Report, Request, Step, Work,
@@ -148,7 +148,9 @@ impl EventLoop {
                     WAKER | WATCH => {}
                     SIGNALS => self.leave(),
                     client => {
-                        if event.is_writable() && !self.clients.get_mut(&client).is_none_or(Connection::flush) {
+                        if event.is_writable()
+                            && !self.clients.get_mut(&client).is_none_or(Connection::flush)
+                        {
                             self.drop_client(client);
                         }
                         if event.is_readable() || event.is_read_closed() {
@@ -176,7 +178,9 @@ impl EventLoop {
     fn is_over(&self) -> bool {
         match self.phase {
             Phase::Leaving(until) => self.clients.is_empty() || Instant::now() >= until,
-            Phase::Serving => self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle,
+            Phase::Serving => {
+                self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle
+            }
         }
     }
 
@@ -344,11 +348,17 @@ impl EventLoop {
         };
         memo.verified = now;
         let steps = memo.deliveries.iter();
-        let steps = steps.map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery))).collect();
+        let steps = steps
+            .map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)))
+            .collect();
         self.counters.hits += 1;
         self.counters.saved_ns += memo.saves_ns;
         self.upkeep.used(&memo.results);
-        Some(Reply::Answer(Answer::Work(Work { ticket: 0, steps, fine_times: self.shared.fine_times })))
+        Some(Reply::Answer(Answer::Work(Work {
+            ticket: 0,
+            steps,
+            fine_times: self.shared.fine_times,
+        })))
     }
 
     fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
@@ -388,8 +398,10 @@ impl EventLoop {
                 self.counters.saved_ns += saves_ns;
                 self.upkeep.used(&results);
                 let steps = deliveries.iter();
-                let steps = steps.map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)));
-                let work = Work { ticket: 0, steps: steps.collect(), fine_times: self.shared.fine_times };
+                let steps =
+                    steps.map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)));
+                let work =
+                    Work { ticket: 0, steps: steps.collect(), fine_times: self.shared.fine_times };
                 if let (Some(key), Some(memo)) = (key, memo) {
                     self.memos.insert(key, memo);
                 }
@@ -431,7 +443,8 @@ impl EventLoop {
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.finishers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| finish::finish(&shared, &ticket, &report));
-            let refused = std::panic::catch_unwind(work).unwrap_or_else(|_| vec![Reason::InternalFault]);
+            let refused =
+                std::panic::catch_unwind(work).unwrap_or_else(|_| vec![Reason::InternalFault]);
             shared.table.close_ticket();
             shared.storing.end(&actions);
             done.lock().push(Done::Stored { refused });

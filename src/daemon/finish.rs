@@ -16,7 +16,9 @@ use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUni
 use crate::session::reason::Reason;
 use crate::store::index::Batch;
 use crate::store::key::SetId;
-use crate::store::record::{ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text};
+use crate::store::record::{
+    ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
+};
 use crate::tools::command::{Flavor, Language, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::plan::{Discovery, Plan, Told, is_preprocessed_here};
@@ -27,7 +29,12 @@ pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<R
     for (plan, run) in ticket.plans.iter().zip(&report.runs) {
         for discovery in &plan.discoveries {
             if let Err(reason) = store(shared, ticket, plan, discovery, run) {
-                log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(&ticket.understood.command.sources[discovery.unit].path));
+                log::debug!(
+                    "not stored: {reason:?}: {}",
+                    String::from_utf8_lossy(
+                        &ticket.understood.command.sources[discovery.unit].path
+                    )
+                );
                 refused.push(reason);
             }
         }
@@ -61,7 +68,11 @@ fn store(
     write_down(shared, ticket, discovery.unit, &folder, &inputs, outputs, run)
 }
 
-fn collect_outputs(taken: &TakenUnit, plan: &Plan, unit: usize) -> Result<Vec<StoredOutput>, Reason> {
+fn collect_outputs(
+    taken: &TakenUnit,
+    plan: &Plan,
+    unit: usize,
+) -> Result<Vec<StoredOutput>, Reason> {
     let planned = plan.run.units.iter().find(|planned| planned.unit as usize == unit);
     let planned = planned.ok_or(Reason::OutputMissing)?;
     let mut outputs = Vec::new();
@@ -98,7 +109,9 @@ fn find_inputs(
     let told: Option<Vec<Vec<u8>>> = match discovery.compiler {
         Told::SourceOnly => Some(vec![source.path.clone()]),
         Told::ByText => None,
-        Told::File(file) => Some(rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()),
+        Told::File(file) => {
+            Some(rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect())
+        }
         Told::Rule(file, nth) => {
             // One rule for each source in turn; this kind leaves the source itself out.
             let rule = rules(file)?.into_iter().nth(nth).ok_or(Reason::DependencyOutput)?;
@@ -165,7 +178,12 @@ fn has_fixed_date(flavor: Flavor, major: u32, env: Environment<'_>) -> bool {
 }
 
 /// The compiler's own temporary assembly text, which the assembler lists and which is gone.
-fn is_passing_assembly(path: &[u8], env: Environment<'_>, shared: &Shared, folder: &Folder) -> bool {
+fn is_passing_assembly(
+    path: &[u8],
+    env: Environment<'_>,
+    shared: &Shared,
+    folder: &Folder,
+) -> bool {
     let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
@@ -176,7 +194,9 @@ fn is_passing_assembly(path: &[u8], env: Environment<'_>, shared: &Shared, folde
 
 fn search_path(ticket: &Ticket, env: Environment<'_>, language: Language) -> SearchPath {
     let list = |name: &[u8]| -> Vec<Vec<u8>> {
-        env.get(name).map_or(Vec::new(), |value| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect())
+        env.get(name).map_or(Vec::new(), |value| {
+            value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
+        })
     };
     let own_variable: &[u8] = match language {
         Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => b"CPLUS_INCLUDE_PATH",
@@ -280,7 +300,8 @@ fn keep_text(shared: &Shared, text: &Vec<Chunk>) -> Result<Text, Reason> {
     if bytes.len() <= crate::store::record::INLINE_TEXT {
         return Ok(Text::Here(text.clone()));
     }
-    let (id, size, stat) = shared.blobs.take_bytes(&bytes, 0o600).map_err(|_| Reason::OutputMissing)?;
+    let (id, size, stat) =
+        shared.blobs.take_bytes(&bytes, 0o600).map_err(|_| Reason::OutputMissing)?;
     Ok(Text::Stored(Content::Blob { id, size, seen: Some(stat) }))
 }
 

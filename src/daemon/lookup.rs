@@ -19,8 +19,18 @@ use crate::tools::understand::{Refusal, Understood, understand};
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
     Plain(Refusal),
-    Hit { deliveries: Vec<Arc<Delivery>>, results: Vec<ResultKey>, saves_ns: u64, memo: Option<Memo> },
-    Miss { work: Work, ticket: Box<Ticket>, reasons: Vec<Reason>, results: Vec<ResultKey> },
+    Hit {
+        deliveries: Vec<Arc<Delivery>>,
+        results: Vec<ResultKey>,
+        saves_ns: u64,
+        memo: Option<Memo>,
+    },
+    Miss {
+        work: Work,
+        ticket: Box<Ticket>,
+        reasons: Vec<Reason>,
+        results: Vec<ResultKey>,
+    },
 }
 
 /// A compile under way.
@@ -54,10 +64,11 @@ struct Found {
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let verified = shared.table.counter();
-    let understood = match understand(invocation, &shared.table, &shared.toolchains, shared.own_program) {
-        Ok(understood) => understood,
-        Err(refusal) => return Outcome::Plain(refusal),
-    };
+    let understood =
+        match understand(invocation, &shared.table, &shared.toolchains, shared.own_program) {
+            Ok(understood) => understood,
+            Err(refusal) => return Outcome::Plain(refusal),
+        };
     let env = Environment::new(&invocation.env);
     let recache = env.is_set(b"ZCCACHE_RECACHE");
     let folder = shared.folder(&understood.cwd);
@@ -72,13 +83,16 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
             find(shared, action, understood.text_context, &folder, invocation)
         })
         .collect();
-    let delivery = |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
+    let delivery =
+        |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
     let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
     if found.iter().all(Result::is_ok) {
         let hits: Vec<&Found> = found.iter().flatten().collect();
-        let deliveries: Vec<_> = hits.iter().enumerate().map(|(unit, found)| delivery(unit, found)).collect();
+        let deliveries: Vec<_> =
+            hits.iter().enumerate().map(|(unit, found)| delivery(unit, found)).collect();
         let saves_ns = hits.iter().map(|found| found.result.record.compile_ns).sum();
-        let mut input_paths: Vec<PathId> = hits.iter().flat_map(|found| found.paths.clone()).collect();
+        let mut input_paths: Vec<PathId> =
+            hits.iter().flat_map(|found| found.paths.clone()).collect();
         input_paths.sort_unstable();
         input_paths.dedup();
         // What depends on the clock, or on files no watch vouches for, is checked each time.
@@ -221,7 +235,9 @@ fn check(
     let mut contents = Contents::begin(action, set.date.then(date_slot));
     for spelling in &set.read {
         let id = shared.path_id(folder, *spelling)?;
-        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else { return None };
+        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
+            return None;
+        };
         let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
         contents.add(&shared.spellings.text(*spelling)?, &hash.0, stamp);
         paths.push(id);

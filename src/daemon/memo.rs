@@ -43,7 +43,8 @@ pub(super) struct Memos {
 impl Memos {
     pub(super) fn new() -> Memos {
         let lists = [RESULT_VARIABLES, TOOLCHAIN_VARIABLES, REFUSED_VARIABLES, TEXT_VARIABLES];
-        let mut names: HashSet<&[u8]> = lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect();
+        let mut names: HashSet<&[u8]> =
+            lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect();
         names.extend([&b"PWD"[..], b"ZCCACHE_RECACHE", b"ZCCACHE_READONLY"]);
         Memos { young: HashMap::new(), old: HashMap::new(), names }
     }

@@ -1,7 +1,7 @@
 //! The daemon's own life: detach from whoever started it, take the root's lock, open the
 //! store, listen, run the loop, leave.
 
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -9,13 +9,18 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::event_loop::{Config, EventLoop};
 use super::shared::{KeptHashes, Shared};
 use super::start::open_lock;
+use super::upkeep::load_counters;
 use crate::files::FileTable;
+use crate::protocol::message::Cleared;
+use crate::session::stats::Status;
 use crate::settings::Settings;
+use crate::store::blob::BlobDir;
+use crate::store::evict;
 use crate::store::index::Index;
 use crate::sys::{detach, termination};
 
@@ -29,7 +34,8 @@ impl Root {
     /// Fails when there is no place for a cache (no HOME, nothing set).
     pub fn of(settings: &Settings) -> io::Result<Root> {
         let path = settings.cache_root.as_ref();
-        let path = path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
+        let path =
+            path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
         let socket = match &settings.endpoint {
             Some(endpoint) => PathBuf::from(std::ffi::OsStr::from_bytes(endpoint)),
@@ -85,21 +91,29 @@ pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
     result
 }
 
-fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
+/// Makes us the only daemon of a root, waiting for one that is just leaving.
+fn take_lock(root: &Root) -> io::Result<File> {
     let lock = open_lock(&root.file("daemon.lock"))?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match lock.try_lock() {
-            Ok(()) => break,
+            Ok(()) => return Ok(lock),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon serves this root"));
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another daemon serves this root",
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
+}
+
+fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
+    let lock = take_lock(root)?;
     lock.set_len(0)?;
     io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
 
@@ -120,7 +134,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     let config = Config {
         socket: root.socket().to_string_lossy().into_owned(),
         idle: settings.idle_timeout.unwrap_or(IDLE),
-        limit_bytes: settings.cache_size.unwrap_or_else(|| default_size(root.path())),
+        limit_bytes: limit(settings, root),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
     let event_loop = EventLoop::new(listener, shared, config)?;
@@ -134,6 +148,49 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     // lock file lets two owners hold two files of one name.
     drop(lock);
     Ok(())
+}
+
+/// Does what the daemon would do for `clear`, while none runs.
+pub fn clear_offline(settings: &Settings) -> io::Result<Cleared> {
+    let root = Root::of(settings)?;
+    if !root.path().exists() {
+        return Ok(Cleared::default());
+    }
+    root.make()?;
+    let _lock = take_lock(&root)?;
+    let root_bytes = root.path().as_os_str().as_bytes();
+    let (index, _) = Index::open(root_bytes);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    Ok(evict::clear_all(&index, &BlobDir::new(root_bytes), now))
+}
+
+/// What `status` can say without a daemon.
+pub fn status_offline(settings: &Settings) -> io::Result<Status> {
+    let root = Root::of(settings)?;
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        socket: root.socket().to_string_lossy().into_owned(),
+        cache_dir: root.path().to_string_lossy().into_owned(),
+        artifact_limit: limit(settings, &root),
+        ..Status::default()
+    };
+    if root.path().is_dir() {
+        let root_bytes = root.path().as_os_str().as_bytes();
+        BlobDir::new(root_bytes).scan(|blob| {
+            status.artifacts += 1;
+            status.artifact_bytes += blob.size;
+        });
+        // A daemon that is just starting holds the lock: then the counters are left out.
+        if let Ok(_lock) = take_lock(&root) {
+            let (index, _) = Index::open(root_bytes);
+            status.counters = load_counters(&index);
+        }
+    }
+    Ok(status)
+}
+
+fn limit(settings: &Settings, root: &Root) -> u64 {
+    settings.cache_size.unwrap_or_else(|| default_size(root.path()))
 }
 
 /// A tenth of the disk, between 5 and 40 GiB.

@@ -68,7 +68,12 @@ const FOLDERS_MAX: usize = 256;
 const PATH_LISTS_MAX: usize = 4096;
 
 impl Shared {
-    pub(super) fn new(root: Vec<u8>, index: Arc<Index>, table: FileTable, fine_times: bool) -> Shared {
+    pub(super) fn new(
+        root: Vec<u8>,
+        index: Arc<Index>,
+        table: FileTable,
+        fine_times: bool,
+    ) -> Shared {
         let own = table.look(table.intern(&own_path()), false).identity();
         Shared {
             blobs: BlobDir::new(&root),

@@ -11,11 +11,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::serve::Root;
-use crate::protocol::frame::{self, Verb};
+use crate::protocol::frame::{self, Build, Verb};
+use crate::protocol::message::{Reply, Request};
 use crate::settings::Settings;
 
 /// Everything a client may wait for a daemon to come up or go away.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// A stopping daemon first writes down what it knows.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connects, starting a daemon if none answers and that is allowed.
 pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
@@ -44,6 +47,49 @@ pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
         }
     }
     start(settings, &root)
+}
+
+/// Asks a running daemon. None when there is none.
+pub fn ask_running(settings: &Settings, request: &Request) -> io::Result<Option<Reply>> {
+    let mut stream = match connect_only(settings) {
+        Ok(stream) => stream,
+        Err(error) if nobody_listens(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // A clear may have much to remove.
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+    frame::write(&mut stream, &frame::message(request)?)?;
+    let (header, payload) = frame::read(&mut stream)?;
+    if header.verb != Verb::Message || header.build != Build::own() {
+        return Err(io::Error::other("the running daemon is of another build: stop it first"));
+    }
+    postcard::from_bytes(&payload).map(Some).map_err(io::Error::other)
+}
+
+/// Ends a running daemon and waits until it is gone. False when none ran.
+pub fn stop(settings: &Settings) -> io::Result<bool> {
+    let root = Root::of(settings)?;
+    let mut stream = match root.connect() {
+        Ok(stream) => stream,
+        Err(error) if nobody_listens(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    frame::write(&mut stream, &frame::message(&Request::Stop)?)?;
+    let (header, _) = frame::read(&mut stream)?;
+    if header.verb == Verb::OtherBuild {
+        let mut stream = root.connect()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        frame::write(&mut stream, &frame::bare(Verb::Retire))?;
+        let (header, _) = frame::read(&mut stream)?;
+        if header.verb != Verb::Leaving {
+            return Err(io::Error::other("it is of a newer version: use that version's stop"));
+        }
+    }
+    drop(stream);
+    let lock = open_lock(&root.file("daemon.lock"))?;
+    wait_for_lock(&lock, Instant::now() + STOP_PATIENCE, || None::<()>)?;
+    Ok(true)
 }
 
 fn nobody_listens(error: &io::Error) -> bool {
@@ -81,7 +127,10 @@ fn wait_for_lock<T>(
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if Instant::now() >= deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "another process is starting the daemon"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "another process is starting the daemon",
+            ));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(40));
@@ -103,9 +152,14 @@ fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
     loop {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(io::Error::other(format!("the daemon did not start ({status})"))),
+            Some(status) => {
+                return Err(io::Error::other(format!("the daemon did not start ({status})")));
+            }
             None if Instant::now() >= deadline => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the daemon takes too long to start"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the daemon takes too long to start",
+                ));
             }
             None => std::thread::sleep(Duration::from_millis(2)),
         }
@@ -116,7 +170,13 @@ fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(O_NOFOLLOW);
     options.open(path)
 }
 
@@ -154,7 +214,10 @@ impl Root {
     }
 
     /// Hands over a path of the socket that fits into a socket address.
-    pub(super) fn with_address<T>(&self, then: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn with_address<T>(
+        &self,
+        then: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
         const ADDRESS_BYTES_MAX: usize = 107;
         let socket = self.socket();
         if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {

@@ -84,7 +84,11 @@ impl Upkeep {
 
     /// How long the loop may sleep.
     pub(super) fn due_in(&self) -> Duration {
-        if self.dirty { self.next.saturating_duration_since(Instant::now()) } else { Duration::from_secs(3600) }
+        if self.dirty {
+            self.next.saturating_duration_since(Instant::now())
+        } else {
+            Duration::from_secs(3600)
+        }
     }
 
     pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {

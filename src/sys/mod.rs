@@ -1,4 +1,5 @@
-//! What differs between operating systems, and nothing else.
+//! What differs between operating systems, and nothing else; the only place with unsafe code
+//! (but for the name of `main`).
 
 pub mod detach;
 pub mod fs;

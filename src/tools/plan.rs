@@ -74,7 +74,8 @@ pub fn plan(understood: &Understood, units: &[usize], temporary: &dyn Fn(&str) -
             }
             UserDeps::None => Told::ByText,
             UserDeps::All | UserDeps::UserHeaders => {
-                let path = command.outputs[unit].iter().find(|output| output.role == Role::Dependencies);
+                let path =
+                    command.outputs[unit].iter().find(|output| output.role == Role::Dependencies);
                 match path {
                     Some(output) => Told::File(bring_back(
                         &mut run,

@@ -67,7 +67,8 @@ pub fn understand(
     args.pop();
 
     let mut depends = Vec::new();
-    let program = find_tool(caller, &typed, own_program, &mut depends).ok_or(Reason::UnknownCompiler)?;
+    let found = find_tool(caller, &typed, own_program, &mut depends);
+    let Found { program, behind_us } = found.ok_or(Reason::UnknownCompiler)?;
     let driver = toolchains.driver(caller, &program)?;
     let called = typed.rsplit(|byte| *byte == b'/').next().unwrap_or(&typed);
     let cxx = called.windows(2).any(|pair| pair == b"++");
@@ -103,7 +104,8 @@ pub fn understand(
             Ok(action_key(&command, unit, &toolchain, caller))
         })
         .collect::<Result<_, Reason>>()?;
-    let argv0 = if invocation.masquerade { program.clone() } else { typed };
+    // gcc looks itself up on PATH by its argv[0]; it must not find us there.
+    let argv0 = if invocation.masquerade || behind_us { program.clone() } else { typed };
     let text_context = text_context(&command, invocation.terminal, env);
     Ok(Understood {
         program,
@@ -118,7 +120,12 @@ pub fn understand(
 }
 
 /// Everything that is known before an input is read, in one hash.
-fn action_key(command: &Command, unit: usize, toolchain: &Toolchain, caller: Caller<'_>) -> ActionKey {
+fn action_key(
+    command: &Command,
+    unit: usize,
+    toolchain: &Toolchain,
+    caller: Caller<'_>,
+) -> ActionKey {
     let mut key = blake3::Hasher::new();
     field(&mut key, b"action 1");
     field(&mut key, &toolchain.identity);
@@ -168,38 +175,56 @@ fn text_context(command: &Command, terminal: Option<u16>, env: Environment<'_>) 
     xxhash_rust::xxh3::xxh3_64(&text).max(1)
 }
 
-/// The file a typed name means: as it is with a folder, else along PATH, past ourselves.
+/// The file a typed name means.
+struct Found {
+    program: Vec<u8>,
+    /// One of our own symlinks comes first on PATH.
+    behind_us: bool,
+}
+
+/// A name with a folder is that file; another is looked up along PATH, past ourselves.
 fn find_tool(
     caller: Caller<'_>,
     typed: &[u8],
     own_program: Option<u64>,
     depends: &mut Vec<PathId>,
-) -> Option<Vec<u8>> {
+) -> Option<Found> {
     if typed.contains(&b'/') {
-        let path = absolute(caller.cwd, typed);
-        depends.push(caller.table.intern(&path));
-        return is_tool(caller.table, &path, own_program).then_some(path);
+        let program = absolute(caller.cwd, typed);
+        depends.push(caller.table.intern(&program));
+        let usable =
+            is_executable(caller.table, &program) && !is_us(caller.table, &program, own_program);
+        return usable.then_some(Found { program, behind_us: false });
     }
     let path = caller.env.get(b"PATH")?;
+    let mut behind_us = false;
     for folder in path.split(|byte| *byte == b':') {
         let candidate = absolute(caller.cwd, &[folder, b"/", typed].concat());
         depends.push(caller.table.intern(&candidate));
-        if is_tool(caller.table, &candidate, own_program) {
-            return Some(candidate);
+        if !is_executable(caller.table, &candidate) {
+            continue;
         }
+        if is_us(caller.table, &candidate, own_program) {
+            behind_us = true;
+            continue;
+        }
+        return Some(Found { program: candidate, behind_us });
     }
     None
 }
 
-fn is_tool(table: &FileTable, path: &[u8], own_program: Option<u64>) -> bool {
-    let seen = table.look(table.intern(path), false);
-    if !matches!(seen, Seen::File { .. }) || seen.identity() == own_program {
-        return false;
+fn is_executable(table: &FileTable, path: &[u8]) -> bool {
+    matches!(table.look(table.intern(path), false), Seen::File { .. })
+        && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// Our own file, or another copy or version of zccache under a compiler's name.
+fn is_us(table: &FileTable, path: &[u8], own_program: Option<u64>) -> bool {
+    if table.look(table.intern(path), false).identity() == own_program {
+        return true;
     }
-    if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
-        return false;
-    }
-    // Another copy or version of zccache under a compiler's name.
     let real = std::fs::canonicalize(Path::new(std::ffi::OsStr::from_bytes(path)));
-    !real.is_ok_and(|real| real.file_name().is_some_and(|name| name.as_bytes().starts_with(b"zccache")))
+    real.is_ok_and(|real| {
+        real.file_name().is_some_and(|name| name.as_bytes().starts_with(b"zccache"))
+    })
 }

@@ -1,0 +1,181 @@
+//! Asking the daemon. Every step has an end: a daemon that is slow is as good as none.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use crate::daemon::start;
+use crate::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
+use crate::protocol::message::{Answer, Reply, Report, Request};
+use crate::settings::Settings;
+
+/// From the first byte of the question to the last one of the answer.
+const ANSWER_TIME: Duration = Duration::from_secs(4);
+/// For a report; the daemon loses one rather than keep a build waiting.
+const REPORT_TIME: Duration = Duration::from_secs(1);
+/// Room for a usual answer, so that one read gets it whole.
+const READ_BYTES: usize = 16 << 10;
+
+/// Asks with this frame; gives the answer and the connection to report on. Any error means
+/// the cache can't help now.
+pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answer)> {
+    let deadline = Instant::now() + ANSWER_TIME;
+    let stream = start::connect(settings)?;
+    let (header, payload) = exchange(&stream, question, deadline)?;
+    if header.verb != Verb::OtherBuild {
+        return Ok((stream, decode(&header, &payload)?));
+    }
+    // An older daemon makes room for one of our build; a newer one stays.
+    if Build::own().version < header.build.version {
+        return Err(io::Error::other("the daemon is newer"));
+    }
+    drop(stream);
+    let stream = start::replace(settings)?;
+    let (header, payload) = exchange(&stream, question, Instant::now() + ANSWER_TIME)?;
+    Ok((stream, decode(&header, &payload)?))
+}
+
+/// Tells what became of the answer. Best effort: a lost report costs a later miss.
+pub fn report(stream: &UnixStream, report: Report) {
+    if let Ok(bytes) = frame::message(&Request::Report(report)) {
+        let _ = send(stream, &bytes, Instant::now() + REPORT_TIME);
+    }
+}
+
+fn decode(header: &Header, payload: &[u8]) -> io::Result<Answer> {
+    if header.verb != Verb::Message || header.build != Build::own() {
+        return Err(io::Error::other("not an answer"));
+    }
+    match postcard::from_bytes(payload).map_err(io::Error::other)? {
+        Reply::Answer(answer) => Ok(answer),
+        _ => Err(io::Error::other("an answer to another question")),
+    }
+}
+
+/// Sends a whole frame and reads a whole frame.
+fn exchange(
+    stream: &UnixStream,
+    question: &[u8],
+    deadline: Instant,
+) -> io::Result<(Header, Vec<u8>)> {
+    if stream.as_raw_fd() <= 2 {
+        // The caller closed a standard stream and the socket sits in its place: the tool's
+        // text would end up in it.
+        return Err(io::Error::other("a standard stream is closed"));
+    }
+    send(stream, question, deadline)?;
+    let mut bytes = vec![0; READ_BYTES];
+    let mut filled = 0;
+    let mut header: Option<Header> = None;
+    loop {
+        wait(stream, PollFlags::IN, deadline)?;
+        match rustix::net::recv(stream, &mut bytes[filled..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok((count, _)) => filled += count,
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if header.is_none()
+            && let Some(head) = bytes[..filled].first_chunk::<HEADER_BYTES>()
+        {
+            let head = Header::decode(head).ok_or_else(|| io::Error::other("not a frame"))?;
+            if bytes.len() < HEADER_BYTES + head.length {
+                bytes.resize(HEADER_BYTES + head.length, 0);
+            }
+            header = Some(head);
+        }
+        if let Some(header) = header
+            && filled >= HEADER_BYTES + header.length
+        {
+            bytes.truncate(HEADER_BYTES + header.length);
+            bytes.drain(..HEADER_BYTES);
+            return Ok((header, bytes));
+        }
+    }
+}
+
+fn send(stream: &UnixStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::AGAIN) => wait(stream, PollFlags::OUT, deadline)?,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the socket is ready; past the deadline that is an error.
+fn wait(stream: &UnixStream, events: PollFlags, deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match rustix::event::poll(&mut [PollFd::new(stream, events)], Some(&left)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::thread;
+
+    use super::*;
+    use crate::session::reason::Reason;
+
+    fn answered_with(reply: Vec<u8>, question: Vec<u8>) -> io::Result<(Header, Vec<u8>)> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let other = thread::spawn(move || {
+            let heard = frame::read(&mut theirs).unwrap();
+            for piece in reply.chunks(10_000) {
+                theirs.write_all(piece).unwrap();
+            }
+            heard
+        });
+        let result = exchange(&ours, &question, Instant::now() + Duration::from_secs(5));
+        let _ = other.join().unwrap();
+        result
+    }
+
+    #[test]
+    fn long_frames_both_ways() {
+        let long = vec![7u8; 3 << 20];
+        let question = frame::message(&serde_bytes::Bytes::new(&long)).unwrap();
+        let (header, payload) = answered_with(question.clone(), question.clone()).unwrap();
+        assert_eq!(header.verb, Verb::Message);
+        assert_eq!(payload, question[HEADER_BYTES..]);
+    }
+
+    #[test]
+    fn answers_are_decoded_and_nothing_else() {
+        let answer = Answer::Plain(Reason::Link, None);
+        let bytes = frame::message(&Reply::Answer(answer.clone())).unwrap();
+        let (header, payload) = answered_with(bytes, frame::bare(Verb::Retire)).unwrap();
+        assert_eq!(decode(&header, &payload).unwrap(), answer);
+        assert!(decode(&header, &payload[1..]).is_err());
+        let (header, payload) =
+            answered_with(frame::message(&Reply::Done).unwrap(), frame::bare(Verb::Retire))
+                .unwrap();
+        assert!(decode(&header, &payload).is_err());
+        assert!(answered_with(vec![1; 64], frame::bare(Verb::Retire)).is_err());
+        assert!(answered_with(vec![], frame::bare(Verb::Retire)).is_err());
+    }
+
+    #[test]
+    fn a_silent_daemon_is_not_waited_for() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(30);
+        let error = exchange(&ours, &frame::bare(Verb::Retire), deadline).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,140 @@
+//! The invocation as it came to us: nothing in it is understood here.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::protocol::message::Invocation;
+use crate::sys::process::{self, Strings};
+use crate::tools::command::Arg;
+
+/// How often a call went through a copy of us that stands for a tool.
+const DEPTH: &[u8] = b"ZCCACHE_MASQUERADE_DEPTH";
+
+/// More copies of us in a row than any real set-up has.
+const DEPTH_MAX: u32 = 8;
+
+/// One call of a tool.
+pub struct Call<'a> {
+    /// The tool as typed, and its arguments. Never empty.
+    pub argv: &'a [OsString],
+    /// We were called by the tool's own name.
+    pub masquerade: bool,
+    /// `NAME=VALUE`, each ended by NUL.
+    pub env: Vec<u8>,
+}
+
+impl<'a> Call<'a> {
+    /// The running process's environment with this command.
+    pub fn new(argv: &'a [OsString], masquerade: bool) -> Call<'a> {
+        Call { argv, masquerade, env: process::environment() }
+    }
+
+    /// The tool as typed.
+    pub fn tool(&self) -> &[u8] {
+        self.argv.first().map_or(&[], |tool| tool.as_bytes())
+    }
+
+    /// A variable's value, as getenv would say.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        self.entries().find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
+    }
+
+    /// Copies of us that stand for a tool lead to each other, and never to the tool.
+    pub fn runs_in_circles(&self) -> bool {
+        self.masquerade && self.depth() > DEPTH_MAX
+    }
+
+    /// How many masquerading copies of us led here, not counting this one.
+    fn depth(&self) -> u32 {
+        let text = self.variable(DEPTH).and_then(|value| std::str::from_utf8(value).ok());
+        text.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        // Each entry is ended by NUL, so the piece after the last one is not an entry.
+        self.env.strip_suffix(b"\0").unwrap_or(&self.env).split(|&byte| byte == 0)
+    }
+
+    /// The environment for the tool: ours with these variables set on top.
+    pub fn child_env(&self, extra: &[(Arg, Arg)]) -> io::Result<Strings> {
+        let mut extra = extra.to_vec();
+        if self.masquerade {
+            let depth = self.depth().saturating_add(1).to_string();
+            extra.push((DEPTH.to_vec(), depth.into_bytes()));
+        }
+        let set: Vec<Vec<u8>> =
+            extra.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat()).collect();
+        let replaced = |entry: &&[u8]| {
+            extra.iter().any(|(name, _)| {
+                entry.strip_prefix(name.as_slice()).is_some_and(|rest| rest.starts_with(b"="))
+            })
+        };
+        Strings::new(
+            self.entries().filter(|entry| !replaced(entry)).chain(set.iter().map(Vec::as_slice)),
+        )
+    }
+
+    /// What the daemon is told.
+    pub fn invocation(&self, cwd: Vec<u8>, terminal: Option<u16>) -> Invocation {
+        let mut argv = Vec::with_capacity(self.argv.iter().map(|arg| arg.len() + 1).sum());
+        for arg in self.argv {
+            argv.extend_from_slice(arg.as_bytes());
+            argv.push(0);
+        }
+        Invocation {
+            argv,
+            env: self.env.clone(),
+            cwd,
+            masquerade: self.masquerade,
+            terminal,
+            damaged: Vec::new(),
+        }
+    }
+}
+
+/// The working folder, if it is still there and has a name.
+pub fn cwd() -> Option<Vec<u8>> {
+    let cwd = rustix::process::getcwd(Vec::with_capacity(512)).ok()?.into_bytes();
+    // The kernel marks a folder outside our root with a word in front.
+    cwd.starts_with(b"/").then_some(cwd)
+}
+
+/// The umask, which can only be read by setting it. The wrapper has a single thread, so
+/// nobody creates a file in between.
+pub fn umask() -> u32 {
+    let mask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(mask);
+    mask.bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(argv: &[OsString], env: &[u8], masquerade: bool) -> (Vec<u8>, u32) {
+        let call = Call { argv, masquerade, env: env.to_vec() };
+        (call.invocation(b"/w".to_vec(), None).argv, call.depth())
+    }
+
+    #[test]
+    fn argv_is_a_block() {
+        let argv = [OsString::from("gcc"), OsString::new(), OsString::from("-c")];
+        assert_eq!(call(&argv, b"", false), (b"gcc\0\0-c\0".to_vec(), 0));
+    }
+
+    #[test]
+    fn variables() {
+        let call = Call { argv: &[], masquerade: true, env: b"AB=1\0A=2\0A=3\0N\0".to_vec() };
+        assert_eq!(call.variable(b"A"), Some(&b"2"[..]));
+        assert_eq!(call.variable(b"N"), None);
+        assert_eq!(call.tool(), b"");
+        assert!(call.child_env(&[(b"A".to_vec(), b"x\0".to_vec())]).is_err());
+    }
+
+    #[test]
+    fn depth_counts_only_numbers() {
+        assert_eq!(call(&[], b"ZCCACHE_MASQUERADE_DEPTH=3\0", true).1, 3);
+        assert_eq!(call(&[], b"ZCCACHE_MASQUERADE_DEPTH=x\0", true).1, 0);
+    }
+}

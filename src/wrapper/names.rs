@@ -1,0 +1,92 @@
+//! Which tools are worth asking the daemon about, by name alone.
+
+/// The compilers we know, as a part of a tool's name.
+const COMPILERS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
+
+/// Parts that make another tool out of a compiler's name (`gcc-ar`, `clang-format`).
+const NOT_COMPILERS: [&[u8]; 17] = [
+    b"ar", b"nm", b"ranlib", b"format", b"tidy", b"check", b"cpp", b"cl", b"scan", b"query",
+    b"apply", b"rename", b"doc", b"include", b"repl", b"extdef", b"offload",
+];
+
+/// What stands behind the last slash.
+pub fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+}
+
+/// Whether a tool of this name may be a C-family compiler: `gcc`, `/usr/bin/clang++-14`,
+/// `x86_64-linux-gnu-g++-12`, `my_gcc.sh`. A wrong yes costs one question to the daemon, a
+/// wrong no leaves a compiler uncached. (rustc will be the next kind.)
+pub fn is_compiler(tool: &[u8]) -> bool {
+    let parts = || base(tool).split(|byte| b"-_.".contains(byte));
+    parts().any(|part| COMPILERS.contains(&without_version(part)))
+        && !parts().any(|part| NOT_COMPILERS.contains(&part))
+}
+
+/// `clang14` is how some systems name it; `cc1` is a part of gcc, not a version of `cc`.
+fn without_version(part: &[u8]) -> &[u8] {
+    if part == b"cc1" {
+        return part;
+    }
+    let end = part.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
+    &part[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers() {
+        for name in [
+            "gcc",
+            "g++",
+            "cc",
+            "c++",
+            "clang",
+            "clang++",
+            "/usr/bin/gcc",
+            "./gcc",
+            "gcc-12",
+            "clang++-14",
+            "clang14",
+            "gcc-12.2.0",
+            "x86_64-linux-gnu-gcc-12",
+            "arm-none-eabi-g++",
+            "gcc.exe",
+            "my_clang.py",
+            "wrap-gcc.sh",
+            "c89-gcc",
+        ] {
+            assert!(is_compiler(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_tools() {
+        for name in [
+            "",
+            "/",
+            "echo",
+            "make",
+            "sh",
+            "ld",
+            "rustc",
+            "cc1",
+            "cc1plus",
+            "c++filt",
+            "gcc-ar-12",
+            "gcc-nm",
+            "clang-format",
+            "clang-tidy-14",
+            "ccache",
+            "12",
+            "gcc/",
+            "/opt/gcc/bin/ld",
+        ] {
+            assert!(!is_compiler(name.as_bytes()), "{name}");
+        }
+        assert!(!is_compiler(b"\xff\xfe"));
+        assert!(is_compiler(b"\xff-gcc"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Becoming the tool: what the user gets whenever the cache has nothing to add.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::find::{self, Missing};
+use super::gather::{self, Call};
+use super::names::base;
+use crate::sys::process::{self, Strings};
+
+/// A shell's statuses for a tool that is not there, or can't be executed.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+
+/// Runs the tool in place of this process, or says why not and returns the status to exit with.
+pub fn become_tool(call: &Call<'_>) -> i32 {
+    let typed = call.tool();
+    if call.runs_in_circles() {
+        return complain(
+            typed,
+            "only copies of zccache on PATH, each leading to the next",
+            NOT_FOUND,
+        );
+    }
+    let name = if call.masquerade { base(typed) } else { typed };
+    let path_env = call.variable(b"PATH");
+    // Without a working folder relative names still work, as long as they stay relative.
+    let cwd = gather::cwd().unwrap_or_else(|| b".".to_vec());
+    let found = match find::find_tool(name, path_env, &cwd, find::own_key()) {
+        Ok(found) => found,
+        Err(missing) => {
+            let (words, status) = match missing.why {
+                Missing::NotFound if name.contains(&b'/') => ("no such file", NOT_FOUND),
+                Missing::NotFound => ("not found on PATH", NOT_FOUND),
+                Missing::NotExecutable => ("can't be executed: permission denied", NOT_EXECUTABLE),
+            };
+            return complain(name, words, status);
+        }
+    };
+    let by_path = call.masquerade || found.behind_us;
+    let found = found.path;
+    let first = if by_path { find::from_folder(&cwd, &found) } else { typed.to_vec() };
+    let rest = || call.argv.iter().skip(1).map(|arg| arg.as_bytes());
+    let argv = Strings::new([first.as_slice()].into_iter().chain(rest()));
+    let (Ok(argv), Ok(env), Ok(program)) =
+        (argv, call.child_env(&[]), CString::new(found.as_slice()))
+    else {
+        return complain(name, "can't be executed", NOT_EXECUTABLE);
+    };
+    let error = process::exec(&program, &argv, &env);
+    if error.raw_os_error() == Some(libc::ENOEXEC) {
+        // A script without `#!` is the shell's, as execvp has it.
+        let argv = Strings::new([&b"/bin/sh"[..], &found].into_iter().chain(rest()));
+        if let Ok(argv) = argv {
+            process::exec(c"/bin/sh", &argv, &env);
+        }
+    }
+    let status =
+        if error.raw_os_error() == Some(libc::ENOENT) { NOT_FOUND } else { NOT_EXECUTABLE };
+    complain(&found, &format!("can't be executed: {error}"), status)
+}
+
+/// One line on stderr; a name is shown as it is, save for what would break the line.
+fn complain(name: &[u8], words: &str, status: i32) -> i32 {
+    let mut line = b"zccache: ".to_vec();
+    line.extend(name.iter().map(|&byte| if byte.is_ascii_control() { b'?' } else { byte }));
+    line.extend_from_slice(b": ");
+    line.extend_from_slice(words.as_bytes());
+    line.push(b'\n');
+    let _ = super::text::write_all(rustix::stdio::stderr(), &line);
+    status
+}

@@ -1,0 +1,140 @@
+//! A miss: the tool runs as our child, and what it writes is kept.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+
+use super::capture::{self, Captured};
+use super::gather::Call;
+use super::take_in::{OwnFiles, take_in};
+use super::text::{Held, mentions};
+use crate::protocol::message::{Exit, Run, RunReport};
+use crate::store::blob::BlobDir;
+use crate::sys::process::{self, Strings};
+use crate::sys::signals::{self, Before, StandIn};
+use crate::sys::terminal;
+
+/// What became of a run.
+#[derive(Debug)]
+pub enum Ran {
+    /// It ended; the text in the report is yet to be written.
+    Ended(RunReport),
+    /// It ended, and its text went out as it came: there is nothing to report.
+    Streamed(Exit),
+    /// It could not be started as told, or failed by our doing: the user's own command decides.
+    Plain,
+}
+
+/// What a run needs beside its own description.
+pub struct Surroundings<'a, 'c> {
+    pub call: &'a Call<'c>,
+    pub blobs: &'a BlobDir,
+    pub umask: u32,
+    /// SIGPIPE as our caller set it.
+    pub broken_pipe: Option<&'a Before>,
+}
+
+/// Runs the tool and takes in what it makes.
+pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
+    // In this order: our files are gone before a signal that came too late ends us.
+    let stand_in = StandIn::begin();
+    let _own = OwnFiles(&step.read_back);
+    let start = Instant::now();
+    let Ok((exit, captured)) = run_captured(step, around, &stand_in, held) else {
+        return Ran::Plain;
+    };
+    let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    if captured.lost {
+        held.hold(captured.text);
+        return Ran::Streamed(exit);
+    }
+    let mut report =
+        RunReport { exit, text: captured.text, units: vec![], dependencies: vec![], took_ns };
+    match exit {
+        Exit::Status(0) => {
+            for file in &step.read_back {
+                let bytes = std::fs::read(OsStr::from_bytes(&file.path));
+                report.dependencies.push(bytes.unwrap_or_default().into());
+            }
+            report.units =
+                step.units.iter().map(|unit| take_in(unit, around.blobs, around.umask)).collect();
+        }
+        Exit::Status(_) => {
+            // Did it fail over a file that only we asked for?
+            let mut own = step.read_back.iter().filter(|file| file.remove);
+            if !held.written && own.any(|file| mentions(&report.text, &file.path)) {
+                return Ran::Plain;
+            }
+        }
+        Exit::Signal(_) => {}
+    }
+    Ran::Ended(report)
+}
+
+/// Starts the tool, reads its text and waits for its end. An error means that it did not run.
+fn run_captured(
+    step: &Run,
+    around: &Surroundings<'_, '_>,
+    stand_in: &StandIn,
+    held: &mut Held,
+) -> io::Result<(Exit, Captured)> {
+    let program = CString::new(step.program.as_slice())?;
+    let argv = Strings::new(step.argv.iter().map(Vec::as_slice))?;
+    let env = around.call.child_env(&step.env)?;
+    let mut reset: Vec<_> = stand_in.to_reset().collect();
+    if around.broken_pipe.is_some_and(Before::was_default) {
+        reset.push(signals::BROKEN_PIPE);
+    }
+    // All our descriptors close themselves when a program is started, so the tool gets its
+    // streams and what our caller passed (a make's jobserver), and nothing else.
+    let (out, out_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (err, err_end) = stderr_pair()?;
+    let (stdout, stderr) = (out_end.as_fd(), err_end.as_fd());
+    let child = process::spawn(&program, &argv, &env, stdout, stderr, &reset)?;
+    stand_in.started(child);
+    drop((out_end, err_end));
+    let Some(pid) = Pid::from_raw(child) else { return Err(io::ErrorKind::NotFound.into()) };
+    // Without a pidfd (Linux before 5.3) the streams' end is the tool's.
+    let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
+    let ended = ended.as_ref().map(AsFd::as_fd);
+    let captured = capture::capture(out, err, ended, held, capture::TEXT_BYTES_MAX);
+    Ok((wait(pid, stand_in), captured))
+}
+
+/// What the tool gets as stderr, our end first: a terminal where ours is one, so that it
+/// writes what it would have written there.
+fn stderr_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    match terminal::stderr_size() {
+        Some(size) => terminal::open(size).map(|pair| (pair.ours, pair.theirs)),
+        None => Ok(pipe_with(PipeFlags::CLOEXEC)?),
+    }
+}
+
+fn wait(pid: Pid, stand_in: &StandIn) -> Exit {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    // First wait without reaping: until then the number is still the tool's, and a signal
+    // can be passed on.
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+    stand_in.ended();
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => {
+                if let Some(code) = status.exit_status() {
+                    return Exit::Status(code);
+                }
+                if let Some(signal) = status.terminating_signal() {
+                    return Exit::Signal(signal);
+                }
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            // Our caller ignores SIGCHLD, so the kernel keeps no status for us.
+            Ok(None) | Err(_) => return Exit::Status(1),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Doing what the daemon's answer says.
+
+use super::gather;
+use super::run::{self, Ran, Surroundings};
+use super::text::Held;
+use crate::protocol::message::{Delivery, Exit, Report, Step, Work};
+use crate::settings::Settings;
+use crate::store::blob::{BlobDir, BlobId, BlobStat};
+use crate::store::deliver::{DeliverError, Target, deliver};
+use crate::sys::signals::Before;
+
+/// How the steps went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All is in place; the text is held, and the report is there if it says anything.
+    Done { exit: Exit, report: Option<Report> },
+    /// These blobs can't be used: ask again.
+    Damaged(Vec<BlobId>),
+    /// Run the user's own command.
+    Plain,
+}
+
+/// Does all steps. A failed run does not keep the others back, as a driver with several
+/// sources goes on too; one that a signal ended does.
+pub fn perform(
+    work: &Work,
+    call: &gather::Call<'_>,
+    settings: &Settings,
+    broken_pipe: Option<&Before>,
+    held: &mut Held,
+) -> Outcome {
+    let Some(root) = settings.cache_root.as_deref() else { return Outcome::Plain };
+    let blobs = BlobDir::new(root);
+    let umask = gather::umask();
+    let around = Surroundings { call, blobs: &blobs, umask, broken_pipe };
+    let mut exit = Exit::Status(0);
+    let mut report = Report { ticket: work.ticket, blobs: vec![], runs: vec![] };
+    let mut whole = true;
+    for step in &work.steps {
+        let ended = match step {
+            Step::Deliver(delivery) => {
+                match hand_out(delivery, &blobs, umask, settings, work.fine_times) {
+                    Ok(changed) => report.blobs.extend(changed),
+                    Err(outcome) => return outcome,
+                }
+                held.hold(delivery.text.clone());
+                Exit::Status(0)
+            }
+            Step::Run(run) => match run::run(run, &around, held) {
+                Ran::Ended(ran) => {
+                    held.hold(ran.text.clone());
+                    let ended = ran.exit;
+                    report.runs.push(ran);
+                    ended
+                }
+                Ran::Streamed(ended) => {
+                    whole = false;
+                    ended
+                }
+                Ran::Plain => return Outcome::Plain,
+            },
+        };
+        if exit == Exit::Status(0) {
+            exit = ended;
+        }
+        if matches!(ended, Exit::Signal(_)) {
+            whole &= work.steps.len() == 1;
+            break;
+        }
+    }
+    let says_something = !report.runs.is_empty() || !report.blobs.is_empty();
+    Outcome::Done { exit, report: (whole && says_something).then_some(report) }
+}
+
+/// Puts a hit's files in place; gives the blobs whose stat that changed.
+fn hand_out(
+    delivery: &Delivery,
+    blobs: &BlobDir,
+    umask: u32,
+    settings: &Settings,
+    fine_times: bool,
+) -> Result<Vec<(BlobId, Option<BlobStat>)>, Outcome> {
+    let mut changed = Vec::new();
+    let mut damaged = Vec::new();
+    for output in &delivery.outputs {
+        let target = Target {
+            path: &output.path,
+            style: output.style,
+            executable: output.executable,
+            umask,
+        };
+        match deliver(blobs, &output.content, &target, settings.link_mode, fine_times) {
+            Ok(change) => changed.extend(change),
+            Err(DeliverError::Damaged(id)) => damaged.push(id),
+            // The tool will fail there as well, and says so in its own words.
+            Err(DeliverError::Output(_)) => return Err(Outcome::Plain),
+        }
+    }
+    if damaged.is_empty() { Ok(changed) } else { Err(Outcome::Damaged(damaged)) }
+}

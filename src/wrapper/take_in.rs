@@ -1,0 +1,120 @@
+//! Taking a run's outputs into the store.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::protocol::message::{Content, ReadBack, RunUnit, Taken, TakenUnit};
+use crate::store::blob::BlobDir;
+use crate::tools::command::{Output, WriteStyle};
+
+/// Outputs up to this size travel in the report and later in the answers.
+const INLINE_BYTES_MAX: usize = 1024;
+
+/// Takes in what a successful run made of one unit.
+pub fn take_in(unit: &RunUnit, blobs: &BlobDir, umask: u32) -> TakenUnit {
+    let outputs = unit.outputs.iter().filter_map(|output| take_output(output, blobs, umask));
+    TakenUnit { unit: unit.unit, outputs: outputs.collect() }
+}
+
+/// None if the file is not there.
+fn take_output(output: &Output, blobs: &BlobDir, umask: u32) -> Option<Taken> {
+    let path = Path::new(OsStr::from_bytes(&output.path));
+    let refused = Taken { role: output.role, executable: false, content: None };
+    let mut meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(_) => return Some(refused),
+    };
+    if meta.is_symlink() && output.style == WriteStyle::InPlace {
+        match std::fs::metadata(path) {
+            Ok(target) => meta = target,
+            Err(_) => return Some(refused),
+        }
+    }
+    if !meta.is_file() {
+        return Some(refused);
+    }
+    let executable = meta.permissions().mode() & 0o111 != 0;
+    let content = if meta.len() <= INLINE_BYTES_MAX as u64 {
+        read_small(path).map(Content::Inline)
+    } else {
+        let mode = if executable { 0o777 } else { 0o666 } & !umask;
+        blobs.take_file(&output.path, mode).ok().map(|(id, size, stat)| Content::Blob {
+            id,
+            size,
+            seen: Some(stat),
+        })
+    };
+    Some(Taken { role: output.role, executable, content })
+}
+
+/// None if it can't be read, or has grown: someone still writes to it.
+fn read_small(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; INLINE_BYTES_MAX + 1];
+    let mut file = File::open(path).ok()?;
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    bytes.truncate(filled);
+    (filled <= INLINE_BYTES_MAX).then_some(bytes)
+}
+
+/// The files of a run that are ours; removed when this is dropped, however the run ended.
+pub struct OwnFiles<'a>(pub &'a [ReadBack]);
+
+impl Drop for OwnFiles<'_> {
+    fn drop(&mut self) {
+        for file in self.0.iter().filter(|file| file.remove) {
+            let _ = std::fs::remove_file(OsStr::from_bytes(&file.path));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::tools::command::Role;
+
+    #[test]
+    fn each_kind_of_file() {
+        let folder = std::env::temp_dir().join(format!("zcc-take-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("small"), [1; 1024]).unwrap();
+        fs::write(folder.join("large"), [2; 1025]).unwrap();
+        fs::write(folder.join("program"), b"#!").unwrap();
+        fs::set_permissions(folder.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("small", folder.join("link")).unwrap();
+        symlink("nowhere", folder.join("dangling")).unwrap();
+        let blobs = BlobDir::new(folder.as_os_str().as_bytes());
+        let take = |name: &str, style| {
+            let path = folder.join(name).into_os_string().into_encoded_bytes();
+            let output = Output { role: Role::Main, path, style, required: true };
+            take_output(&output, &blobs, 0o22)
+        };
+        let content = |name, style| take(name, style).unwrap().content;
+        use WriteStyle::{InPlace, Replace};
+        assert_eq!(content("small", Replace), Some(Content::Inline(vec![1; 1024])));
+        assert!(matches!(content("large", Replace), Some(Content::Blob { size: 1025, .. })));
+        assert!(take("program", Replace).unwrap().executable);
+        assert!(!take("small", Replace).unwrap().executable);
+        assert_eq!(content("link", InPlace), Some(Content::Inline(vec![1; 1024])));
+        assert_eq!(content("link", Replace), None);
+        assert_eq!(content("dangling", InPlace), None);
+        assert_eq!(content(".", Replace), None);
+        assert_eq!(take("absent", Replace), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
