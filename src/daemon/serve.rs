@@ -7,13 +7,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::event_loop::{Config, EventLoop};
 use super::shared::{KeptHashes, Shared};
-use super::start::open_lock;
+use super::start::{open_lock, own_program};
 use super::upkeep::load_counters;
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
@@ -64,7 +64,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// `zccache daemon`: starts the real one in the background and returns once it listens.
 pub fn spawn_detached(args: &[std::ffi::OsString]) -> io::Result<()> {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = own_program();
     command.arg("daemon").arg("--foreground").arg("--detached").args(args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;

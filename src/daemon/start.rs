@@ -142,7 +142,7 @@ fn wait_for_lock<T>(
 
 /// Runs `zccache daemon`, which detaches and ends once the daemon listens.
 fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = own_program();
     command.arg("daemon");
     if let Some(endpoint) = &settings.endpoint {
         command.arg("--endpoint").arg(std::ffi::OsStr::from_bytes(endpoint));
@@ -164,6 +164,14 @@ fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     }
+}
+
+/// This very program, under its own name: what it is called decides what it is.
+pub(super) fn own_program() -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("zccache");
+    command
 }
 
 /// Opens a lock file, never through a symlink.
