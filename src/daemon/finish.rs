@@ -123,8 +123,8 @@ fn find_inputs(
     let by_text = discovery.compiler == Told::ByText;
     if let Some(file) = discovery.assembler {
         for rule in rules(file)? {
-            let passing = |path: &Vec<u8>| !is_passing_assembly(path, env, shared, folder);
-            listed.extend(rule.prerequisites.into_iter().filter(passing));
+            let read = |path: &Vec<u8>| !is_only_named(path, &source.path, env, shared, folder);
+            listed.extend(rule.prerequisites.into_iter().filter(read));
         }
     }
     let search = search_path(understood, env, source.language);
@@ -178,19 +178,22 @@ fn has_fixed_date(flavor: Flavor, major: u32, env: Environment<'_>) -> bool {
     major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
 }
 
-/// The compiler's own temporary assembly text, which the assembler lists and which is gone.
-fn is_passing_assembly(
+/// What the assembler lists without reading it for us: the compiler's temporary assembly
+/// text, which is gone, and the source by the bare name that a `.file` line gives it.
+fn is_only_named(
     path: &[u8],
+    source: &[u8],
     env: Environment<'_>,
     shared: &Shared,
     folder: &Folder,
 ) -> bool {
+    let base = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
     let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
+    let name = base(path);
+    let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
         && name.starts_with(b"cc")
-        && name.ends_with(b".s")
-        && Disk { shared, folder }.seen(path) == Seen::Absent
+        && name.ends_with(b".s");
+    (temporary_text || name == base(source)) && Disk { shared, folder }.seen(path) == Seen::Absent
 }
 
 /// Before the compile: look at what it will probably read, so that its folders are watched
