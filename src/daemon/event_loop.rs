@@ -26,10 +26,12 @@ use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Exit, Invocation, Reply, Report, Request, Step, Work,
+    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
 };
+use crate::protocol::quick;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
+use crate::store::blob::BlobId;
 use crate::tools::environment::Environment;
 
 const LISTENER: Token = Token(0);
@@ -45,7 +47,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// What a worker hands back.
 enum Done {
-    Answered { client: Token, key: Option<RequestKey>, outcome: Box<Outcome> },
+    Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
     Stored { refused: Vec<Reason> },
     Cleared { client: Token, cleared: Cleared },
 }
@@ -79,7 +81,7 @@ pub(super) struct EventLoop {
     next_client: usize,
     tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
-    asked: Vec<(Token, Box<Invocation>)>,
+    asked: Vec<(Token, Box<Invocation>, bool)>,
     memos: Memos,
     counters: Counters,
     upkeep: Upkeep,
@@ -161,8 +163,8 @@ impl EventLoop {
                 }
             }
             self.shared.table.drain();
-            for (client, invocation) in std::mem::take(&mut self.asked) {
-                self.answer(client, invocation);
+            for (client, invocation, quick) in std::mem::take(&mut self.asked) {
+                self.answer(client, invocation, quick);
             }
             let finished = std::mem::take(&mut *self.done.lock());
             for done in finished {
@@ -277,8 +279,16 @@ impl EventLoop {
         if header.build != Build::own() {
             return self.send(token, &frame::bare(Verb::OtherBuild));
         }
+        if header.verb == Verb::QuickReport {
+            for (id, stat) in quick::decode_report(payload) {
+                self.shared.set_blob_stat(id, stat);
+            }
+            return;
+        }
         match postcard::from_bytes(payload) {
-            Ok(Request::Compile(invocation)) => self.asked.push((token, Box::new(invocation))),
+            Ok(Request::Compile(invocation)) => {
+                self.asked.push((token, Box::new(invocation), header.quick));
+            }
             Ok(Request::Report(report)) => self.report(token, report),
             Ok(Request::Status) => {
                 let status = Reply::Status(Box::new(self.status()));
@@ -315,16 +325,16 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    fn answer(&mut self, token: Token, invocation: Box<Invocation>) {
+    fn answer(&mut self, token: Token, invocation: Box<Invocation>, quick: bool) {
         let Some(client) = self.clients.get_mut(&token) else { return };
         if client.peer == Peer::Foreign {
             return self.plain(token, Reason::ForeignNamespace, None);
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
         if let Some(key) = key
-            && let Some(reply) = self.remembered(key, &invocation)
+            && let Some(deliveries) = self.remembered(key, &invocation)
         {
-            return self.reply(token, &reply);
+            return self.hit(token, &deliveries, quick);
         }
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
@@ -334,13 +344,22 @@ impl EventLoop {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into())
             });
-            done.lock().push(Done::Answered { client: token, key, outcome: Box::new(outcome) });
+            done.lock().push(Done::Answered {
+                client: token,
+                key,
+                quick,
+                outcome: Box::new(outcome),
+            });
             wake(&waker);
         });
     }
 
     /// The warm path: one look-up, one comparison of counters, no system call.
-    fn remembered(&mut self, key: RequestKey, invocation: &Invocation) -> Option<Reply> {
+    fn remembered(
+        &mut self,
+        key: RequestKey,
+        invocation: &Invocation,
+    ) -> Option<Vec<Arc<Delivery>>> {
         let memo = self.memos.get(key)?;
         let env = Environment::new(&invocation.env);
         if !memo.variables.iter().all(|(name, value)| env.get(name) == value.as_deref()) {
@@ -352,18 +371,28 @@ impl EventLoop {
             return None;
         };
         memo.verified = now;
-        let steps = memo.deliveries.iter();
-        let steps = steps
-            .map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)))
-            .collect();
         self.counters.hits += 1;
         self.counters.saved_ns += memo.saves_ns;
         self.upkeep.used(&memo.results);
-        Some(Reply::Answer(Answer::Work(Work {
-            ticket: 0,
-            steps,
-            fine_times: self.shared.fine_times,
-        })))
+        Some(memo.deliveries.clone())
+    }
+
+    /// Sends a hit, in the short form where it fits.
+    fn hit(&mut self, token: Token, deliveries: &[Arc<Delivery>], quick: bool) {
+        let shared = &self.shared;
+        let short = quick.then(|| {
+            let path = |id: &BlobId| shared.blobs.path(id);
+            let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
+            quick::encode(deliveries, shared.fine_times, path, seen)
+        });
+        if let Some(Some(payload)) = short {
+            return self.send(token, &frame::around(Verb::QuickHit, &payload));
+        }
+        let steps = deliveries.iter();
+        let steps =
+            steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
+        let work = Work { ticket: 0, steps, fine_times: shared.fine_times };
+        self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 
     fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
@@ -374,7 +403,9 @@ impl EventLoop {
 
     fn take_in(&mut self, done: Done) {
         match done {
-            Done::Answered { client, key, outcome } => self.answered(client, key, *outcome),
+            Done::Answered { client, key, quick, outcome } => {
+                self.answered(client, key, quick, *outcome);
+            }
             Done::Stored { refused } => {
                 for reason in refused {
                     self.counters.count(reason);
@@ -388,7 +419,7 @@ impl EventLoop {
         }
     }
 
-    fn answered(&mut self, token: Token, key: Option<RequestKey>, outcome: Outcome) {
+    fn answered(&mut self, token: Token, key: Option<RequestKey>, quick: bool, outcome: Outcome) {
         let gone = match self.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
@@ -402,15 +433,10 @@ impl EventLoop {
                 self.counters.hits += 1;
                 self.counters.saved_ns += saves_ns;
                 self.upkeep.used(&results);
-                let steps = deliveries.iter();
-                let steps =
-                    steps.map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)));
-                let work =
-                    Work { ticket: 0, steps: steps.collect(), fine_times: self.shared.fine_times };
                 if let (Some(key), Some(memo)) = (key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.reply(token, &Reply::Answer(Answer::Work(work)));
+                self.hit(token, &deliveries, quick);
             }
             Outcome::Miss { work, ticket, reasons, results } => {
                 if gone {
