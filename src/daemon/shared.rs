@@ -21,6 +21,9 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::toolchain::{Toolchains, absolute};
 
+/// Shared between workers, used by one at a time.
+type Slot<T> = Arc<Mutex<T>>;
+
 pub(super) struct Shared {
     pub(super) root: Vec<u8>,
     pub(super) table: FileTable,
@@ -40,7 +43,8 @@ pub(super) struct Shared {
     /// The stat at which each blob was last known to be good; None: none is trusted.
     blob_stats: Mutex<HashMap<BlobId, Option<BlobStat>>>,
     scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
-    scopes: Mutex<HashMap<(Vec<u8>, SearchPath), Arc<Mutex<Resolver>>>>,
+    /// By cwd and search path.
+    scopes: Mutex<HashMap<(Vec<u8>, SearchPath), Slot<Resolver>>>,
     folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
     /// Lists of tool paths, one copy for all that share it.
     path_lists: Mutex<HashSet<Arc<[PathId]>>>,

@@ -11,7 +11,12 @@
 //! thread-local storage, allocate, panic, or call anything outside the section
 //! `quick_text`. Neither may the optimiser: loops over bytes read volatile, or they become
 //! calls to `strlen` and `memcpy`, which are not there yet; copies are `rep movsb`.
-#![allow(unsafe_code)]
+//!
+//! Safety, for the whole file: pointers come from the initial stack, whose layout the kernel
+//! guarantees (argc, argv, NULL, envp, NULL, auxiliary vector), from our own statics, which
+//! nobody else uses yet, or from a reply whose length and offsets our own daemon wrote (the
+//! socket's folder is private and its peer is checked by being the same user's).
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 
 use std::arch::{asm, global_asm};
 use std::cell::UnsafeCell;
