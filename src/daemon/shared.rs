@@ -21,6 +21,9 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::toolchain::{Toolchains, absolute};
 
+/// A cwd and the search path of its compiles.
+type Scope = (Vec<u8>, SearchPath);
+
 /// Shared between workers, used by one at a time.
 type Slot<T> = Arc<Mutex<T>>;
 
@@ -44,7 +47,7 @@ pub(super) struct Shared {
     blob_stats: Mutex<HashMap<BlobId, Option<BlobStat>>>,
     scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
     /// By cwd and search path.
-    scopes: Mutex<HashMap<(Vec<u8>, SearchPath), Slot<Resolver>>>,
+    scopes: Mutex<HashMap<Scope, Slot<Resolver>>>,
     folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
     /// Lists of tool paths, one copy for all that share it.
     path_lists: Mutex<HashSet<Arc<[PathId]>>>,
