@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,12 @@ const FIRST_CLIENT: usize = 4;
 
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
+/// How often the loop looks after silent clients and its own socket.
+const ROUND: Duration = Duration::from_secs(30);
+/// A client that asks for nothing may stay for this long.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How soon to try again when a client could not be accepted.
+const RETRY: Duration = Duration::from_millis(50);
 /// How long an ending daemon waits for compiles that were already answered.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -62,7 +69,7 @@ enum Phase {
 
 /// What the loop needs to know to run.
 pub(super) struct Config {
-    pub(super) socket: String,
+    pub(super) socket: PathBuf,
     pub(super) idle: Duration,
     pub(super) limit_bytes: u64,
     /// Readable when SIGTERM or SIGINT came.
@@ -89,6 +96,11 @@ pub(super) struct EventLoop {
     config: Config,
     started: Instant,
     last_active: Instant,
+    last_round: Instant,
+    /// Clients wait in the listener's queue; no event will tell of them again.
+    backlog: bool,
+    /// Inode of the socket's name while it is ours.
+    socket_inode: Option<u64>,
     phase: Phase,
 }
 
@@ -126,9 +138,12 @@ impl EventLoop {
             counters,
             upkeep,
             view: View::own(),
+            socket_inode: inode(&config.socket),
             config,
             started: Instant::now(),
             last_active: Instant::now(),
+            last_round: Instant::now(),
+            backlog: false,
             phase: Phase::Serving,
         })
     }
@@ -170,8 +185,11 @@ impl EventLoop {
             for done in finished {
                 self.take_in(done);
             }
-            if accept && self.phase == Phase::Serving {
+            if (accept || self.backlog) && self.phase == Phase::Serving {
                 self.accept();
+            }
+            if self.last_round.elapsed() >= ROUND {
+                self.make_round();
             }
             self.upkeep.tick(&self.shared, &self.counters, &self.finishers);
         }
@@ -192,7 +210,8 @@ impl EventLoop {
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
                 let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
-                self.upkeep.due_in().min(idle_left).max(Duration::from_millis(1))
+                let retry = if self.backlog { RETRY } else { ROUND };
+                self.upkeep.due_in().min(idle_left).min(retry).max(Duration::from_millis(1))
             }
         }
     }
@@ -200,24 +219,57 @@ impl EventLoop {
     /// No new clients from here on; the next daemon may take the socket's name.
     fn leave(&mut self) {
         if self.phase == Phase::Serving {
-            // Gone already when the cache root was removed under us.
-            let _ = std::fs::remove_file(&self.config.socket);
+            self.remove_socket();
             self.phase = Phase::Leaving(Instant::now() + LINGER);
         }
     }
 
-    fn end(self) {
-        let _ = std::fs::remove_file(&self.config.socket);
+    /// Removes the socket's name if it still is ours: the cache root may have been removed
+    /// under us, and another daemon may serve a new one.
+    fn remove_socket(&mut self) {
+        if let Some(ours) = self.socket_inode.take()
+            && inode(&self.config.socket) == Some(ours)
+        {
+            let _ = std::fs::remove_file(&self.config.socket);
+        }
+    }
+
+    /// Lets go of silent clients; leaves when nobody can find us any more.
+    fn make_round(&mut self) {
+        self.last_round = Instant::now();
+        if let Some(before) = Instant::now().checked_sub(SILENCE_MAX) {
+            let silent: Vec<Token> = self
+                .clients
+                .iter()
+                .filter(|(_, client)| client.is_silent_since(before))
+                .map(|(token, _)| *token)
+                .collect();
+            for token in silent {
+                self.drop_client(token);
+            }
+        }
+        if self.socket_inode.is_some() && inode(&self.config.socket) != self.socket_inode {
+            log::info!("the socket is gone");
+            self.leave();
+        }
+    }
+
+    fn end(mut self) {
+        self.remove_socket();
         self.answerers.finish();
         self.finishers.finish();
         self.upkeep.last(&self.shared, &self.counters);
     }
 
     fn accept(&mut self) {
+        self.backlog = true;
         while self.clients.len() < CLIENTS_MAX {
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.backlog = false;
+                    return;
+                }
                 Err(error) => {
                     log::warn!("accept: {error}");
                     return;
@@ -248,9 +300,6 @@ impl EventLoop {
             }
         }
         self.last_active = Instant::now();
-        if self.clients.len() == CLIENTS_MAX - 1 && self.phase == Phase::Serving {
-            self.accept();
-        }
     }
 
     fn read(&mut self, token: Token) {
@@ -497,7 +546,7 @@ impl EventLoop {
         let (metadata, watched) = self.shared.table.sizes();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            socket: self.config.socket.clone(),
+            socket: self.config.socket.to_string_lossy().into_owned(),
             cache_dir: String::from_utf8_lossy(&self.shared.root).into_owned(),
             uptime_s: self.started.elapsed().as_secs(),
             pid: std::process::id(),
@@ -510,6 +559,11 @@ impl EventLoop {
             watched_folders: watched as u64,
         }
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {

@@ -172,6 +172,7 @@ fn write_down(
         created_s: now,
         used_s: now,
     };
+    let _held = shared.manifests.lock();
     let mut batch = Batch::default();
     shared.spellings.save(&mut batch);
     batch.put_set(set_id, &set);

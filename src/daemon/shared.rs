@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) spellings: Spellings,
     /// Actions whose compile has ended and whose result is being written down.
     pub(super) storing: Storing,
+    /// Held while a manifest is read, added to and written.
+    pub(super) manifests: Mutex<()>,
     /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
     pub(super) separate: Mutex<HashSet<ActionKey>>,
     /// Identity of this program's file.
@@ -90,6 +92,7 @@ impl Shared {
             spellings: Spellings::load(&index),
             index,
             storing: Storing::default(),
+            manifests: Mutex::default(),
             separate: Mutex::default(),
             own_program: own,
             fine_times,
