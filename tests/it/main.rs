@@ -14,6 +14,8 @@ mod regressions;
 mod hits;
 // A real project, built by make, twice.
 mod project;
+// The rules of the code that runs before libc.
+mod quick;
 // One for each bug that was found.
 mod regressions;
 // What must not be served from the cache, since something it depends on changed.
