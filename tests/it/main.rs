@@ -8,8 +8,6 @@ mod kit;
 mod daemon;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
-/// One for each bug found.
-mod regressions;
 // What must be served from the cache, and served right.
 mod hits;
 // A real project, built by make, twice.
