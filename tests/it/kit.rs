@@ -444,7 +444,8 @@ impl Sandbox {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn reasons(&self) -> String {
+    /// Why the daemon did not serve, with how often.
+    pub fn reasons(&self) -> String {
         self.status()["reasons"].to_string()
     }
 

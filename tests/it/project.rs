@@ -27,10 +27,7 @@ fn lua(s: &Sandbox) {
     let is_lua = |path: &PathBuf| path.to_string_lossy().contains("/lua-5.4");
     let folder = folder.find(is_lua).unwrap();
     each_file(&folder, &mut |path, _| {
-        let text = fs::read_to_string(path).unwrap();
-        // Never taken, but its name is a macro's, and such a source is not stored yet.
-        let text = text.replace("#include LUA_USER_H", "");
-        s.write(Path::new("src").join(path.file_name().unwrap()), text);
+        s.write(Path::new("src").join(path.file_name().unwrap()), fs::read(path).unwrap());
     });
     s.write(
         "Makefile",
@@ -39,7 +36,7 @@ fn lua(s: &Sandbox) {
          all: $(OBJECTS)\n\
          $(OUT)/%.o: src/%.c\n\
          \t@mkdir -p $(OUT)\n\
-         \t$(CC) $(CFLAGS) -DLUA_USE_POSIX -Wall -MMD -MP -c $< -o $@\n\
+         \t$(CC) $(CFLAGS) -DLUA_USE_POSIX -Wall -MD -MP -c $< -o $@\n\
          -include $(OBJECTS:.o=.d)\n",
     );
 }
@@ -73,10 +70,11 @@ fn built_twice(compiler: &str, flags: &str) {
     assert_eq!(s.calls() - mark, sources);
     let mark = s.calls();
     assert!(build(&s, &cached, flags) == truth, "the second build differs");
-    assert_eq!(s.calls() - mark, 0, "the second build compiled");
+    assert_eq!(s.calls() - mark, 0, "the second build compiled; {}", s.reasons());
     s.z("stop").code(0);
+    s.z("start").code(0);
     assert!(build(&s, &cached, flags) == truth, "the build by a new daemon differs");
-    assert_eq!(s.calls() - mark, 0, "the build by a new daemon compiled");
+    assert_eq!(s.calls() - mark, 0, "a new daemon's build compiled; {}", s.reasons());
 
     // One header that some include and some do not.
     let header = [&s.read("src/lopcodes.h")[..], b"#define ADDED 1\n"].concat();

@@ -188,9 +188,7 @@ fn a_symlink_named_like_a_compiler() {
         masquerade(&s, "clang");
     }
     // By its path, it still is the next one that is meant.
-    s.bare(&format!("{} -c a.c -o a.o", farm.join("gcc").display())).ok();
-    s.bare("gcc -c a.c -o b.o").ok();
-    assert_eq!(s.read("a.o"), s.read("b.o"));
+    masquerade(&s, farm.join("gcc").to_str().unwrap());
     // Twice, and under another name in between.
     let second = s.aside("second");
     fs::hard_link(ZCCACHE, second.join("zccache-9.9"))
@@ -211,7 +209,8 @@ fn a_symlink_named_like_a_compiler() {
 /// A compile by one of our own names, twice, against the compiler behind it.
 fn masquerade(s: &Sandbox, name: &str) {
     let base = name.rsplit('/').next().unwrap();
-    let flags = format!("-O2 -g -DNAME_{}", base.replace('-', "_"));
+    // Others that stand for the same compiler may have been here before.
+    let flags = format!("-O2 -g -DFOR_{}", s.calls());
     s.bare(&format!("{name} {flags} -c a.c -o a.o")).ok();
     let calls = s.calls();
     s.bare(&format!("{name} {flags} -c a.c -o b.o")).ok();
