@@ -22,6 +22,7 @@ use crate::store::record::{
 use crate::tools::command::{Flavor, Language, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::plan::{Discovery, Plan, Told, is_preprocessed_here};
+use crate::tools::understand::Understood;
 
 /// Stores what a report brings. Gives the reason for each unit that was not stored.
 pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<Reason> {
@@ -126,7 +127,7 @@ fn find_inputs(
             listed.extend(rule.prerequisites.into_iter().filter(passing));
         }
     }
-    let search = search_path(ticket, env, source.language);
+    let search = search_path(understood, env, source.language);
     let read = if by_text {
         Read::Nothing
     } else if command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(source.language) {
@@ -192,7 +193,37 @@ fn is_passing_assembly(
         && Disk { shared, folder }.seen(path) == Seen::Absent
 }
 
-fn search_path(ticket: &Ticket, env: Environment<'_>, language: Language) -> SearchPath {
+/// Before the compile: look at what it will probably read, so that its folders are watched
+/// while it runs and a change meanwhile is seen. The compiler's own headers are left out:
+/// nobody edits those in the middle of a build without changing what `stat` says of them.
+pub(super) fn look_ahead(
+    shared: &Shared,
+    understood: &Understood,
+    unit: usize,
+    env: Environment<'_>,
+    folder: &Folder,
+) {
+    let command = &understood.command;
+    let source = &command.sources[unit];
+    let search = search_path(understood, env, source.language);
+    let question = Question {
+        source: &source.path,
+        language: source.language,
+        flavor: command.flavor,
+        search: &search,
+        forced: &command.search.forced,
+        defines: &command.defines,
+        read: Read::Nothing,
+        precompiled: is_preprocessed_here(source.language),
+        assembler_listed: true,
+    };
+    let resolver = shared.resolver(&understood.cwd, &search);
+    let mut world = Ahead { disk: Disk { shared, folder }, search: &search };
+    // Whatever it says: only the looking matters here.
+    let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
+}
+
+fn search_path(understood: &Understood, env: Environment<'_>, language: Language) -> SearchPath {
     let list = |name: &[u8]| -> Vec<Vec<u8>> {
         env.get(name).map_or(Vec::new(), |value| {
             value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
@@ -204,7 +235,6 @@ fn search_path(ticket: &Ticket, env: Environment<'_>, language: Language) -> Sea
         Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
         _ => b"C_INCLUDE_PATH",
     };
-    let understood = &ticket.understood;
     SearchPath::new(
         &understood.command.search,
         &list(b"CPATH"),
@@ -327,6 +357,33 @@ impl Disk<'_> {
             Some(id) => self.shared.table.look(id, content),
             None => Seen::Unreadable,
         }
+    }
+}
+
+/// A view in which the compiler's own headers include nothing.
+struct Ahead<'a> {
+    disk: Disk<'a>,
+    search: &'a SearchPath,
+}
+
+impl World for Ahead<'_> {
+    fn intern(&mut self, spelled: &[u8]) -> PathRef {
+        self.disk.intern(spelled)
+    }
+
+    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
+        self.disk.spelled(path)
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        self.disk.presence(path)
+    }
+
+    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
+        if self.search.is_own(&self.disk.spelled(path)) {
+            return Some(Arc::default());
+        }
+        self.disk.scan(path, assembly)
     }
 }
 

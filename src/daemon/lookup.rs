@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::finish;
 use super::memo::Memo;
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::table::Opened;
@@ -108,6 +109,11 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
             verified,
         });
         return Outcome::Hit { deliveries, results, saves_ns, memo };
+    }
+    for (unit, found) in found.iter().enumerate() {
+        if found.is_err() {
+            finish::look_ahead(shared, &understood, unit, env, &folder);
+        }
     }
     let reasons = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
     let (steps, plans, id) = plan_steps(shared, &understood, &found, &delivery);

@@ -53,24 +53,28 @@ pub fn plan(understood: &Understood, units: &[usize], temporary: &dyn Fn(&str) -
 
     let alone = units.len() == 1;
     let may_add = !command.records_command;
+    // gcc appends a rule for each source to the file this variable names, and nothing of the
+    // command changes. A blank in its value would end the name.
+    let by_variable = command.flavor == Flavor::Gcc && !temporary("d").contains(&b' ');
     let mut shared = None;
+    // An LTO object records the assembler's options, and the assembler sees no text of ours.
+    let is_link_time_optimised = command.key_args.iter().any(|arg| arg.starts_with(b"-flto"));
     let mut discoveries = Vec::new();
     for (nth, &unit) in units.iter().enumerate() {
         let compiler = match command.user_deps {
             _ if !is_preprocessed_here(command.sources[unit].language) => Told::SourceOnly,
-            UserDeps::None if !may_add => Told::ByText,
-            UserDeps::None if alone => {
-                let path = temporary("d");
-                run.argv.extend([b"-MD".to_vec(), b"-MF".to_vec(), path.clone()]);
-                Told::File(bring_back(&mut run, DependencyKind::Compiler, path, true))
-            }
-            UserDeps::None if command.flavor == Flavor::Gcc => {
+            UserDeps::None if by_variable => {
                 let file = *shared.get_or_insert_with(|| {
-                    let path = temporary("sd");
+                    let path = temporary("d");
                     run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
                     bring_back(&mut run, DependencyKind::Several, path, true)
                 });
                 Told::Rule(file, nth)
+            }
+            UserDeps::None if alone && may_add => {
+                let path = temporary("d");
+                run.argv.extend([b"-MD".to_vec(), b"-MF".to_vec(), path.clone()]);
+                Told::File(bring_back(&mut run, DependencyKind::Compiler, path, true))
             }
             UserDeps::None => Told::ByText,
             UserDeps::All | UserDeps::UserHeaders => {
@@ -88,7 +92,12 @@ pub fn plan(understood: &Understood, units: &[usize], temporary: &dyn Fn(&str) -
             }
         };
         let mut assembler = None;
-        if alone && may_add && command.separate_assembler && understood.toolchain.assembler_lists {
+        if alone
+            && may_add
+            && !is_link_time_optimised
+            && command.separate_assembler
+            && understood.toolchain.assembler_lists
+        {
             let path = temporary("as");
             // A comma would end the option's value.
             if !path.contains(&b',') {

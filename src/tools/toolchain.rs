@@ -11,7 +11,7 @@ use super::command::{Command, Flavor, Language, Mode};
 use super::environment::{Environment, TOOLCHAIN_VARIABLES};
 use super::program::{self, Program};
 use super::query;
-use crate::files::{Counter, FileTable, PathId, Seen};
+use crate::files::{ContentHash, Counter, FileTable, PathId, Seen};
 use crate::session::reason::Reason;
 
 /// What is known of a driver from its first answer.
@@ -24,6 +24,8 @@ pub struct Driver {
     /// Variables its script text mentions, with their values now; empty for real programs.
     script_variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     version_line: Vec<u8>,
+    /// How often its file was replaced before our eyes by one of equal content.
+    replaced: u32,
     closure: Closure,
 }
 
@@ -73,6 +75,9 @@ struct Kept<T> {
 pub struct Toolchains {
     drivers: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Driver>>>>>>>,
     toolchains: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Toolchain>>>>>>>,
+    /// For each driver's path and content: the inode it was last seen as, and how often that
+    /// changed.
+    inodes: Mutex<HashMap<(PathId, ContentHash), (u64, u32)>>,
 }
 
 /// One caller's surroundings.
@@ -117,6 +122,7 @@ impl Toolchains {
         let slot = self.drivers.lock().entry(*key.finalize().as_bytes()).or_default().clone();
         let mut kept = slot.lock();
         if let Some(driver) = still_good(&mut kept, caller)
+            && self.replacements(caller, path) == Some(driver.replaced)
             && driver
                 .script_variables
                 .iter()
@@ -125,11 +131,28 @@ impl Toolchains {
             return Ok(driver);
         }
         let verified = caller.table.counter();
-        let driver = Arc::new(find_driver(caller, path).ok_or(Reason::UnknownCompiler)?);
+        let mut driver = find_driver(caller, path).ok_or(Reason::UnknownCompiler)?;
+        driver.replaced = self.replacements(caller, path).ok_or(Reason::UnknownCompiler)?;
+        let driver = Arc::new(driver);
         let closure = driver.closure.clone();
         let digest = caller.digest(&closure).ok_or(Reason::UnknownCompiler)?;
         *kept = Some(Kept { value: driver.clone(), closure, digest, verified });
         Ok(driver)
+    }
+
+    /// A driver that was replaced by a file of equal content may be a front for things we can't
+    /// see and that were replaced along with it: from then on it counts as another tool.
+    fn replacements(&self, caller: Caller<'_>, path: &[u8]) -> Option<u32> {
+        let (id, seen) = caller.content(path);
+        let Seen::File { hash: Some(hash), .. } = seen else { return None };
+        let now = seen.identity()?;
+        let mut inodes = self.inodes.lock();
+        let (inode, count) = inodes.entry((id, hash)).or_insert((now, 0));
+        if *inode != now {
+            *inode = now;
+            *count += 1;
+        }
+        Some(*count)
     }
 
     /// The whole tool under these flags.
@@ -146,6 +169,7 @@ impl Toolchains {
         let cwd = if relative { caller.cwd } else { b"/" };
         let mut key = blake3::Hasher::new();
         field(&mut key, &driver.path);
+        key.update(&driver.replaced.to_le_bytes());
         field(&mut key, called);
         field(&mut key, cwd);
         field(&mut key, query_language(language).as_bytes());
@@ -203,7 +227,15 @@ fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
     let said = query::ask(path, &[b"-v".to_vec()], caller.env, b"/")?;
     let (flavor, version_line) = query::flavor(&said)?;
     let major = query::major_version(&version_line);
-    Some(Driver { path: path.to_vec(), flavor, major, script_variables, version_line, closure })
+    Some(Driver {
+        path: path.to_vec(),
+        flavor,
+        major,
+        script_variables,
+        version_line,
+        replaced: 0,
+        closure,
+    })
 }
 
 fn find_toolchain(
@@ -237,6 +269,7 @@ fn find_toolchain(
     field(&mut identity, b"toolchain 1");
     field(&mut identity, called);
     field(&mut identity, &driver.version_line);
+    identity.update(&driver.replaced.to_le_bytes());
     let mut assembler_lists = false;
     for words in &commands {
         let program = find_program(caller, &words[0], &verbose.program_folders, &mut closure)?;
