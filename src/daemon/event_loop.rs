@@ -30,6 +30,7 @@ use crate::protocol::message::{
 };
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
+use crate::tools::environment::Environment;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -321,7 +322,7 @@ impl EventLoop {
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
         if let Some(key) = key
-            && let Some(reply) = self.remembered(key)
+            && let Some(reply) = self.remembered(key, &invocation)
         {
             return self.reply(token, &reply);
         }
@@ -339,8 +340,12 @@ impl EventLoop {
     }
 
     /// The warm path: one look-up, one comparison of counters, no system call.
-    fn remembered(&mut self, key: RequestKey) -> Option<Reply> {
+    fn remembered(&mut self, key: RequestKey, invocation: &Invocation) -> Option<Reply> {
         let memo = self.memos.get(key)?;
+        let env = Environment::new(&invocation.env);
+        if !memo.variables.iter().all(|(name, value)| env.get(name) == value.as_deref()) {
+            return None;
+        }
         let lists = [&*memo.tool_paths, &*memo.input_paths];
         let Some(now) = self.shared.table.still(&lists, memo.verified) else {
             self.memos.remove(key);

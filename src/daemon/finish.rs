@@ -8,8 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::lookup::{Contents, Ticket, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::Seen;
-use crate::inputs::depfile;
-use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
+use crate::inputs::resolve::{InputSet, PathRef, Presence, World};
 use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
@@ -19,9 +18,9 @@ use crate::store::key::SetId;
 use crate::store::record::{
     ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
-use crate::tools::command::{Flavor, Language, UserDeps};
 use crate::tools::environment::Environment;
-use crate::tools::plan::{Discovery, Plan, Told, is_preprocessed_here};
+use crate::tools::meaning::Ground;
+use crate::tools::plan::{Discovery, Plan};
 use crate::tools::understand::Understood;
 
 /// Stores what a report brings. Gives the reason for each unit that was not stored.
@@ -30,12 +29,8 @@ pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<R
     for (plan, run) in ticket.plans.iter().zip(&report.runs) {
         for discovery in &plan.discoveries {
             if let Err(reason) = store(shared, ticket, plan, discovery, run) {
-                log::debug!(
-                    "not stored: {reason:?}: {}",
-                    String::from_utf8_lossy(
-                        &ticket.understood.command.sources[discovery.unit].path
-                    )
-                );
+                let name = ticket.understood.meaning.name(discovery.unit);
+                log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(name));
                 refused.push(reason);
             }
         }
@@ -65,7 +60,12 @@ fn store(
     let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
     let outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
     let folder = shared.folder(&understood.cwd);
-    let inputs = find_inputs(shared, ticket, discovery, run, &folder)?;
+    let inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
+        understood.meaning.inputs(ground, discovery, run)
+    })?;
+    if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
+        return Err(Reason::TimeMacro);
+    }
     write_down(shared, ticket, discovery.unit, &folder, &inputs, outputs, run)
 }
 
@@ -91,156 +91,17 @@ fn collect_outputs(
     Ok(outputs)
 }
 
-/// Everything the unit read and looked for.
-fn find_inputs(
-    shared: &Shared,
-    ticket: &Ticket,
-    discovery: &Discovery,
-    run: &RunReport,
-    folder: &Folder,
-) -> Result<InputSet, Reason> {
-    let env = Environment::new(&ticket.env);
-    let understood = &ticket.understood;
-    let command = &understood.command;
-    let source = &command.sources[discovery.unit];
-    let rules = |file: usize| {
-        let text = run.dependencies.get(file).filter(|text| !text.is_empty());
-        text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
-    };
-    let told: Option<Vec<Vec<u8>>> = match discovery.compiler {
-        Told::SourceOnly => Some(vec![source.path.clone()]),
-        Told::ByText => None,
-        Told::File(file) => {
-            Some(rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect())
-        }
-        Told::Rule(file, nth) => {
-            // One rule for each source in turn; this kind leaves the source itself out.
-            let rule = rules(file)?.into_iter().nth(nth).ok_or(Reason::DependencyOutput)?;
-            Some(rule.prerequisites.into_iter().chain([source.path.clone()]).collect())
-        }
-    };
-    let mut listed = told.unwrap_or_default();
-    let by_text = discovery.compiler == Told::ByText;
-    if let Some(file) = discovery.assembler {
-        for rule in rules(file)? {
-            let passing = |path: &Vec<u8>| !is_passing_assembly(path, env, shared, folder);
-            listed.extend(rule.prerequisites.into_iter().filter(passing));
-        }
-    }
-    let search = search_path(understood, env, source.language);
-    let read = if by_text {
-        Read::Nothing
-    } else if command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(source.language) {
-        Read::UserHeaders(&listed)
-    } else {
-        Read::Complete(&listed)
-    };
-    let question = Question {
-        source: &source.path,
-        language: source.language,
-        flavor: command.flavor,
-        search: &search,
-        forced: &command.search.forced,
-        defines: &command.defines,
-        read,
-        precompiled: is_preprocessed_here(source.language),
-        assembler_listed: discovery.assembler.is_some(),
-    };
-    let resolver = shared.resolver(&understood.cwd, &search);
-    let mut world = Disk { shared, folder };
-    let mut inputs = resolve::resolve(&mut world, &mut resolver.lock(), &question)?;
-    for path in &command.option_inputs {
-        let path = world.intern(path);
-        match world.presence(path) {
-            Presence::Absent => inputs.absent.push(path),
-            _ => inputs.read.push(path),
-        }
-    }
-    for list in [&mut inputs.read, &mut inputs.absent] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    if has_fixed_date(command.flavor, understood.toolchain.major, env) {
-        (inputs.time, inputs.date) = (false, false);
-    }
-    if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
-        return Err(Reason::TimeMacro);
-    }
-    Ok(inputs)
-}
-
-/// `SOURCE_DATE_EPOCH` is in the action key; these compilers take date and time from it.
-fn has_fixed_date(flavor: Flavor, major: u32, env: Environment<'_>) -> bool {
-    let honoured_from = match flavor {
-        Flavor::Gcc => 7,
-        Flavor::Clang => 16,
-    };
-    major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
-}
-
-/// The compiler's own temporary assembly text, which the assembler lists and which is gone.
-fn is_passing_assembly(
-    path: &[u8],
-    env: Environment<'_>,
-    shared: &Shared,
-    folder: &Folder,
-) -> bool {
-    let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
-        && name.starts_with(b"cc")
-        && name.ends_with(b".s")
-        && Disk { shared, folder }.seen(path) == Seen::Absent
-}
-
-/// Before the compile: look at what it will probably read, so that its folders are watched
-/// while it runs and a change meanwhile is seen. The compiler's own headers are left out:
-/// nobody edits those in the middle of a build without changing what `stat` says of them.
-pub(super) fn look_ahead(
+/// Gives a tool its surroundings.
+pub(super) fn on_ground<T>(
     shared: &Shared,
     understood: &Understood,
-    unit: usize,
-    env: Environment<'_>,
     folder: &Folder,
-) {
-    let command = &understood.command;
-    let source = &command.sources[unit];
-    let search = search_path(understood, env, source.language);
-    let question = Question {
-        source: &source.path,
-        language: source.language,
-        flavor: command.flavor,
-        search: &search,
-        forced: &command.search.forced,
-        defines: &command.defines,
-        read: Read::Nothing,
-        precompiled: is_preprocessed_here(source.language),
-        assembler_listed: true,
-    };
-    let resolver = shared.resolver(&understood.cwd, &search);
-    let mut world = Ahead { disk: Disk { shared, folder }, search: &search };
-    // Whatever it says: only the looking matters here.
-    let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
-}
-
-fn search_path(understood: &Understood, env: Environment<'_>, language: Language) -> SearchPath {
-    let list = |name: &[u8]| -> Vec<Vec<u8>> {
-        env.get(name).map_or(Vec::new(), |value| {
-            value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
-        })
-    };
-    let own_variable: &[u8] = match language {
-        Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => b"CPLUS_INCLUDE_PATH",
-        Language::ObjC => b"OBJC_INCLUDE_PATH",
-        Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
-        _ => b"C_INCLUDE_PATH",
-    };
-    SearchPath::new(
-        &understood.command.search,
-        &list(b"CPATH"),
-        &list(own_variable),
-        &understood.toolchain.system_folders,
-    )
+    env: &[u8],
+    then: impl FnOnce(&mut Ground<'_>) -> T,
+) -> T {
+    let mut world = Disk { shared, folder };
+    let resolver = |search: &SearchPath| shared.resolver(&understood.cwd, search);
+    then(&mut Ground { world: &mut world, resolver: &resolver, env: Environment::new(env) })
 }
 
 /// Makes sure the inputs are what they were, and writes result, set and manifest.
@@ -267,6 +128,10 @@ fn write_down(
         let spelled = shared.spellings.text(path.0).ok_or(Reason::InternalFault)?;
         contents.add(&spelled, &hash.0, stamp);
     }
+    let env = Environment::new(&ticket.env);
+    for name in &inputs.env {
+        contents.add_variable(name, env.get(name));
+    }
     for path in inputs.absent.iter().chain(&inputs.exists) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         shared.table.look(id, false);
@@ -283,7 +148,7 @@ fn write_down(
         absent: numbers(&inputs.absent),
         exists: numbers(&inputs.exists),
         stamped: numbers(&inputs.stamped),
-        env: Vec::new(),
+        env: inputs.env.iter().map(|name| name.clone().into()).collect(),
         date: inputs.date,
         spelling_sum: 0,
     };
@@ -348,42 +213,11 @@ struct Disk<'a> {
 }
 
 impl Disk<'_> {
-    fn seen(&self, spelled: &[u8]) -> Seen {
-        self.look(PathRef(self.shared.spellings.number(spelled)), false)
-    }
-
     fn look(&self, path: PathRef, content: bool) -> Seen {
         match self.shared.path_id(self.folder, path.0) {
             Some(id) => self.shared.table.look(id, content),
             None => Seen::Unreadable,
         }
-    }
-}
-
-/// A view in which the compiler's own headers include nothing.
-struct Ahead<'a> {
-    disk: Disk<'a>,
-    search: &'a SearchPath,
-}
-
-impl World for Ahead<'_> {
-    fn intern(&mut self, spelled: &[u8]) -> PathRef {
-        self.disk.intern(spelled)
-    }
-
-    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
-        self.disk.spelled(path)
-    }
-
-    fn presence(&mut self, path: PathRef) -> Presence {
-        self.disk.presence(path)
-    }
-
-    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
-        if self.search.is_own(&self.disk.spelled(path)) {
-            return Some(Arc::default());
-        }
-        self.disk.scan(path, assembly)
     }
 }
 

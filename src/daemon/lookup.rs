@@ -14,7 +14,7 @@ use crate::session::reason::Reason;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
 use crate::tools::environment::Environment;
-use crate::tools::plan::{self, Plan};
+use crate::tools::plan::Plan;
 use crate::tools::understand::{Refusal, Understood, understand};
 
 /// The answer, and what the loop keeps of it.
@@ -61,6 +61,8 @@ struct Found {
     result: Arc<LiveResult>,
     paths: Vec<PathId>,
     dated: bool,
+    /// Names of the variables it depends on.
+    variables: Vec<Vec<u8>>,
 }
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
@@ -98,7 +100,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         input_paths.dedup();
         // What depends on the clock, or on files no watch vouches for, is checked each time.
         let lasting = !hits.iter().any(|found| found.dated)
-            && !understood.toolchain.scripted
+            && !understood.scripted
             && shared.table.watched(input_paths.iter().chain(&understood.depends).copied());
         let memo = lasting.then(|| Memo {
             tool_paths: shared.shared_paths(&understood.depends),
@@ -106,13 +108,16 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
             deliveries: deliveries.clone(),
             results: results.clone(),
             saves_ns,
+            variables: variables_of(&hits, env),
             verified,
         });
         return Outcome::Hit { deliveries, results, saves_ns, memo };
     }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
-            finish::look_ahead(shared, &understood, unit, env, &folder);
+            finish::on_ground(shared, &understood, &folder, &invocation.env, |ground| {
+                understood.meaning.look_ahead(ground, unit);
+            });
         }
     }
     let reasons = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
@@ -128,6 +133,15 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     };
     let work = Work { ticket: id, steps, fine_times: shared.fine_times };
     Outcome::Miss { work, ticket: Box::new(ticket), reasons, results }
+}
+
+/// The variables that some inputs depend on, with their values now.
+fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[(Vec<u8>, Option<Vec<u8>>)]> {
+    let mut names: Vec<&Vec<u8>> = hits.iter().flat_map(|found| &found.variables).collect();
+    names.sort_unstable();
+    names.dedup();
+    let value = |name: &Vec<u8>| (name.clone(), env.get(name).map(<[u8]>::to_vec));
+    names.into_iter().map(value).collect()
 }
 
 /// In the order of the sources: deliveries for what was found, runs for the rest. One run for
@@ -148,7 +162,8 @@ fn plan_steps(
     let mut steps = Vec::new();
     let mut plans = Vec::new();
     let mut run = |units: &[usize], steps: &mut Vec<Step>| {
-        let plan = plan::plan(understood, units, &|ending| shared.temporary(id, units[0], ending));
+        let temporary = |ending: &str| shared.temporary(id, units[0], ending);
+        let plan = understood.meaning.plan(understood, units, &temporary);
         steps.push(Step::Run(plan.run.clone()));
         plans.push(plan);
     };
@@ -165,7 +180,7 @@ fn plan_steps(
 
 /// Where the outputs of a result go for this command.
 fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
-    let outputs = understood.command.outputs[unit].iter().filter_map(|output| {
+    let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
         let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
         Some(Delivered {
             path: output.path.clone(),
@@ -206,7 +221,11 @@ fn find(
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }
-        let Some((content, paths)) = check(shared, action, &set, folder) else { continue };
+        let Some((content, paths)) =
+            check(shared, action, &set, folder, Environment::new(&invocation.env))
+        else {
+            continue;
+        };
         let candidates = [result_key(&content, None), result_key(&content, Some(text_context))];
         for key in candidates {
             let Some(result) = shared.result(&key) else { continue };
@@ -215,7 +234,8 @@ fn find(
                 reason = Reason::ResultGone;
                 continue;
             }
-            return Ok(Found { key, result, paths, dated: set.date });
+            let variables = set.env.iter().map(|name| name.to_vec()).collect();
+            return Ok(Found { key, result, paths, dated: set.date, variables });
         }
     }
     Err(reason)
@@ -236,6 +256,7 @@ fn check(
     action: &ActionKey,
     set: &SetRecord,
     folder: &Folder,
+    env: Environment<'_>,
 ) -> Option<(blake3::Hasher, Vec<PathId>)> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
     let mut contents = Contents::begin(action, set.date.then(date_slot));
@@ -247,6 +268,9 @@ fn check(
         let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
         contents.add(&shared.spellings.text(*spelling)?, &hash.0, stamp);
         paths.push(id);
+    }
+    for name in &set.env {
+        contents.add_variable(name, env.get(name));
     }
     for spelling in &set.absent {
         let id = shared.path_id(folder, *spelling)?;
@@ -286,6 +310,15 @@ impl Contents {
         self.hasher.update(hash);
         if let Some(stamp) = stamp {
             self.hasher.update(&stamp.to_le_bytes());
+        }
+    }
+
+    /// A variable that was read, set or not.
+    pub(super) fn add_variable(&mut self, name: &[u8], value: Option<&[u8]>) {
+        for part in [Some(name), value] {
+            let length = part.map_or(u32::MAX, |part| part.len() as u32);
+            self.hasher.update(&length.to_le_bytes());
+            self.hasher.update(part.unwrap_or_default());
         }
     }
 }

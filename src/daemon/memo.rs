@@ -25,6 +25,8 @@ pub(super) struct Memo {
     pub(super) input_paths: Box<[PathId]>,
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) results: Vec<ResultKey>,
+    /// Variables that the inputs depend on, beside those in the request's key.
+    pub(super) variables: Box<[(Vec<u8>, Option<Vec<u8>>)]>,
     /// Compile time that one hit saves.
     pub(super) saves_ns: u64,
     /// Nothing it depends on had changed at that count.

@@ -84,6 +84,8 @@ pub struct InputSet {
     pub time: bool,
     /// `__DATE__` may be in the result.
     pub date: bool,
+    /// Names of the environment variables that were read.
+    pub env: Vec<Vec<u8>>,
 }
 
 /// Finds the inputs of one compile that succeeded.

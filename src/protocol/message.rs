@@ -146,24 +146,8 @@ pub struct RunUnit {
     pub outputs: Vec<Output>,
 }
 
-/// What a dependency text is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DependencyKind {
-    /// Written by the compiler for one unit (`-MD`, `-MMD`).
-    Compiler,
-    /// One rule for each unit (`SUNPRO_DEPENDENCIES`).
-    Several,
-    /// Written by the assembler.
-    Assembler,
-    /// rustc's dep-info.
-    DepInfo,
-    /// Written by a linker.
-    Linker,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReadBack {
-    pub kind: DependencyKind,
     pub path: Arg,
     /// It is ours, not the user's: remove it afterwards, however the run ended.
     pub remove: bool,

@@ -1,6 +1,7 @@
-use super::super::record::{FileStat, StoredOutput, Text};
+use super::super::record::{StoredOutput, Text};
 use super::super::testing::TestDir;
 use super::*;
+use crate::files::FileStat;
 use crate::protocol::message::Content;
 use crate::tools::command::Role;
 
@@ -19,7 +20,7 @@ fn result(used_s: u64) -> ResultRecord {
 }
 
 fn file(size: u64) -> FileRecord {
-    let stat = FileStat { device: 1, inode: 2, size, mtime_ns: 4, ctime_ns: 5 };
+    let stat = FileStat { device: 1, inode: 2, size, links: 1, mtime_ns: 4, ctime_ns: 5 };
     FileRecord { stat, hash: [9; 32] }
 }
 

@@ -1,10 +1,16 @@
-//! What a command line means.
+//! What a command line means. `understand` is the way in; each family of tools is a folder
+//! behind the trait in `meaning`.
+
+pub mod understand;
+
+pub mod meaning;
+pub mod plan;
+
+pub mod gcc;
 
 pub mod command;
 pub mod environment;
-pub mod gcc;
-pub mod plan;
+mod find;
 mod program;
 mod query;
 pub mod toolchain;
-pub mod understand;

@@ -75,7 +75,7 @@ fn what_a_run_made_is_taken_in_and_ours_is_removed() {
     let output = |role, path| Output { role, path, style: WriteStyle::Replace, required: true };
     let outputs = vec![output(Role::Main, file("o")), output(Role::SplitDwarf, file("absent"))];
     step.units = vec![RunUnit { unit: 3, outputs }];
-    let read = ReadBack { kind: DependencyKind::Compiler, path: file("d"), remove: true };
+    let read = ReadBack { path: file("d"), remove: true };
     step.read_back = vec![read];
     let Ran::Ended(report) = do_run(&step, &mut Held::default()) else { panic!() };
     assert_eq!(report.dependencies[0].as_slice(), b"dep\n");

@@ -9,16 +9,19 @@
 //!   preprocessor, the assembler and clang's inner compiler; `debug` reads `-g…`.
 //! - `language` and `outputs` tell what is compiled and which files come of it.
 
+mod compile;
 mod debug;
 mod language;
 mod outputs;
 mod parse;
 mod passed;
+mod plan;
 mod response;
 mod switches;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(super) mod understand;
 
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, Parsed};

@@ -1,0 +1,218 @@
+//! A gcc or clang compile, to the daemon: how it runs, and what it read afterwards.
+
+use std::sync::Arc;
+
+use super::plan::{is_preprocessed_here, plan};
+use crate::inputs::depfile;
+use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
+use crate::inputs::scan::Scan;
+use crate::inputs::search::SearchPath;
+use crate::protocol::message::RunReport;
+use crate::session::reason::Reason;
+use crate::tools::command::{Command, Flavor, Language, Output, UserDeps};
+use crate::tools::environment::Environment;
+use crate::tools::meaning::{Ground, Meaning};
+use crate::tools::plan::{Discovery, Plan, Told};
+use crate::tools::toolchain::Toolchain;
+use crate::tools::understand::Understood;
+
+#[derive(Debug)]
+pub(super) struct Compile {
+    pub(super) command: Command,
+    /// One for each source.
+    pub(super) toolchains: Vec<Arc<Toolchain>>,
+}
+
+impl Meaning for Compile {
+    fn name(&self, unit: usize) -> &[u8] {
+        &self.command.sources[unit].path
+    }
+
+    fn outputs(&self, unit: usize) -> &[Output] {
+        &self.command.outputs[unit]
+    }
+
+    fn plan(
+        &self,
+        tool: &Understood,
+        units: &[usize],
+        temporary: &dyn Fn(&str) -> Vec<u8>,
+    ) -> Plan {
+        plan(self, tool, units, temporary)
+    }
+
+    /// The compiler's own headers are left out: nobody edits those in the middle of a build
+    /// without changing what `stat` says of them.
+    fn look_ahead(&self, ground: &mut Ground<'_>, unit: usize) {
+        let search = self.search_path(unit, ground.env);
+        let question = self.question(unit, &search, Read::Nothing, true);
+        let resolver = (ground.resolver)(&search);
+        let mut world = Ahead { world: ground.world, search: &search };
+        // Whatever it says: only the looking matters here.
+        let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
+    }
+
+    fn inputs(
+        &self,
+        ground: &mut Ground<'_>,
+        discovery: &Discovery,
+        run: &RunReport,
+    ) -> Result<InputSet, Reason> {
+        let unit = discovery.unit;
+        let language = self.command.sources[unit].language;
+        let listed = self.listed(ground, discovery, run)?;
+        let user_headers_only =
+            self.command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(language);
+        let read = match &listed {
+            None => Read::Nothing,
+            Some(listed) if user_headers_only => Read::UserHeaders(listed),
+            Some(listed) => Read::Complete(listed),
+        };
+        let search = self.search_path(unit, ground.env);
+        let question = self.question(unit, &search, read, discovery.assembler.is_some());
+        let resolver = (ground.resolver)(&search);
+        let mut inputs = resolve::resolve(ground.world, &mut resolver.lock(), &question)?;
+        for path in &self.command.option_inputs {
+            let path = ground.world.intern(path);
+            match ground.world.presence(path) {
+                Presence::Absent => inputs.absent.push(path),
+                _ => inputs.read.push(path),
+            }
+        }
+        for list in [&mut inputs.read, &mut inputs.absent] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        if self.has_fixed_date(unit, ground.env) {
+            (inputs.time, inputs.date) = (false, false);
+        }
+        Ok(inputs)
+    }
+}
+
+impl Compile {
+    fn question<'a>(
+        &'a self,
+        unit: usize,
+        search: &'a SearchPath,
+        read: Read<'a>,
+        assembler_listed: bool,
+    ) -> Question<'a> {
+        let source = &self.command.sources[unit];
+        Question {
+            source: &source.path,
+            language: source.language,
+            flavor: self.command.flavor,
+            search,
+            forced: &self.command.search.forced,
+            defines: &self.command.defines,
+            read,
+            precompiled: is_preprocessed_here(source.language),
+            assembler_listed,
+        }
+    }
+
+    /// What compiler and assembler say they read. None: they were not asked.
+    fn listed(
+        &self,
+        ground: &mut Ground<'_>,
+        discovery: &Discovery,
+        run: &RunReport,
+    ) -> Result<Option<Vec<Vec<u8>>>, Reason> {
+        let source = &self.command.sources[discovery.unit].path;
+        let rules = |file: usize| {
+            let text = run.dependencies.get(file).filter(|text| !text.is_empty());
+            text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
+        };
+        let mut listed: Vec<Vec<u8>> = match discovery.compiler {
+            Told::ByText => return Ok(None),
+            Told::SourceOnly => vec![source.clone()],
+            Told::File(file) => {
+                rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()
+            }
+            Told::Rule(file, nth) => {
+                // One rule for each source in turn; this kind leaves the source itself out.
+                let rule = rules(file)?.into_iter().nth(nth).ok_or(Reason::DependencyOutput)?;
+                rule.prerequisites.into_iter().chain([source.clone()]).collect()
+            }
+        };
+        if let Some(file) = discovery.assembler {
+            let named = rules(file)?.into_iter().flat_map(|rule| rule.prerequisites);
+            listed.extend(named.filter(|path| !is_only_named(path, source, ground)));
+        }
+        Ok(Some(listed))
+    }
+
+    fn search_path(&self, unit: usize, env: Environment<'_>) -> SearchPath {
+        let list = |name: &[u8]| -> Vec<Vec<u8>> {
+            let value = env.get(name);
+            value.map_or(Vec::new(), |value| {
+                value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
+            })
+        };
+        let own_variable: &[u8] = match self.command.sources[unit].language {
+            Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => {
+                b"CPLUS_INCLUDE_PATH"
+            }
+            Language::ObjC => b"OBJC_INCLUDE_PATH",
+            Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
+            _ => b"C_INCLUDE_PATH",
+        };
+        let own = &self.toolchains[unit].system_folders;
+        SearchPath::new(&self.command.search, &list(b"CPATH"), &list(own_variable), own)
+    }
+
+    /// `SOURCE_DATE_EPOCH` is in the action key; these compilers take date and time from it.
+    fn has_fixed_date(&self, unit: usize, env: Environment<'_>) -> bool {
+        let honoured_from = match self.command.flavor {
+            Flavor::Gcc => 7,
+            Flavor::Clang => 16,
+        };
+        self.toolchains[unit].major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
+    }
+}
+
+/// What the assembler lists without reading it for us: the compiler's temporary assembly
+/// text, which is gone, and the source by the bare name that a `.file` line gives it.
+fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
+    fn base(path: &[u8]) -> &[u8] {
+        path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+    let temporary = ground.env.get(b"TMPDIR").unwrap_or(b"/tmp");
+    let name = base(path);
+    let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
+        && name.starts_with(b"cc")
+        && name.ends_with(b".s");
+    if !temporary_text && name != base(source) {
+        return false;
+    }
+    let path = ground.world.intern(path);
+    ground.world.presence(path) == Presence::Absent
+}
+
+/// A view in which the compiler's own headers include nothing.
+struct Ahead<'a> {
+    world: &'a mut dyn World,
+    search: &'a SearchPath,
+}
+
+impl World for Ahead<'_> {
+    fn intern(&mut self, spelled: &[u8]) -> PathRef {
+        self.world.intern(spelled)
+    }
+
+    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
+        self.world.spelled(path)
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        self.world.presence(path)
+    }
+
+    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
+        if self.search.is_own(&self.world.spelled(path)) {
+            return Some(Arc::default());
+        }
+        self.world.scan(path, assembly)
+    }
+}

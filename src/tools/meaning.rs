@@ -1,0 +1,51 @@
+//! What the daemon needs of a command, whatever the tool: one trait, one implementation for
+//! each family of tools.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::command::Output;
+use super::environment::Environment;
+use super::plan::{Discovery, Plan};
+use super::understand::Understood;
+use crate::inputs::resolve::{InputSet, Resolver, World};
+use crate::inputs::search::SearchPath;
+use crate::protocol::message::RunReport;
+use crate::session::reason::Reason;
+
+/// A command that may be cached. It makes one or more units, each a result of its own.
+pub trait Meaning: Send + Sync + std::fmt::Debug {
+    /// What messages and logs call a unit.
+    fn name(&self, unit: usize) -> &[u8];
+
+    /// The files of a unit, the main one first.
+    fn outputs(&self, unit: usize) -> &[Output];
+
+    /// One run for these units. `temporary` gives a name of ours in the store's folder for
+    /// temporary files, different for each ending.
+    fn plan(&self, tool: &Understood, units: &[usize], temporary: &dyn Fn(&str) -> Vec<u8>)
+    -> Plan;
+
+    /// Before the run: looks at what the unit will probably read, so that its folders are
+    /// watched while the tool runs and a change meanwhile is seen.
+    fn look_ahead(&self, ground: &mut Ground<'_>, unit: usize);
+
+    /// After a run that succeeded: all that the unit's result depends on.
+    fn inputs(
+        &self,
+        ground: &mut Ground<'_>,
+        discovery: &Discovery,
+        run: &RunReport,
+    ) -> Result<InputSet, Reason>;
+}
+
+/// What a tool may ask of its surroundings.
+pub struct Ground<'a> {
+    /// Files as seen from the caller's cwd.
+    pub world: &'a mut dyn World,
+    /// The resolver kept for a search path and this cwd.
+    pub resolver: &'a dyn Fn(&SearchPath) -> Arc<Mutex<Resolver>>,
+    /// The caller's environment.
+    pub env: Environment<'a>,
+}
