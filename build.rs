@@ -13,6 +13,11 @@ fn main() {
     hash_folder(Path::new("src"), &mut hasher);
     hasher.write(env::var("PROFILE").unwrap_or_default().as_bytes());
     println!("cargo:rustc-env=ZCCACHE_BUILD_ID={}", hasher.finish());
+    let target = |name: &str| env::var(name).unwrap_or_default();
+    if target("CARGO_CFG_TARGET_OS") == "linux" && target("CARGO_CFG_TARGET_ARCH") == "x86_64" {
+        // See src/sys/quick.rs.
+        println!("cargo:rustc-link-arg-bins=-Wl,-e,zccache_entry");
+    }
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rerun-if-changed=Cargo.lock");

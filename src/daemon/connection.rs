@@ -1,6 +1,7 @@
 //! One client's connection: bytes in, whole frames out of them; frames to send, bytes out.
 
 use std::io::{self, Read, Write};
+use std::time::Instant;
 
 use mio::net::UnixStream;
 
@@ -22,6 +23,8 @@ pub(super) struct Connection {
     pub(super) tickets: Vec<u64>,
     /// A worker is busy for this client.
     pub(super) waiting: bool,
+    /// When it last said something.
+    pub(super) heard: Instant,
     input: Vec<u8>,
     output: Vec<u8>,
     sent: usize,
@@ -47,6 +50,7 @@ impl Connection {
             peer,
             tickets: Vec::new(),
             waiting: false,
+            heard: Instant::now(),
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
@@ -60,7 +64,10 @@ impl Connection {
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
-                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Ok(count) => {
+                    self.input.extend_from_slice(&buffer[..count]);
+                    self.heard = Instant::now();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,
@@ -79,6 +86,12 @@ impl Connection {
         let payload = self.input[HEADER_BYTES..end].to_vec();
         self.input.drain(..end);
         Incoming::Frame(header, payload)
+    }
+
+    /// True for a client that only holds its place: it waits for nothing, and nothing is
+    /// expected of it.
+    pub(super) fn is_silent_since(&self, before: Instant) -> bool {
+        self.heard < before && !self.waiting && self.tickets.is_empty()
     }
 
     /// Queues a frame and sends what the socket takes. False when the other end is gone.

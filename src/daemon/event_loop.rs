@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,12 @@ use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Exit, Invocation, Reply, Report, Request, Step, Work,
+    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
 };
+use crate::protocol::quick;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
+use crate::store::blob::BlobId;
 use crate::tools::environment::Environment;
 
 const LISTENER: Token = Token(0);
@@ -40,12 +43,18 @@ const FIRST_CLIENT: usize = 4;
 
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
+/// How often the loop looks after silent clients and its own socket.
+const ROUND: Duration = Duration::from_secs(30);
+/// A client that asks for nothing may stay for this long.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How soon to try again when a client could not be accepted.
+const RETRY: Duration = Duration::from_millis(50);
 /// How long an ending daemon waits for compiles that were already answered.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What a worker hands back.
 enum Done {
-    Answered { client: Token, key: Option<RequestKey>, outcome: Box<Outcome> },
+    Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
     Stored { refused: Vec<Reason> },
     Cleared { client: Token, cleared: Cleared },
 }
@@ -60,7 +69,7 @@ enum Phase {
 
 /// What the loop needs to know to run.
 pub(super) struct Config {
-    pub(super) socket: String,
+    pub(super) socket: PathBuf,
     pub(super) idle: Duration,
     pub(super) limit_bytes: u64,
     /// Readable when SIGTERM or SIGINT came.
@@ -79,7 +88,7 @@ pub(super) struct EventLoop {
     next_client: usize,
     tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
-    asked: Vec<(Token, Box<Invocation>)>,
+    asked: Vec<(Token, Box<Invocation>, bool)>,
     memos: Memos,
     counters: Counters,
     upkeep: Upkeep,
@@ -87,6 +96,11 @@ pub(super) struct EventLoop {
     config: Config,
     started: Instant,
     last_active: Instant,
+    last_round: Instant,
+    /// Clients wait in the listener's queue; no event will tell of them again.
+    backlog: bool,
+    /// Inode of the socket's name while it is ours.
+    socket_inode: Option<u64>,
     phase: Phase,
 }
 
@@ -124,9 +138,12 @@ impl EventLoop {
             counters,
             upkeep,
             view: View::own(),
+            socket_inode: inode(&config.socket),
             config,
             started: Instant::now(),
             last_active: Instant::now(),
+            last_round: Instant::now(),
+            backlog: false,
             phase: Phase::Serving,
         })
     }
@@ -161,15 +178,18 @@ impl EventLoop {
                 }
             }
             self.shared.table.drain();
-            for (client, invocation) in std::mem::take(&mut self.asked) {
-                self.answer(client, invocation);
+            for (client, invocation, quick) in std::mem::take(&mut self.asked) {
+                self.answer(client, invocation, quick);
             }
             let finished = std::mem::take(&mut *self.done.lock());
             for done in finished {
                 self.take_in(done);
             }
-            if accept && self.phase == Phase::Serving {
+            if (accept || self.backlog) && self.phase == Phase::Serving {
                 self.accept();
+            }
+            if self.last_round.elapsed() >= ROUND {
+                self.make_round();
             }
             self.upkeep.tick(&self.shared, &self.counters, &self.finishers);
         }
@@ -190,7 +210,8 @@ impl EventLoop {
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
                 let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
-                self.upkeep.due_in().min(idle_left).max(Duration::from_millis(1))
+                let retry = if self.backlog { RETRY } else { ROUND };
+                self.upkeep.due_in().min(idle_left).min(retry).max(Duration::from_millis(1))
             }
         }
     }
@@ -198,24 +219,57 @@ impl EventLoop {
     /// No new clients from here on; the next daemon may take the socket's name.
     fn leave(&mut self) {
         if self.phase == Phase::Serving {
-            // Gone already when the cache root was removed under us.
-            let _ = std::fs::remove_file(&self.config.socket);
+            self.remove_socket();
             self.phase = Phase::Leaving(Instant::now() + LINGER);
         }
     }
 
-    fn end(self) {
-        let _ = std::fs::remove_file(&self.config.socket);
+    /// Removes the socket's name if it still is ours: the cache root may have been removed
+    /// under us, and another daemon may serve a new one.
+    fn remove_socket(&mut self) {
+        if let Some(ours) = self.socket_inode.take()
+            && inode(&self.config.socket) == Some(ours)
+        {
+            let _ = std::fs::remove_file(&self.config.socket);
+        }
+    }
+
+    /// Lets go of silent clients; leaves when nobody can find us any more.
+    fn make_round(&mut self) {
+        self.last_round = Instant::now();
+        if let Some(before) = Instant::now().checked_sub(SILENCE_MAX) {
+            let silent: Vec<Token> = self
+                .clients
+                .iter()
+                .filter(|(_, client)| client.is_silent_since(before))
+                .map(|(token, _)| *token)
+                .collect();
+            for token in silent {
+                self.drop_client(token);
+            }
+        }
+        if self.socket_inode.is_some() && inode(&self.config.socket) != self.socket_inode {
+            log::info!("the socket is gone");
+            self.leave();
+        }
+    }
+
+    fn end(mut self) {
+        self.remove_socket();
         self.answerers.finish();
         self.finishers.finish();
         self.upkeep.last(&self.shared, &self.counters);
     }
 
     fn accept(&mut self) {
+        self.backlog = true;
         while self.clients.len() < CLIENTS_MAX {
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.backlog = false;
+                    return;
+                }
                 Err(error) => {
                     log::warn!("accept: {error}");
                     return;
@@ -246,9 +300,6 @@ impl EventLoop {
             }
         }
         self.last_active = Instant::now();
-        if self.clients.len() == CLIENTS_MAX - 1 && self.phase == Phase::Serving {
-            self.accept();
-        }
     }
 
     fn read(&mut self, token: Token) {
@@ -277,8 +328,16 @@ impl EventLoop {
         if header.build != Build::own() {
             return self.send(token, &frame::bare(Verb::OtherBuild));
         }
+        if header.verb == Verb::QuickReport {
+            for (id, stat) in quick::decode_report(payload) {
+                self.shared.set_blob_stat(id, stat);
+            }
+            return;
+        }
         match postcard::from_bytes(payload) {
-            Ok(Request::Compile(invocation)) => self.asked.push((token, Box::new(invocation))),
+            Ok(Request::Compile(invocation)) => {
+                self.asked.push((token, Box::new(invocation), header.quick));
+            }
             Ok(Request::Report(report)) => self.report(token, report),
             Ok(Request::Status) => {
                 let status = Reply::Status(Box::new(self.status()));
@@ -315,16 +374,16 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    fn answer(&mut self, token: Token, invocation: Box<Invocation>) {
+    fn answer(&mut self, token: Token, invocation: Box<Invocation>, quick: bool) {
         let Some(client) = self.clients.get_mut(&token) else { return };
         if client.peer == Peer::Foreign {
             return self.plain(token, Reason::ForeignNamespace, None);
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
         if let Some(key) = key
-            && let Some(reply) = self.remembered(key, &invocation)
+            && let Some(deliveries) = self.remembered(key, &invocation)
         {
-            return self.reply(token, &reply);
+            return self.hit(token, &deliveries, quick);
         }
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
@@ -334,13 +393,22 @@ impl EventLoop {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into())
             });
-            done.lock().push(Done::Answered { client: token, key, outcome: Box::new(outcome) });
+            done.lock().push(Done::Answered {
+                client: token,
+                key,
+                quick,
+                outcome: Box::new(outcome),
+            });
             wake(&waker);
         });
     }
 
     /// The warm path: one look-up, one comparison of counters, no system call.
-    fn remembered(&mut self, key: RequestKey, invocation: &Invocation) -> Option<Reply> {
+    fn remembered(
+        &mut self,
+        key: RequestKey,
+        invocation: &Invocation,
+    ) -> Option<Vec<Arc<Delivery>>> {
         let memo = self.memos.get(key)?;
         let env = Environment::new(&invocation.env);
         if !memo.variables.iter().all(|(name, value)| env.get(name) == value.as_deref()) {
@@ -352,18 +420,28 @@ impl EventLoop {
             return None;
         };
         memo.verified = now;
-        let steps = memo.deliveries.iter();
-        let steps = steps
-            .map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)))
-            .collect();
         self.counters.hits += 1;
         self.counters.saved_ns += memo.saves_ns;
         self.upkeep.used(&memo.results);
-        Some(Reply::Answer(Answer::Work(Work {
-            ticket: 0,
-            steps,
-            fine_times: self.shared.fine_times,
-        })))
+        Some(memo.deliveries.clone())
+    }
+
+    /// Sends a hit, in the short form where it fits.
+    fn hit(&mut self, token: Token, deliveries: &[Arc<Delivery>], quick: bool) {
+        let shared = &self.shared;
+        let short = quick.then(|| {
+            let path = |id: &BlobId| shared.blobs.path(id);
+            let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
+            quick::encode(deliveries, shared.fine_times, path, seen)
+        });
+        if let Some(Some(payload)) = short {
+            return self.send(token, &frame::around(Verb::QuickHit, &payload));
+        }
+        let steps = deliveries.iter();
+        let steps =
+            steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
+        let work = Work { ticket: 0, steps, fine_times: shared.fine_times };
+        self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 
     fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
@@ -374,7 +452,9 @@ impl EventLoop {
 
     fn take_in(&mut self, done: Done) {
         match done {
-            Done::Answered { client, key, outcome } => self.answered(client, key, *outcome),
+            Done::Answered { client, key, quick, outcome } => {
+                self.answered(client, key, quick, *outcome);
+            }
             Done::Stored { refused } => {
                 for reason in refused {
                     self.counters.count(reason);
@@ -388,7 +468,7 @@ impl EventLoop {
         }
     }
 
-    fn answered(&mut self, token: Token, key: Option<RequestKey>, outcome: Outcome) {
+    fn answered(&mut self, token: Token, key: Option<RequestKey>, quick: bool, outcome: Outcome) {
         let gone = match self.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
@@ -402,15 +482,10 @@ impl EventLoop {
                 self.counters.hits += 1;
                 self.counters.saved_ns += saves_ns;
                 self.upkeep.used(&results);
-                let steps = deliveries.iter();
-                let steps =
-                    steps.map(|delivery| Step::Deliver(lookup::with_stats(&self.shared, delivery)));
-                let work =
-                    Work { ticket: 0, steps: steps.collect(), fine_times: self.shared.fine_times };
                 if let (Some(key), Some(memo)) = (key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.reply(token, &Reply::Answer(Answer::Work(work)));
+                self.hit(token, &deliveries, quick);
             }
             Outcome::Miss { work, ticket, reasons, results } => {
                 if gone {
@@ -471,7 +546,7 @@ impl EventLoop {
         let (metadata, watched) = self.shared.table.sizes();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            socket: self.config.socket.clone(),
+            socket: self.config.socket.to_string_lossy().into_owned(),
             cache_dir: String::from_utf8_lossy(&self.shared.root).into_owned(),
             uptime_s: self.started.elapsed().as_secs(),
             pid: std::process::id(),
@@ -484,6 +559,11 @@ impl EventLoop {
             watched_folders: watched as u64,
         }
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {

@@ -154,6 +154,13 @@ fn write_down(
     };
     set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
     let set_id = set_id(&set);
+    log::debug!(
+        "inputs of {}: {} read, {} absent, {} looked for",
+        String::from_utf8_lossy(ticket.understood.meaning.name(unit)),
+        set.read.len(),
+        set.absent.len(),
+        set.exists.len()
+    );
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let record = ResultRecord {
         action,
@@ -165,6 +172,7 @@ fn write_down(
         created_s: now,
         used_s: now,
     };
+    let _held = shared.manifests.lock();
     let mut batch = Batch::default();
     shared.spellings.save(&mut batch);
     batch.put_set(set_id, &set);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::finish;
-use super::memo::Memo;
+use super::memo::{Memo, Variable};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::table::Opened;
 use crate::files::{PathId, Seen};
@@ -136,7 +136,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
 }
 
 /// The variables that some inputs depend on, with their values now.
-fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[(Vec<u8>, Option<Vec<u8>>)]> {
+fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[Variable]> {
     let mut names: Vec<&Vec<u8>> = hits.iter().flat_map(|found| &found.variables).collect();
     names.sort_unstable();
     names.dedup();

@@ -17,6 +17,9 @@ use crate::tools::environment::{
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RequestKey(u128);
 
+/// A variable's name, and its value unless it was unset.
+pub(super) type Variable = (Vec<u8>, Option<Vec<u8>>);
+
 /// A remembered hit.
 pub(super) struct Memo {
     /// Paths of the tool and the command line, shared between many requests.
@@ -26,7 +29,7 @@ pub(super) struct Memo {
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) results: Vec<ResultKey>,
     /// Variables that the inputs depend on, beside those in the request's key.
-    pub(super) variables: Box<[(Vec<u8>, Option<Vec<u8>>)]>,
+    pub(super) variables: Box<[Variable]>,
     /// Compile time that one hit saves.
     pub(super) saves_ns: u64,
     /// Nothing it depends on had changed at that count.

@@ -132,7 +132,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
     let config = Config {
-        socket: root.socket().to_string_lossy().into_owned(),
+        socket: root.socket().to_owned(),
         idle: settings.idle_timeout.unwrap_or(IDLE),
         limit_bytes: limit(settings, root),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),

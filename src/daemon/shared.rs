@@ -21,6 +21,12 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::toolchain::{Toolchains, absolute};
 
+/// A cwd and the search path of its compiles.
+type Scope = (Vec<u8>, SearchPath);
+
+/// Shared between workers, used by one at a time.
+type Slot<T> = Arc<Mutex<T>>;
+
 pub(super) struct Shared {
     pub(super) root: Vec<u8>,
     pub(super) table: FileTable,
@@ -30,6 +36,8 @@ pub(super) struct Shared {
     pub(super) spellings: Spellings,
     /// Actions whose compile has ended and whose result is being written down.
     pub(super) storing: Storing,
+    /// Held while a manifest is read, added to and written.
+    pub(super) manifests: Mutex<()>,
     /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
     pub(super) separate: Mutex<HashSet<ActionKey>>,
     /// Identity of this program's file.
@@ -40,7 +48,8 @@ pub(super) struct Shared {
     /// The stat at which each blob was last known to be good; None: none is trusted.
     blob_stats: Mutex<HashMap<BlobId, Option<BlobStat>>>,
     scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
-    scopes: Mutex<HashMap<(Vec<u8>, SearchPath), Arc<Mutex<Resolver>>>>,
+    /// By cwd and search path.
+    scopes: Mutex<HashMap<Scope, Slot<Resolver>>>,
     folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
     /// Lists of tool paths, one copy for all that share it.
     path_lists: Mutex<HashSet<Arc<[PathId]>>>,
@@ -83,6 +92,7 @@ impl Shared {
             spellings: Spellings::load(&index),
             index,
             storing: Storing::default(),
+            manifests: Mutex::default(),
             separate: Mutex::default(),
             own_program: own,
             fine_times,

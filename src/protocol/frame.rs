@@ -1,8 +1,8 @@
 //! Framing: a fixed header that every version understands, then a payload that only the
 //! same build decodes.
 //!
-//! Header, little endian: magic (4), verb (4), payload length (4), reserved (4), version (8),
-//! build (8). The header's layout never changes; that is what lets a newer client retire an
+//! Header, little endian: magic (4), verb (4), payload length (4), flags (4: 1 the sender reads
+//! short hits), version (8), build (8). The header's layout never changes; that is what lets a newer client retire an
 //! older daemon whose messages it can't read.
 
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ pub const HEADER_BYTES: usize = 32;
 /// with room for the text of a noisy compile.
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"ZCC\x01");
+pub const MAGIC: u32 = u32::from_le_bytes(*b"ZCC\x01");
 
 /// What a frame is for; the only part a different build acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Verb {
     /// To a client: done, or refused to leave because the daemon is newer.
     Leaving = 3,
     Refused = 4,
+    /// To a client that reads them: a hit in the short form (`protocol::quick`).
+    QuickHit = 5,
+    /// To a daemon: what a short hit changed.
+    QuickReport = 6,
 }
 
 /// Which program speaks.
@@ -41,7 +45,7 @@ pub struct Build {
 
 impl Build {
     /// The running program's own.
-    pub fn own() -> Build {
+    pub const fn own() -> Build {
         const fn number(text: &str) -> u64 {
             let bytes = text.as_bytes();
             let (mut value, mut i) = (0, 0);
@@ -64,6 +68,8 @@ pub struct Header {
     pub verb: Verb,
     pub length: usize,
     pub build: Build,
+    /// The sender reads short hits.
+    pub quick: bool,
 }
 
 impl Header {
@@ -82,13 +88,16 @@ impl Header {
             2 => Verb::OtherBuild,
             3 => Verb::Leaving,
             4 => Verb::Refused,
+            5 => Verb::QuickHit,
+            6 => Verb::QuickReport,
             _ => return None,
         };
         let length = word(8) as usize;
         if length > PAYLOAD_BYTES_MAX {
             return None;
         }
-        Some(Header { verb, length, build: Build { version: long(16), id: long(24) } })
+        let build = Build { version: long(16), id: long(24) };
+        Some(Header { verb, length, build, quick: word(12) & 1 != 0 })
     }
 
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
@@ -96,6 +105,7 @@ impl Header {
         bytes[0..4].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[4..8].copy_from_slice(&(self.verb as u32).to_le_bytes());
         bytes[8..12].copy_from_slice(&(self.length as u32).to_le_bytes());
+        bytes[12] = u8::from(self.quick);
         bytes[16..24].copy_from_slice(&self.build.version.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.build.id.to_le_bytes());
         bytes
@@ -104,7 +114,13 @@ impl Header {
 
 /// A frame without a payload.
 pub fn bare(verb: Verb) -> Vec<u8> {
-    Header { verb, length: 0, build: Build::own() }.encode().to_vec()
+    Header { verb, length: 0, build: Build::own(), quick: false }.encode().to_vec()
+}
+
+/// A whole frame around a payload.
+pub fn around(verb: Verb, payload: &[u8]) -> Vec<u8> {
+    let header = Header { verb, length: payload.len(), build: Build::own(), quick: false };
+    [&header.encode()[..], payload].concat()
 }
 
 /// A whole frame with a message. Fails only on a message over the limit.
@@ -114,7 +130,7 @@ pub fn message(body: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     if length > PAYLOAD_BYTES_MAX {
         return Err(io::Error::other("message too long"));
     }
-    let header = Header { verb: Verb::Message, length, build: Build::own() };
+    let header = Header { verb: Verb::Message, length, build: Build::own(), quick: false };
     bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
     Ok(bytes)
 }

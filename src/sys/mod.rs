@@ -4,6 +4,8 @@
 pub mod detach;
 pub mod fs;
 pub mod process;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod quick;
 pub mod signals;
 pub mod terminal;
 pub mod termination;

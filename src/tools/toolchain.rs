@@ -70,11 +70,14 @@ struct Kept<T> {
     verified: Counter,
 }
 
+/// Held while the answer is being found, so that others wait for it instead of asking too.
+type Slot<T> = Arc<Mutex<Option<Kept<Arc<T>>>>>;
+
 /// All toolchains met so far.
 #[derive(Default)]
 pub struct Toolchains {
-    drivers: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Driver>>>>>>>,
-    toolchains: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Toolchain>>>>>>>,
+    drivers: Mutex<HashMap<[u8; 32], Slot<Driver>>>,
+    toolchains: Mutex<HashMap<[u8; 32], Slot<Toolchain>>>,
     /// For each driver's path and content: the inode it was last seen as, and how often that
     /// changed.
     inodes: Mutex<HashMap<(PathId, ContentHash), (u64, u32)>>,

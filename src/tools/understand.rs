@@ -76,7 +76,11 @@ pub fn understand(
     let env = Environment::new(&invocation.env);
     let caller = Caller { table, env, cwd: &invocation.cwd };
     let mut argv = invocation.argv.split(|byte| *byte == 0).map(<[u8]>::to_vec);
-    let name = argv.next().unwrap_or_default();
+    let mut name = argv.next().unwrap_or_default();
+    if invocation.masquerade {
+        // The symlink's folder says where we are, not where the tool is.
+        name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    }
     let mut args: Vec<Arg> = argv.collect();
     // The block ends with a NUL, so the last piece is empty and no argument.
     args.pop();

@@ -73,8 +73,12 @@ fn with_cache(
     let columns = terminal::stderr_size().map(|size| size.ws_col);
     let mut request = Request::Compile(call.invocation(cwd, columns));
     // A second time only to tell of damaged blobs.
-    for _ in 0..2 {
-        let (stream, answer) = ask::ask(settings, &frame::message(&request).ok()?).ok()?;
+    for round in 0..2 {
+        let (stream, answer) = match if round == 0 { ask::pick_up() } else { None } {
+            Some(picked_up) => picked_up,
+            None => ask::ask(settings, &frame::message(&request).ok()?),
+        }
+        .ok()?;
         let Answer::Work(work) = answer else { return None };
         match steps::perform(&work, call, settings, Some(broken_pipe), held) {
             Outcome::Plain => return None,

@@ -45,7 +45,9 @@ impl Meaning for Compile {
     /// without changing what `stat` says of them.
     fn look_ahead(&self, ground: &mut Ground<'_>, unit: usize) {
         let search = self.search_path(unit, ground.env);
-        let question = self.question(unit, &search, Read::Nothing, true);
+        let mut question = self.question(unit, &search, Read::Nothing, true);
+        // Their places are in folders that are looked at anyway.
+        question.precompiled = false;
         let resolver = (ground.resolver)(&search);
         let mut world = Ahead { world: ground.world, search: &search };
         // Whatever it says: only the looking matters here.
