@@ -3,6 +3,7 @@
 //! * `start`: the client's side: connect, start one if there is none, replace an older one;
 //! * `serve`: the process's own life: lock, detach, listen, end;
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
+//! * `requests`: what it does with each message;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `shared`, `spellings`: what loop and workers have in common.
@@ -13,6 +14,7 @@ mod finish;
 mod lookup;
 mod memo;
 mod peer;
+mod requests;
 pub mod serve;
 mod shared;
 mod spellings;
