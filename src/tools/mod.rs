@@ -10,7 +10,7 @@ pub mod gcc;
 
 pub mod command;
 pub mod environment;
-mod find;
+pub mod find;
 mod program;
 mod query;
 pub mod toolchain;

@@ -12,6 +12,10 @@ mod delivery;
 mod hits;
 // A real project, built by make, twice.
 mod project;
+// The rules of the code that runs before libc.
+mod quick;
+// One for each bug that was found.
+mod regressions;
 // What must not be served from the cache, since something it depends on changed.
 mod stale;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
