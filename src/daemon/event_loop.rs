@@ -40,6 +40,9 @@ const CLIENTS_MAX: usize = 20_000;
 const ROUND: Duration = Duration::from_secs(30);
 /// A client that asks for nothing may stay for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// After events came, the watch may not wake the loop for this long: a build makes many that
+/// nobody depends on, and every answer drains them anyway.
+const MUTED: Duration = Duration::from_millis(50);
 /// How soon to try again when a client could not be accepted.
 const RETRY: Duration = Duration::from_millis(50);
 /// How long an ending daemon waits for compiles that were already answered.
@@ -83,6 +86,8 @@ pub(super) struct EventLoop {
     pub(super) started: Instant,
     pub(super) last_active: Instant,
     last_round: Instant,
+    /// Until then the watch does not wake the loop.
+    muted: Option<Instant>,
     /// Clients wait in the listener's queue; no event will tell of them again.
     backlog: bool,
     /// Inode of the socket's name while it is ours.
@@ -129,6 +134,7 @@ impl EventLoop {
             started: Instant::now(),
             last_active: Instant::now(),
             last_round: Instant::now(),
+            muted: None,
             backlog: false,
             phase: Phase::Serving,
         })
@@ -149,7 +155,8 @@ impl EventLoop {
             for event in &events {
                 match event.token() {
                     LISTENER => accept = true,
-                    WAKER | WATCH => {}
+                    WAKER => {}
+                    WATCH => self.mute_watch(),
                     SIGNALS => self.leave(),
                     client => {
                         if event.is_writable()
@@ -174,6 +181,9 @@ impl EventLoop {
             if (accept || self.backlog) && self.phase == Phase::Serving {
                 self.accept();
             }
+            if self.muted.is_some_and(|until| Instant::now() >= until) {
+                self.hear_watch();
+            }
             if self.last_round.elapsed() >= ROUND {
                 self.make_round();
             }
@@ -196,9 +206,27 @@ impl EventLoop {
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
                 let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
-                let retry = if self.backlog { RETRY } else { ROUND };
+                let retry = if self.backlog || self.muted.is_some() { RETRY } else { ROUND };
                 self.upkeep.due_in().min(idle_left).min(retry).max(Duration::from_millis(1))
             }
+        }
+    }
+
+    fn mute_watch(&mut self) {
+        let watch = self.shared.table.descriptor();
+        if self.muted.is_none() && self.poll.registry().deregister(&mut SourceFd(&watch)).is_ok() {
+            self.muted = Some(Instant::now() + MUTED);
+        }
+    }
+
+    /// What is queued by now wakes the loop at once.
+    fn hear_watch(&mut self) {
+        let watch = self.shared.table.descriptor();
+        let registered =
+            self.poll.registry().register(&mut SourceFd(&watch), WATCH, Interest::READABLE);
+        match registered {
+            Ok(()) => self.muted = None,
+            Err(error) => log::warn!("the watch does not wake the loop: {error}"),
         }
     }
 

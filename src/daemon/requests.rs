@@ -94,6 +94,10 @@ impl EventLoop {
         if client.peer == Peer::Foreign {
             return self.plain(token, Reason::ForeignNamespace, None);
         }
+        if invocation.again {
+            // Counted when it was first answered; what comes now counts in its place.
+            self.counters.hits = self.counters.hits.saturating_sub(1);
+        }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
         if let Some(key) = key
             && let Some(deliveries) = self.remembered(key, &invocation)

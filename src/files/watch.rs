@@ -34,6 +34,8 @@ pub(super) struct Watch {
 }
 
 const BUFFER_BYTES: usize = 64 << 10;
+/// An event with the longest name; a read leaves less room than this unused.
+const EVENT_BYTES_MAX: u64 = 16 + 256;
 
 fn mask() -> WatchFlags {
     // CLOSE_WRITE is there for writes through a shared mapping: they cause no MODIFY, but
@@ -113,9 +115,19 @@ impl Watch {
         if !ready {
             return;
         }
+        // What is queued now, and no more: while somebody writes on and on, later events are
+        // later changes.
+        let queued = rustix::io::ioctl_fionread(&self.inotify).unwrap_or(u64::MAX);
+        let mut reads = queued.div_ceil(BUFFER_BYTES as u64 - EVENT_BYTES_MAX).max(1);
         let mut buffer = [MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
         loop {
+            if reader.is_buffer_empty() {
+                if reads == 0 {
+                    return;
+                }
+                reads -= 1;
+            }
             match reader.next() {
                 Ok(event) => {
                     let flags = event.events();

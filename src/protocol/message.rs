@@ -58,6 +58,8 @@ pub struct Invocation {
     pub terminal: Option<u16>,
     /// Blobs found damaged in an earlier answer to the same invocation.
     pub damaged: Vec<BlobId>,
+    /// A hit for this was counted already; it could not be delivered the short way.
+    pub again: bool,
 }
 
 /// What the wrapper has to do.

@@ -66,8 +66,9 @@ enum Held<'a> {
     Later(BlobId, u64, BlobStat),
 }
 
-/// Smaller files are copied: a link costs more checks, and its removal a re-hash.
-const LINK_FROM: u64 = 16 * 1024;
+/// Smaller files are copied: removing a link moves the blob's ctime, so that after a `make
+/// clean` it must be read and hashed again, which costs as much as the copy did.
+pub const LINK_FROM: u64 = 512 * 1024;
 /// So many blobs are kept open between `check_all` and their delivery.
 const OPEN_BLOBS: usize = 64;
 

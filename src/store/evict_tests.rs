@@ -93,29 +93,3 @@ fn the_oldest_go_and_shared_blobs_stay() {
     assert_eq!(total(&blobs), 0);
     assert_eq!(evict(&index, &blobs, 0, later()), Evicted::default());
 }
-
-/// Not a test: prints how long an eviction from 100,000 results takes.
-#[test]
-#[ignore = "a measurement"]
-fn measure() {
-    let dir = TestDir::new();
-    let blobs = BlobDir::new(&dir.bytes("root"));
-    let (index, _) = Index::open(&dir.bytes("root"));
-    for number in 0..100_000u32 {
-        let (id, size, stat) = blobs.take_bytes(&number.to_le_bytes(), 0o644).unwrap();
-        let content = Content::Blob { id, size, seen: Some(stat) };
-        add(&index, 1, number, number.into(), &[content]);
-    }
-    for limit in [1 << 30, 390_000, 200_000] {
-        let start = std::time::Instant::now();
-        let gone = evict(&index, &blobs, limit, later());
-        println!("limit {limit}: {} results in {:?}", gone.results.len(), start.elapsed());
-    }
-    drop(index);
-    let start = std::time::Instant::now();
-    let (index, _) = Index::open(&dir.bytes("root"));
-    println!("reopened in {:?}", start.elapsed());
-    let start = std::time::Instant::now();
-    clear_all(&index, &blobs, later());
-    println!("cleared in {:?}", start.elapsed());
-}

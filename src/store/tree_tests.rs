@@ -256,9 +256,3 @@ fn damaged_files_never_harm_the_caller() {
     let (_, _, longest) = corruption_rounds(300, 21);
     assert!(longest < Duration::from_secs(20), "{longest:?}");
 }
-
-#[test]
-#[ignore = "long; prints what happened"]
-fn damaged_files_many_rounds() {
-    println!("kept, of these with losses, longest: {:?}", corruption_rounds(3000, 77));
-}

@@ -23,6 +23,7 @@ use std::cell::UnsafeCell;
 
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
+use crate::store::deliver::LINK_FROM;
 
 /// What the ordinary path takes over.
 pub struct Handed {
@@ -40,6 +41,8 @@ pub enum Outcome {
     Asked(Handed),
     /// It asked and the daemon did not answer in time: do not wait again.
     Mute,
+    /// It got a hit that it could not deliver: ask anew, for the ordinary way.
+    Undelivered,
 }
 
 const REPLY_BYTES: usize = 64 << 10;
@@ -51,6 +54,7 @@ struct State {
     socket: i32,
     received: usize,
     mute: bool,
+    retry: bool,
     reply: [u8; REPLY_BYTES],
     copy: [u8; COPY_BYTES],
     /// The cwd, later the folder of an output.
@@ -69,6 +73,7 @@ static STATE: Single = Single(UnsafeCell::new(State {
     socket: -1,
     received: 0,
     mute: false,
+    retry: false,
     reply: [0; REPLY_BYTES],
     copy: [0; COPY_BYTES],
     path: [0; PATH_BYTES],
@@ -82,6 +87,8 @@ pub fn outcome() -> Outcome {
     let state = unsafe { &*STATE.0.get() };
     if state.mute {
         Outcome::Mute
+    } else if state.retry {
+        Outcome::Undelivered
     } else if state.socket >= 0 {
         Outcome::Asked(Handed { socket: state.socket, received: &state.reply[..state.received] })
     } else {
@@ -254,8 +261,6 @@ const S_ISGID: u32 = 0o2000;
 const O_RDONLY_BLOB: usize = 0o2000000 | 0o400000 | 0o4000; // CLOEXEC, NOFOLLOW, NONBLOCK
 const O_CREATE_NEW: usize = 0o1 | 0o100 | 0o200 | 0o2000000;
 const O_IN_PLACE: usize = 0o1 | 0o100 | 0o1000 | 0o2000000;
-/// As in `store::deliver`: smaller files are copied.
-const LINK_FROM: u64 = 16 * 1024;
 /// As in `wrapper::ask`.
 const PATIENCE_MS: usize = 4000;
 /// More than this is sent by the ordinary path, which can wait for the socket.
@@ -404,9 +409,10 @@ unsafe extern "C" fn quick(stack: *const usize) {
             end_at.add(1).write_volatile(1);
             end_used += put_number(end_at.add(2), size[1] as usize);
         }
-        // No damaged blobs.
+        // No damaged blobs; not a second question.
         end_at.add(end_used).write_volatile(0);
-        end_used += 1;
+        end_at.add(end_used + 1).write_volatile(0);
+        end_used += 2;
         let payload = head_used - HEADER_BYTES
             + argv_bytes
             + middle_used
@@ -474,6 +480,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
                 break;
             }
             if received >= whole {
+                (*state).retry = true;
                 deliver(reply.add(HEADER_BYTES), socket, envp.add(count + 1).cast());
                 break;
             }

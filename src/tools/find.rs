@@ -209,10 +209,13 @@ mod tests {
         folder.file("c/gcc", 0o755);
         folder.file("d/gcc", 0o755);
         fs::create_dir_all(folder.0.join("e/gcc")).unwrap();
-        assert_eq!(folder.find("gcc", Some("a:e:c/:d"), (0, 0)), found("c/gcc", &["a/gcc"]));
+        assert_eq!(
+            folder.find("gcc", Some("a:e:c/:d"), (0, 0)),
+            found("c/gcc", &["a/gcc", "e/gcc"])
+        );
         assert_eq!(folder.find("./d/gcc", None, (0, 0)), found("./d/gcc", &[]));
         let missing = folder.find("gcc", Some("a:e"), (0, 0)).unwrap_err();
-        assert_eq!((missing.why, missing.passed.len()), (Missing::NotExecutable, 1));
+        assert_eq!((missing.why, missing.passed.len()), (Missing::NotExecutable, 2));
         assert_eq!(folder.find("gcc", Some("a"), (0, 0)).unwrap_err().why, Missing::NotFound);
         assert_eq!(folder.find("", Some("a"), (0, 0)).unwrap_err().why, Missing::NotFound);
         assert_eq!(folder.find("./gcc", Some("c"), (0, 0)).unwrap_err().why, Missing::NotFound);
@@ -238,9 +241,10 @@ mod tests {
         }
         fs::create_dir_all(folder.0.join("f3")).unwrap();
         fs::hard_link(folder.0.join("bin/other-name"), folder.0.join("f3/gcc")).unwrap();
-        let real = found("real/gcc", &[]).map(|real| Found { behind_us: true, ..real });
-        assert_eq!(folder.find("gcc", Some("f1:f2:f3:real"), us), real);
-        assert_eq!(folder.find("./f2/gcc", Some("f1:real"), us), real);
+        let real = |passed| found("real/gcc", passed).map(|real| Found { behind_us: true, ..real });
+        let farms = ["f1/gcc", "f2/gcc", "f3/gcc"];
+        assert_eq!(folder.find("gcc", Some("f1:f2:f3:real"), us), real(&farms));
+        assert_eq!(folder.find("./f2/gcc", Some("f1:real"), us), real(&["./f2/gcc", "f1/gcc"]));
         assert_eq!(folder.find("gcc", Some("f1:f2"), us).unwrap_err().why, Missing::NotFound);
     }
 }

@@ -21,6 +21,17 @@ const REPORT_TIME: Duration = Duration::from_secs(1);
 /// Room for a usual answer, so that one read gets it whole.
 const READ_BYTES: usize = 16 << 10;
 
+/// True when a hit was answered before the C library started, and not delivered.
+pub fn was_answered() -> bool {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    {
+        use crate::sys::quick::{Outcome, outcome};
+        matches!(outcome(), Outcome::Undelivered)
+    }
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    false
+}
+
 /// The answer to what was asked before the C library started, if something was.
 pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -29,7 +40,7 @@ pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
 
         use crate::sys::quick::{Outcome, outcome};
         match outcome() {
-            Outcome::NotAsked => {}
+            Outcome::NotAsked | Outcome::Undelivered => {}
             Outcome::Mute => return Some(Err(io::ErrorKind::TimedOut.into())),
             Outcome::Asked(handed) => {
                 // SAFETY: the quick path opened it for us and is done with it.

@@ -89,6 +89,7 @@ impl<'a> Call<'a> {
             masquerade: self.masquerade,
             terminal,
             damaged: Vec::new(),
+            again: false,
         }
     }
 }

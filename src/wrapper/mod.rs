@@ -70,7 +70,8 @@ fn with_cache(
     held: &mut Held,
 ) -> Option<Exit> {
     let columns = terminal::stderr_size().map(|size| size.ws_col);
-    let mut request = Request::Compile(call.invocation(cwd, columns));
+    let again = ask::was_answered();
+    let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
     // A second time only to tell of damaged blobs.
     for round in 0..2 {
         let (stream, answer) = match if round == 0 { ask::pick_up() } else { None } {
@@ -83,8 +84,9 @@ fn with_cache(
             Outcome::Plain => return None,
             Outcome::Damaged(blobs) => {
                 *held = Held::default();
-                if let Request::Compile(Invocation { damaged, .. }) = &mut request {
+                if let Request::Compile(Invocation { damaged, again, .. }) = &mut request {
                     damaged.extend(blobs);
+                    *again = true;
                 }
             }
             Outcome::Done { exit, report } => {

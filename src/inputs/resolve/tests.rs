@@ -194,8 +194,13 @@ fn computed() {
     let answer = complete(&mut fake, &["i", "j"], &["m.c", "j/s/x.h"]).unwrap();
     assert_eq!(answer.absent, ["i/s/x.h", "s/x.h"]);
     assert_eq!(by_text(&mut fake, &["j"]).err(), Some(Reason::ComputedInclude));
+    // Defined by nothing: not taken, or the compile would have failed.
     let mut fake = Fake::new(&[("m.c", "#include NAME")]);
-    assert_eq!(by_text(&mut fake, &["j"]).err(), Some(Reason::ComputedInclude));
+    assert_eq!(by_text(&mut fake, &["j"]).unwrap().read, ["m.c"]);
+    for text in ["#define NAME F(x)\n#include NAME", "#include __BASE_FILE__"] {
+        let mut fake = Fake::new(&[("m.c", text)]);
+        assert_eq!(by_text(&mut fake, &["j"]).err(), Some(Reason::ComputedInclude), "{text}");
+    }
     // From the command line.
     let search = angles(&["i", "j"], &[]);
     let mut fake = Fake::new(&[("m.c", "#include NAME"), ("j/x.h", "")]);

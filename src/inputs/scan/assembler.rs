@@ -28,7 +28,7 @@ pub(super) fn raw_literal(body: &[u8], out: &mut Scan) {
     }
     // Most literals have none of this: a look at both ends decides.
     let may_be_pasted = WORDS.iter().any(|word| starts_with(body, &word[1..]))
-        || body.len() >= 2 && ends_in_prefix(body)
+        || body.len() >= 2 && ends_in_prefix(body) && ends_in_statement(body)
         || (3..8).contains(&body.len())
             && WORDS.iter().any(|word| {
                 word[1..].windows(body.len()).any(|part| part.eq_ignore_ascii_case(body))
@@ -48,6 +48,16 @@ fn ends_in_prefix(body: &[u8]) -> bool {
     tail.iter().rposition(|&b| b == b'.').is_some_and(|dot| {
         let tail = &tail[dot..];
         tail.len() > 1 && WORDS.iter().any(|word| starts_with(word, tail))
+    })
+}
+
+/// The last dot stands where a directive may: at the beginning, or behind a blank or a
+/// separator. In `"x.in"` it does not.
+fn ends_in_statement(body: &[u8]) -> bool {
+    let Some(dot) = body.iter().rposition(|&b| b == b'.') else { return false };
+    let before = dot.checked_sub(1).map(|at| body[at]);
+    before.is_none_or(|b| {
+        b.is_ascii_whitespace() || matches!(b, b';' | b':' | b'{' | b'}' | b'|' | b'\\' | 0)
     })
 }
 

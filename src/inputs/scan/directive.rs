@@ -131,6 +131,8 @@ impl Lexer<'_> {
                     _ => MacroBody::Opaque,
                 }
             }
+            // A comment or a splice: what follows may be anything.
+            Some(b'/' | b'\\') => MacroBody::Opaque,
             _ => return,
         };
         self.out.header_macros.push((name.into(), value));

@@ -182,7 +182,8 @@ fn inline_assembler() {
     for text in [
         r#"".incbin \"" F "\"""#,
         r#"".inc""#,
-        r#""a.i""#,
+        r#""a\n.i""#,
+        r#""nop; .inc""#,
         r#""bin \"x\"" "incbin""#,
         r#""bin""#,
         r#"".include %0""#,
@@ -197,6 +198,8 @@ fn inline_assembler() {
     }
     for text in [
         r#""x.""#,
+        r#""x.in""#,
+        r#""dir/y-inl.inc""#,
         r#"".""#,
         r#""in""#,
         "o.include = 1",

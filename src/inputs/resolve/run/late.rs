@@ -10,6 +10,11 @@ use crate::inputs::resolve::{PathRef, Presence, Reason, World};
 use crate::inputs::scan::{How, Include, Kind, Scan};
 use crate::inputs::search::join;
 
+/// Macros that compilers define themselves and that make a header's name.
+fn names_itself(name: &[u8]) -> bool {
+    matches!(name, b"__FILE__" | b"__BASE_FILE__" | b"__FILE_NAME__")
+}
+
 /// Macro values found in one round.
 type Values = HashMap<(Kind, Box<[u8]>), (Vec<Include>, bool)>;
 
@@ -42,7 +47,9 @@ impl<W: World + ?Sized> Run<'_, W> {
                 opaque = false;
             }
             let has = matches!(used.kind, Kind::HasInclude | Kind::HasIncludeNext | Kind::HasEmbed);
-            if (includes.is_empty() || opaque) && (used.by_text || has) {
+            // The compile succeeded, so an include whose macro nothing defines was not taken.
+            let not_taken = !has && includes.is_empty() && !opaque && !names_itself(&used.name);
+            if (includes.is_empty() || opaque) && (used.by_text || has) && !not_taken {
                 unresolved = true;
             }
             let main = used.path == self.source;
