@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use crate::settings::{Settings, StrictPaths};
 use crate::tools::find::base;
+use crate::wrapper::names::is_compiler;
 
 /// The status for a command line that makes no sense.
 pub const USAGE: u8 = 2;
@@ -73,7 +74,7 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
         return Call::Command(command, words);
     }
     // A name like `zccache-1.0` is ours too: there is no such tool to stand for.
-    if !own.starts_with(b"zccache") {
+    if !own.starts_with(b"zccache") && stands_for_a_tool(own) {
         return Call::Tool { argv: args, masquerade: true, strict: None };
     }
     let mut strict = None;
@@ -119,6 +120,13 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
             return Call::Tool { argv: words, masquerade: false, strict };
         }
     }
+}
+
+/// A name that is not ours stands for the tool of that name when it is a compiler's, or a
+/// symlink's; a renamed copy of the program is the program.
+fn stands_for_a_tool(name: &[u8]) -> bool {
+    let file = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    is_compiler(name) || base(file.as_os_str().as_bytes()) != name
 }
 
 /// None: another word. Some(None): a mode that does not exist.
