@@ -74,6 +74,9 @@ pub(super) struct Folder {
     ids: Mutex<Vec<Option<PathId>>>,
 }
 
+/// The cwd and the places.
+type FolderKey = (Vec<u8>, Vec<Vec<u8>>);
+
 /// Memory bounds: beyond these the table is emptied and fills again.
 const RESULTS_MAX: usize = 50_000;
 const SCANS_MAX: usize = 50_000;

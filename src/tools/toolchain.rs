@@ -86,7 +86,7 @@ pub struct Toolchains {
     /// For each driver's path and content: the inode it was last seen as, and how often that
     /// changed.
     inodes: Mutex<HashMap<(PathId, ContentHash), (u64, u32)>>,
-    answers: Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Kept<Arc<Answer>>>>>>>,
+    answers: Mutex<HashMap<[u8; 32], Slot<Answer>>>,
 }
 
 /// Something found out by asking, and what that depends on.
