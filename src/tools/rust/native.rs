@@ -1,9 +1,13 @@
 //! What rustc reads beside sources and named crates: static libraries, and crates behind
 //! the named ones.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::parse::{Command, Folder, Library};
 use crate::tools::toolchain::absolute;
@@ -69,11 +73,6 @@ pub(super) fn crates_behind(command: &Command, named: &[Vec<u8>], cwd: &[u8]) ->
             waiting.entry(stem[dash..].to_vec()).or_default().push(path);
         }
     }
-    if !command.reads_all_crates {
-        // Named crates are made from those behind them, and carry their hashes: they change
-        // with them (measured: bodies too).
-        return found;
-    }
     let mut todo: Vec<Vec<u8>> = named.iter().chain(&found).cloned().collect();
     let mut seen: HashSet<Vec<u8>> = todo.iter().cloned().collect();
     while let Some(path) = todo.pop() {
@@ -81,8 +80,7 @@ pub(super) fn crates_behind(command: &Command, named: &[Vec<u8>], cwd: &[u8]) ->
         if path.ends_with(b".so") || waiting.is_empty() {
             continue;
         }
-        let Ok(bytes) = std::fs::read(OsStr::from_bytes(&absolute(cwd, &path))) else { continue };
-        for key in mentioned(&bytes, &waiting) {
+        for key in mentioned(&absolute(cwd, &path), &waiting) {
             for path in waiting.remove(&key).unwrap_or_default() {
                 if seen.insert(path.clone()) {
                     found.push(path.clone());
@@ -91,8 +89,16 @@ pub(super) fn crates_behind(command: &Command, named: &[Vec<u8>], cwd: &[u8]) ->
             }
         }
     }
-    // A library without code is of no use to a linker, and comes and goes as cargo pleases.
-    found.retain(|path| !path.ends_with(b".rmeta"));
+    if !command.reads_all_crates {
+        // Metadata is enough, and cargo starts such a compile when a library's code is still
+        // being written.
+        let light: HashSet<Vec<u8>> = found
+            .iter()
+            .filter_map(|path| path.strip_suffix(b".rmeta"))
+            .map(<[u8]>::to_vec)
+            .collect();
+        found.retain(|path| !path.strip_suffix(b".rlib").is_some_and(|stem| light.contains(stem)));
+    }
     found
 }
 
@@ -102,24 +108,52 @@ fn stem(name: &[u8]) -> Option<&[u8]> {
     [&b".rlib"[..], b".rmeta", b".so"].iter().find_map(|end| rest.strip_suffix(*end))
 }
 
-/// Which keys occur in the bytes.
-fn mentioned(bytes: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
-    /// Cargo's form: a dash and sixteen digits.
-    const USUAL: usize = 17;
-    let mut found: HashSet<Vec<u8>> = HashSet::new();
-    for at in memchr::memchr_iter(b'-', bytes) {
-        if let Some(part) = bytes.get(at..at + USUAL)
-            && keys.contains_key(part)
-        {
-            found.insert(part.to_vec());
+/// Cargo's form of a key: a dash and sixteen digits.
+const USUAL: usize = 17;
+
+/// A file's keys of the usual form, for as long as the file stays the same.
+type Kept = HashMap<(Vec<u8>, (u64, u64, i64, i64)), Arc<HashSet<Vec<u8>>>>;
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+const KEPT_MAX: usize = 20_000;
+
+/// Which keys occur in a file.
+fn mentioned(path: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+    let path_name = OsStr::from_bytes(path);
+    let Ok(meta) = std::fs::metadata(path_name) else { return Vec::new() };
+    let name = (path.to_vec(), (meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()));
+    let kept = KEPT.lock().as_ref().and_then(|kept| kept.get(&name).cloned());
+    let unusual: Vec<&Vec<u8>> = keys.keys().filter(|key| !is_usual(key)).collect();
+    let bytes = match (&kept, &unusual[..]) {
+        (Some(_), []) => Vec::new(),
+        _ => std::fs::read(path_name).unwrap_or_default(),
+    };
+    let usual = kept.unwrap_or_else(|| {
+        let usual = Arc::new(usual_keys(&bytes));
+        let mut kept = KEPT.lock();
+        let kept = kept.get_or_insert_default();
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
         }
-    }
-    for key in keys.keys().filter(|key| key.len() != USUAL || key[0] != b'-') {
-        if memchr::memmem::find(bytes, key).is_some() {
-            found.insert(key.clone());
-        }
-    }
-    found.into_iter().collect()
+        kept.insert(name, usual.clone());
+        usual
+    });
+    let mut found: Vec<Vec<u8>> =
+        usual.iter().filter(|key| keys.contains_key(*key)).cloned().collect();
+    found.extend(
+        unusual.into_iter().filter(|key| memchr::memmem::find(&bytes, key).is_some()).cloned(),
+    );
+    found
+}
+
+fn is_usual(key: &[u8]) -> bool {
+    key.len() == USUAL && key[0] == b'-' && key[1..].iter().all(u8::is_ascii_hexdigit)
+}
+
+fn usual_keys(bytes: &[u8]) -> HashSet<Vec<u8>> {
+    memchr::memchr_iter(b'-', bytes)
+        .filter_map(|at| bytes.get(at..at + USUAL).filter(|key| is_usual(key)))
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]
@@ -143,7 +177,10 @@ mod tests {
         let keys: BTreeMap<_, _> = [&b"-0123456789abcdef"[..], b"-1", b"plain", b"-none"]
             .map(|key| (key.to_vec(), Vec::new()))
             .into();
-        let mut found = mentioned(b"..-0123456789abcdef\x00plain -1", &keys);
+        let path = std::env::temp_dir().join(format!("zcc-mentioned-{}", std::process::id()));
+        std::fs::write(&path, b"..-0123456789abcdef\x00plain -1").unwrap();
+        let mut found = mentioned(path.as_os_str().as_bytes(), &keys);
+        std::fs::remove_file(&path).unwrap();
         found.sort();
         assert_eq!(found, [&b"-0123456789abcdef"[..], b"-1", b"plain"]);
     }

@@ -142,7 +142,8 @@ pub(super) struct Command {
     pub(super) emits_dep_info: bool,
     /// A linker runs.
     pub(super) links: bool,
-    /// Crates behind the crates named are read whole (a linker runs, or an archive is made).
+    /// Crates behind the crates named are read with their code (a linker runs, or an archive is
+    /// made).
     pub(super) reads_all_crates: bool,
     pub(super) folders: Vec<Folder>,
     pub(super) externs: Vec<Extern>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::parse::Command;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
-use crate::tools::program::Program;
+use crate::tools::program::{self, Program};
 use crate::tools::query;
 use crate::tools::toolchain::{
     Answer, Caller, Closure, Toolchains, absolute, add_program, field, find_program,
@@ -108,6 +108,12 @@ pub(super) fn compiler(
         field(&mut key, part);
     }
     let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
+        // A script that looks at variables may start one compiler now and another later.
+        if let Program::Script { text, .. } = program::inspect(rustc).ok()?
+            && !program::variables_of_script(&text).is_empty()
+        {
+            return None;
+        }
         closure.file(caller, rustc);
         let ask = |words: &[&str]| {
             let args: Vec<Arg> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -126,6 +132,8 @@ pub(super) fn compiler(
             }
         };
         let folder = |parts: &[&[u8]]| [&sysroot[..], &parts.concat()].concat();
+        // Behind a script.
+        closure.file(caller, &folder(&[b"/bin/rustc"]));
         let mut files = Vec::new();
         list(&folder(&[b"/lib"]), 0, &mut files)?;
         let libraries: Vec<Vec<u8>> = files

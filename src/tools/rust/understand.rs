@@ -132,6 +132,9 @@ pub(in crate::tools) fn understand(
     for name in names {
         field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
     }
+    for path in &extra_inputs(caller) {
+        field(&mut key, path);
+    }
     for hash in libraries_in_front(caller, &compiler, depends) {
         field(&mut key, &hash);
     }
