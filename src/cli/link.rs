@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use super::{USAGE, print, say, shown};
-use crate::wrapper::names::base;
+use crate::tools::find::base;
 
 #[derive(Debug, Default, PartialEq)]
 struct Options {

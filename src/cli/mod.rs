@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use crate::settings::{Settings, StrictPaths};
-use crate::wrapper::names::base;
+use crate::tools::find::base;
 
 /// The status for a command line that makes no sense.
 pub const USAGE: u8 = 2;

@@ -157,7 +157,18 @@ fn write_down(
 ) -> Result<(), Reason> {
     let Found { outputs, folded, text, took_ns } = found;
     let action = ticket.understood.units[unit];
-    let mut contents = Contents::begin(&action, inputs.date.then_some(ticket.date_slot));
+    let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
+    let mut set = SetRecord {
+        read: numbers(&inputs.read),
+        absent: numbers(&inputs.absent),
+        exists: numbers(&inputs.exists),
+        stamped: numbers(&inputs.stamped),
+        env: inputs.env.iter().map(|name| name.clone().into()).collect(),
+        date: inputs.date,
+        spelling_sum: 0,
+    };
+    set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
+    let mut contents = Contents::begin(&action, &set, inputs.date.then_some(ticket.date_slot));
     for path in &inputs.read {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
@@ -185,17 +196,6 @@ fn write_down(
     let context = (!text.is_empty()).then_some(ticket.understood.text_context);
     let key = result_key(&contents.hasher, context);
 
-    let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
-    let mut set = SetRecord {
-        read: numbers(&inputs.read),
-        absent: numbers(&inputs.absent),
-        exists: numbers(&inputs.exists),
-        stamped: numbers(&inputs.stamped),
-        env: inputs.env.iter().map(|name| name.clone().into()).collect(),
-        date: inputs.date,
-        spelling_sum: 0,
-    };
-    set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
     let set_id = set_id(&set);
     log::debug!(
         "inputs of {}: {} read, {} absent, {} looked for",

@@ -67,11 +67,10 @@ struct Found {
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let verified = shared.table.counter();
-    let understood =
-        match understand(invocation, &shared.table, &shared.toolchains, shared.own_program) {
-            Ok(understood) => understood,
-            Err(refusal) => return Outcome::Plain(refusal),
-        };
+    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+        Ok(understood) => understood,
+        Err(refusal) => return Outcome::Plain(refusal),
+    };
     let env = Environment::new(&invocation.env);
     let recache = env.is_set(b"ZCCACHE_RECACHE");
     let folder = shared.folder(&understood.cwd, &understood.places);
@@ -269,7 +268,7 @@ fn check(
     env: Environment<'_>,
 ) -> Option<(blake3::Hasher, Vec<PathId>)> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
-    let mut contents = Contents::begin(action, set.date.then(date_slot));
+    let mut contents = Contents::begin(action, set, set.date.then(date_slot));
     for spelling in &set.read {
         let id = shared.path_id(folder, *spelling)?;
         let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
@@ -305,10 +304,13 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    pub(super) fn begin(action: &ActionKey, date_slot: Option<u64>) -> Contents {
+    /// The set's own lists are part of it: what was read may be the same while something
+    /// else was looked for and found, or not found.
+    pub(super) fn begin(action: &ActionKey, set: &SetRecord, date_slot: Option<u64>) -> Contents {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"result 1");
+        hasher.update(b"result 2");
         hasher.update(&action.0);
+        hasher.update(&set.spelling_sum.to_le_bytes());
         hasher.update(&date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
         Contents { hasher }
     }

@@ -20,7 +20,8 @@ use crate::store::index::Index;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::command::Role;
-use crate::tools::toolchain::{Toolchains, absolute};
+use crate::tools::find::absolute;
+use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::unspell;
 
 /// A cwd and the search path of its compiles.
@@ -42,8 +43,6 @@ pub(super) struct Shared {
     pub(super) manifests: Mutex<()>,
     /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
     pub(super) separate: Mutex<HashSet<ActionKey>>,
-    /// Identity of this program's file.
-    pub(super) own_program: Option<u64>,
     /// See `protocol::message::Work`.
     pub(super) fine_times: bool,
     results: Mutex<HashMap<ResultKey, Arc<LiveResult>>>,
@@ -91,7 +90,6 @@ impl Shared {
         table: FileTable,
         fine_times: bool,
     ) -> Shared {
-        let own = table.look(table.intern(&own_path()), false).identity();
         Shared {
             blobs: BlobDir::new(&root),
             root,
@@ -102,7 +100,6 @@ impl Shared {
             storing: Storing::default(),
             manifests: Mutex::default(),
             separate: Mutex::default(),
-            own_program: own,
             fine_times,
             results: Mutex::default(),
             blob_stats: Mutex::default(),
@@ -255,11 +252,6 @@ impl Shared {
         self.blob_stats.lock().clear();
         self.spellings.unsave_all();
     }
-}
-
-fn own_path() -> Vec<u8> {
-    use std::os::unix::ffi::OsStringExt;
-    std::env::current_exe().map(|path| path.into_os_string().into_vec()).unwrap_or_default()
 }
 
 /// File hashes kept in the index.

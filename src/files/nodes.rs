@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub(super) changed: Counter,
     /// Tells this node from a later one in the same place.
     pub(super) birth: u64,
+    /// The watch on the inode of a file whose content is known.
+    pub(super) inode: Option<WatchId>,
     dependents: Vec<PathId>,
 }
 
@@ -83,6 +85,8 @@ pub(super) struct Nodes {
     folders: Vec<Option<Folder>>,
     free_folders: Vec<FolderId>,
     by_watch: HashMap<WatchId, FolderId>,
+    /// The names of each watched file.
+    by_inode: HashMap<WatchId, Vec<NodeId>>,
     strays: Strays,
     births: u64,
 }
@@ -96,6 +100,7 @@ impl Nodes {
             folders: Vec::new(),
             free_folders: Vec::new(),
             by_watch: HashMap::new(),
+            by_inode: HashMap::new(),
             strays: Strays::default(),
             births: 0,
         }
@@ -164,6 +169,7 @@ impl Nodes {
             name: name.into(),
             changed: changed.unwrap_or(0),
             birth: self.births,
+            inode: None,
             dependents: Vec::new(),
         };
         let id = match self.free_nodes.pop() {
@@ -209,17 +215,45 @@ impl Nodes {
         }
     }
 
-    /// An event for a folder itself: it is gone or elsewhere.
-    pub(super) fn strike_folder(&mut self, watch: WatchId, kernel: &Watch) -> Vec<Struck> {
+    /// A watched folder or file is gone, or elsewhere.
+    pub(super) fn strike_gone(&mut self, watch: WatchId, kernel: &Watch) -> Vec<Struck> {
         match self.by_watch.get(&watch).copied() {
             Some(folder) => self.drop_folder(folder, kernel),
-            None => Vec::new(),
+            None => self.strike_inode(watch, kernel),
+        }
+    }
+
+    /// An event for a watched file's inode, under whatever name. A folder's own attributes
+    /// are told by its parent folder, too, and by name.
+    pub(super) fn strike_inode(&mut self, watch: WatchId, kernel: &Watch) -> Vec<Struck> {
+        let nodes = self.by_inode.get(&watch).cloned().unwrap_or_default();
+        nodes.into_iter().flat_map(|node| self.strike(node, kernel)).collect()
+    }
+
+    /// From now on, events for this inode strike the node.
+    pub(super) fn watch_inode(&mut self, id: NodeId, watch: WatchId) {
+        let node = &mut self.nodes[id.0 as usize];
+        if node.inode != Some(watch) {
+            node.inode = Some(watch);
+            self.by_inode.entry(watch).or_default().push(id);
+        }
+    }
+
+    fn unwatch_inode(&mut self, id: NodeId, kernel: &Watch) {
+        let Some(watch) = self.nodes[id.0 as usize].inode.take() else { return };
+        if let Some(nodes) = self.by_inode.get_mut(&watch) {
+            nodes.retain(|node| *node != id);
+            if nodes.is_empty() {
+                self.by_inode.remove(&watch);
+                kernel.remove(watch);
+            }
         }
     }
 
     fn strike(&mut self, id: NodeId, kernel: &Watch) -> Vec<Struck> {
         self.counter += 1;
         let at = self.counter;
+        self.unwatch_inode(id, kernel);
         let node = &mut self.nodes[id.0 as usize];
         node.changed = at;
         let paths = std::mem::take(&mut node.dependents);
@@ -260,6 +294,7 @@ impl Nodes {
                 struck.push(Struck { node, paths, at: self.counter });
             }
             for node_id in folder.names.into_values() {
+                self.unwatch_inode(node_id, kernel);
                 let node = &mut self.nodes[node_id.0 as usize];
                 node.changed = self.counter;
                 let paths = std::mem::take(&mut node.dependents);
@@ -278,6 +313,9 @@ impl Nodes {
     pub(super) fn forget_all(&mut self, kernel: &Watch) {
         for folder in self.folders.drain(..).flatten() {
             kernel.remove(folder.watch);
+        }
+        for watch in self.by_inode.drain() {
+            kernel.remove(watch.0);
         }
         self.nodes.clear();
         self.free_nodes.clear();

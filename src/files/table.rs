@@ -204,8 +204,8 @@ impl FileTable {
             }
             End::Name(node) => match inner.nodes.node(node).kind {
                 Kind::File(stat, hash) => {
-                    // Another name of the same inode may be written to where nobody watches.
-                    volatile = stat.links > 1;
+                    // Without a watch on the inode, it may be written to under another name.
+                    volatile = hash.is_some() && inner.nodes.node(node).inode.is_none();
                     Seen::File { stat, hash }
                 }
                 Kind::Special => Seen::Special,
@@ -398,10 +398,8 @@ impl Inner {
                     apply(entries, struck);
                 }
             }
-            Event::Folder(id) => {
-                let struck = nodes.strike_folder(id, watch);
-                apply(entries, struck);
-            }
+            Event::Gone(id) => apply(entries, nodes.strike_gone(id, watch)),
+            Event::Inode(id) => apply(entries, nodes.strike_inode(id, watch)),
             Event::Overflow | Event::Mounts => lost = true,
         });
         if lost {

@@ -103,11 +103,18 @@ impl FileTable {
         };
         if content
             && let End::Name(node) = end
-            && let Kind::File(stat, None) = inner.nodes.node(node).kind
+            && let Kind::File(_, None) = inner.nodes.node(node).kind
         {
             let full = inner.nodes.full_name(node).ok_or(Again)?;
+            match inner.watch.add_file(&full) {
+                Ok(watch) => inner.nodes.watch_inode(node, watch),
+                Err(error) => self.note_watch_failure(&error),
+            }
             drop(inner);
-            let read = self.read(&full, &stat);
+            // What `stat` said before the inode was watched may be old.
+            let read = rustix::fs::lstat(&full[..])
+                .map_err(std::io::Error::from)
+                .and_then(|stat| self.read(&full, &FileStat::of(&stat)));
             inner = self.lock();
             inner.drain();
             if !passed.iter().all(|here| unchanged(&inner, here)) {

@@ -17,8 +17,10 @@ pub(super) struct WatchId(i32);
 pub(super) enum Event<'a> {
     /// Something happened to this name in that folder.
     Name(WatchId, &'a [u8]),
-    /// The folder itself is gone, moved or unmounted.
-    Folder(WatchId),
+    /// What is watched is itself gone, moved or unmounted.
+    Gone(WatchId),
+    /// Something happened to the watched inode itself.
+    Inode(WatchId),
     /// Events were lost: nothing is known any more.
     Overflow,
     /// Something was mounted or unmounted: any path may mean another file.
@@ -70,6 +72,17 @@ impl Watch {
         Ok(WatchId(inotify::add_watch(&self.inotify, path, mask())?))
     }
 
+    /// Watches a file's inode: it may be written to under another name, where no watched
+    /// folder tells.
+    pub(super) fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
+        let mask = WatchFlags::ATTRIB
+            | WatchFlags::MODIFY
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::DONT_FOLLOW;
+        Ok(WatchId(inotify::add_watch(&self.inotify, path, mask)?))
+    }
+
     pub(super) fn remove(&self, id: WatchId) {
         // Fails only when the kernel has dropped the watch already.
         let _ = inotify::remove_watch(&self.inotify, id.0);
@@ -114,12 +127,12 @@ impl Watch {
                     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
                         each(Event::Overflow);
                     } else if flags.intersects(lost_folder) {
-                        each(Event::Folder(id));
+                        each(Event::Gone(id));
                     } else if let Some(name) = event.file_name() {
                         each(Event::Name(id, name.to_bytes()));
+                    } else {
+                        each(Event::Inode(id));
                     }
-                    // An event without a name is about the folder's own attributes; its parent
-                    // folder is watched too and tells us by name.
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,

@@ -1,61 +1,246 @@
-//! Which file a typed tool name means, as the caller's shell would find it, past ourselves.
+//! Finding a tool as `execvp` would, but never ourselves.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::toolchain::{Caller, absolute};
-use crate::files::{FileTable, PathId, Seen};
+use super::program::{self, Program};
 
-/// The file a typed name means.
-pub(super) struct Found {
-    pub(super) program: Vec<u8>,
-    /// One of our own symlinks comes first on PATH.
-    pub(super) behind_us: bool,
+/// Where to look when there is no PATH, as the C library does.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// The device and inode of a program file.
+pub type FileKey = (u64, u64);
+
+/// A tool that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its file, as PATH spells it: relative where PATH is.
+    pub path: Vec<u8>,
+    /// The candidates before it, in order: not there, not executable, or us.
+    pub passed: Vec<Vec<u8>>,
+    /// We stood before it on the path. The tool must then be given its whole path as its own
+    /// name: gcc looks its name up on PATH to find its parts, and would find us.
+    pub behind_us: bool,
 }
 
-/// A name with a folder is that file; another is looked up along PATH, past ourselves.
-pub(super) fn find_tool(
-    caller: Caller<'_>,
-    typed: &[u8],
-    own_program: Option<u64>,
-    depends: &mut Vec<PathId>,
-) -> Option<Found> {
-    if typed.contains(&b'/') {
-        let program = absolute(caller.cwd, typed);
-        depends.push(caller.table.intern(&program));
-        let usable =
-            is_executable(caller.table, &program) && !is_us(caller.table, &program, own_program);
-        return usable.then_some(Found { program, behind_us: false });
-    }
-    let path = caller.env.get(b"PATH")?;
+/// Why there is no tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No such file anywhere: a shell's 127.
+    NotFound,
+    /// There is a file, but it can't be executed: a shell's 126.
+    NotExecutable,
+}
+
+/// A tool that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFound {
+    pub why: Missing,
+    /// All candidates, in order.
+    pub passed: Vec<Vec<u8>>,
+}
+
+/// Looks the tool up: a name with a slash is that file, any other is searched on `path_env`.
+/// Relative names are taken from `cwd`. Files that are us, by inode or as a symlink to a
+/// zccache, are passed over; for a name with a slash that is us, the next tool of that name
+/// on the path is meant.
+pub fn find_tool(
+    name: &[u8],
+    path_env: Option<&[u8]>,
+    cwd: &[u8],
+    us: FileKey,
+) -> Result<Found, NotFound> {
+    let mut passed = Vec::new();
+    let mut why = Missing::NotFound;
     let mut behind_us = false;
-    for folder in path.split(|byte| *byte == b':') {
-        let candidate = absolute(caller.cwd, &[folder, b"/", typed].concat());
-        depends.push(caller.table.intern(&candidate));
-        if !is_executable(caller.table, &candidate) {
-            continue;
+    let mut searched = name;
+    if name.contains(&b'/') {
+        match look_at(name, cwd, us) {
+            Candidate::Tool => return Ok(Found { path: name.to_vec(), passed, behind_us }),
+            Candidate::Absent => return Err(NotFound { why, passed: vec![name.to_vec()] }),
+            Candidate::NotExecutable => {
+                let why = Missing::NotExecutable;
+                return Err(NotFound { why, passed: vec![name.to_vec()] });
+            }
+            Candidate::Us => {
+                passed.push(name.to_vec());
+                behind_us = true;
+                searched = base(name);
+            }
         }
-        if is_us(caller.table, &candidate, own_program) {
-            behind_us = true;
-            continue;
-        }
-        return Some(Found { program: candidate, behind_us });
     }
-    None
+    if searched.is_empty() {
+        return Err(NotFound { why, passed });
+    }
+    for folder in path_env.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':') {
+        // An empty piece of PATH is the working folder.
+        let folder = if folder.is_empty() { b"." } else { folder };
+        let path = if folder.ends_with(b"/") {
+            [folder, searched].concat()
+        } else {
+            [folder, b"/", searched].concat()
+        };
+        match look_at(&path, cwd, us) {
+            Candidate::Tool => return Ok(Found { path, passed, behind_us }),
+            Candidate::Absent => {}
+            Candidate::NotExecutable => why = Missing::NotExecutable,
+            Candidate::Us => behind_us = true,
+        }
+        passed.push(path);
+    }
+    Err(NotFound { why, passed })
 }
 
-fn is_executable(table: &FileTable, path: &[u8]) -> bool {
-    matches!(table.look(table.intern(path), false), Seen::File { .. })
-        && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+/// A path as seen from the cwd.
+pub fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") { path.to_vec() } else { [cwd, b"/", path].concat() }
 }
 
-/// Our own file, or another copy or version of zccache under a compiler's name.
-fn is_us(table: &FileTable, path: &[u8], own_program: Option<u64>) -> bool {
-    if table.look(table.intern(path), false).identity() == own_program {
-        return true;
+/// The last part of a path.
+pub fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+}
+
+/// The running program's file, for `find_tool`. Zeros match no file.
+pub fn own_key() -> FileKey {
+    std::fs::metadata("/proc/self/exe").map_or((0, 0), |meta| (meta.dev(), meta.ino()))
+}
+
+enum Candidate {
+    Tool,
+    Absent,
+    NotExecutable,
+    Us,
+}
+
+fn look_at(path: &[u8], cwd: &[u8], us: FileKey) -> Candidate {
+    let path = absolute(cwd, path);
+    let path = Path::new(OsStr::from_bytes(&path));
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) => {
+            // execvp goes on after a refusal too, but remembers it.
+            return match error.kind() {
+                std::io::ErrorKind::PermissionDenied => Candidate::NotExecutable,
+                _ => Candidate::Absent,
+            };
+        }
+    };
+    if (meta.dev(), meta.ino()) == us || leads_to_zccache(path) || is_copy_of_zccache(path) {
+        return Candidate::Us;
     }
-    let real = std::fs::canonicalize(Path::new(std::ffi::OsStr::from_bytes(path)));
-    real.is_ok_and(|real| {
-        real.file_name().is_some_and(|name| name.as_bytes().starts_with(b"zccache"))
-    })
+    if !meta.is_file() || rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
+        return Candidate::NotExecutable;
+    }
+    Candidate::Tool
+}
+
+/// Whether this is a symlink that ends at a file called zccache: another build of us.
+fn leads_to_zccache(path: &Path) -> bool {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+    is_link
+        && std::fs::canonicalize(path)
+            .is_ok_and(|end| base(end.as_os_str().as_bytes()).starts_with(b"zccache"))
+}
+
+/// In every build of this program, and nowhere else.
+#[used]
+static MARK: [u8; 41] = *b"zccache: compiler cache, mark 5b1f0c97e2a";
+
+/// Whether this is a copy of some build of us under a tool's name: a static program that
+/// holds our mark. Compilers are dynamic or scripts, so few files are read for this.
+fn is_copy_of_zccache(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    matches!(program::inspect(bytes), Ok(Program::Static))
+        && std::fs::read(path).is_ok_and(|text| memchr::memmem::find(&text, &MARK).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A fresh folder, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("zcc-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn file(&self, name: &str, mode: u32) -> FileKey {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, name).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let meta = fs::metadata(&path).unwrap();
+            (meta.dev(), meta.ino())
+        }
+
+        fn find(&self, name: &str, path: Option<&str>, us: FileKey) -> Result<Found, NotFound> {
+            let cwd = self.0.as_os_str().as_bytes();
+            find_tool(name.as_bytes(), path.map(str::as_bytes), cwd, us)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn found(path: &str, passed: &[&str]) -> Result<Found, NotFound> {
+        let passed = passed.iter().map(|path| path.as_bytes().to_vec()).collect();
+        Ok(Found { path: path.as_bytes().to_vec(), passed, behind_us: false })
+    }
+
+    #[test]
+    fn the_first_executable_counts() {
+        let folder = Folder::new("first");
+        folder.file("b/gcc", 0o644);
+        folder.file("c/gcc", 0o755);
+        folder.file("d/gcc", 0o755);
+        fs::create_dir_all(folder.0.join("e/gcc")).unwrap();
+        assert_eq!(folder.find("gcc", Some("a:e:c/:d"), (0, 0)), found("c/gcc", &["a/gcc"]));
+        assert_eq!(folder.find("./d/gcc", None, (0, 0)), found("./d/gcc", &[]));
+        let missing = folder.find("gcc", Some("a:e"), (0, 0)).unwrap_err();
+        assert_eq!((missing.why, missing.passed.len()), (Missing::NotExecutable, 1));
+        assert_eq!(folder.find("gcc", Some("a"), (0, 0)).unwrap_err().why, Missing::NotFound);
+        assert_eq!(folder.find("", Some("a"), (0, 0)).unwrap_err().why, Missing::NotFound);
+        assert_eq!(folder.find("./gcc", Some("c"), (0, 0)).unwrap_err().why, Missing::NotFound);
+    }
+
+    #[test]
+    fn an_empty_piece_is_the_working_folder() {
+        let folder = Folder::new("empty");
+        folder.file("gcc", 0o755);
+        assert_eq!(folder.find("gcc", Some(""), (0, 0)), found("./gcc", &[]));
+        assert_eq!(folder.find("gcc", Some("a:"), (0, 0)), found("./gcc", &["a/gcc"]));
+    }
+
+    #[test]
+    fn we_are_passed_over() {
+        let folder = Folder::new("us");
+        let us = folder.file("bin/other-name", 0o755);
+        folder.file("old/zccache-1.0", 0o755);
+        folder.file("real/gcc", 0o755);
+        for (farm, target) in [("f1", "bin/other-name"), ("f2", "old/zccache-1.0")] {
+            fs::create_dir_all(folder.0.join(farm)).unwrap();
+            symlink(folder.0.join(target), folder.0.join(farm).join("gcc")).unwrap();
+        }
+        fs::create_dir_all(folder.0.join("f3")).unwrap();
+        fs::hard_link(folder.0.join("bin/other-name"), folder.0.join("f3/gcc")).unwrap();
+        let real = found("real/gcc", &[]).map(|real| Found { behind_us: true, ..real });
+        assert_eq!(folder.find("gcc", Some("f1:f2:f3:real"), us), real);
+        assert_eq!(folder.find("./f2/gcc", Some("f1:real"), us), real);
+        assert_eq!(folder.find("gcc", Some("f1:f2"), us).unwrap_err().why, Missing::NotFound);
+    }
 }

@@ -11,7 +11,7 @@ pub mod rust;
 
 pub mod command;
 pub mod environment;
-mod find;
+pub mod find;
 mod program;
 mod query;
 pub mod toolchain;

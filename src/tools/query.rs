@@ -98,10 +98,23 @@ pub(super) fn flavor(said: &Said) -> Option<(Flavor, Vec<u8>)> {
     })
 }
 
+/// The version in a version line, such as `12.2.0`.
+pub(super) fn version(line: &[u8]) -> Vec<u8> {
+    let after = line.windows(8).position(|part| part == b"version ").map_or(0, |at| at + 8);
+    let is_part = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+    line[after..].iter().take_while(is_part).copied().collect()
+}
+
+/// What the `Target:` line says.
+pub(super) fn target(said: &Said) -> Vec<u8> {
+    let text = [&said.stderr[..], b"\n", &said.stdout[..]].concat();
+    let mut lines = text.split(|byte| *byte == b'\n');
+    lines.find_map(|line| line.strip_prefix(b"Target: ")).unwrap_or_default().to_vec()
+}
+
 /// The major version number in a version line, 0 when there is none.
 pub(super) fn major_version(line: &[u8]) -> u32 {
-    let after = line.windows(8).position(|part| part == b"version ").map_or(0, |at| at + 8);
-    line[after..]
+    version(line)
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .fold(0u32, |value, digit| value.saturating_mul(10).saturating_add(u32::from(digit - b'0')))

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::command::{Command, Flavor, Language, Mode};
 use super::environment::{Environment, TOOLCHAIN_VARIABLES};
+use super::find::{absolute, base};
 use super::program::{self, Program};
 use super::query;
 use crate::files::{ContentHash, Counter, FileTable, PathId, Seen};
@@ -24,6 +25,10 @@ pub struct Driver {
     /// Variables its script text mentions, with their values now; empty for real programs.
     script_variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     version_line: Vec<u8>,
+    /// As its `Target:` line says.
+    target: Vec<u8>,
+    /// The names a folder for this version may have: `12.2.0`, `12`.
+    versions: Vec<Vec<u8>>,
     /// How often its file was replaced before our eyes by one of equal content.
     replaced: u32,
     closure: Closure,
@@ -274,12 +279,16 @@ fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
     let said = query::ask(path, &[b"-v".to_vec()], caller.env, b"/")?;
     let (flavor, version_line) = query::flavor(&said)?;
     let major = query::major_version(&version_line);
+    let versions = vec![query::version(&version_line), major.to_string().into_bytes()];
+    let target = query::target(&said);
     Some(Driver {
         path: path.to_vec(),
         flavor,
         major,
         script_variables,
         version_line,
+        target,
+        versions,
         replaced: 0,
         closure,
     })
@@ -318,10 +327,11 @@ fn find_toolchain(
     field(&mut identity, &driver.version_line);
     identity.update(&driver.replaced.to_le_bytes());
     let mut assembler_lists = false;
+    let places = program_places(caller, driver, command, &verbose.program_folders);
     for words in &commands {
-        let program = find_program(caller, &words[0], &verbose.program_folders, &mut closure)?;
+        let program = find_program(caller, &words[0], &places, &mut closure)?;
         add_program(caller, &program, &mut closure)?;
-        let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = base(&words[0]);
         if name == b"as" || name.ends_with(b"-as") {
             let said = query::ask(&program, &[b"--version".to_vec()], caller.env, caller.cwd)?;
             assembler_lists |= said.stdout.starts_with(b"GNU assembler");
@@ -365,29 +375,63 @@ fn find_toolchain(
     Some((toolchain, closure, digest))
 }
 
-/// Where a planned command's program is: as printed when it has a folder, else along the
-/// driver's own folders and PATH; those where it is not are remembered as absent.
+/// The folders a driver searches for its programs, those that are not there (yet) included:
+/// `-B` and `COMPILER_PATH` folders with their target's subfolders, the driver's own, PATH.
+fn program_places(
+    caller: Caller<'_>,
+    driver: &Driver,
+    command: &Command,
+    own: &[Vec<u8>],
+) -> Vec<Vec<u8>> {
+    let mut given: Vec<Vec<u8>> = Vec::new();
+    let mut args = command.query_args.iter();
+    while let Some(arg) = args.next() {
+        match arg.strip_prefix(b"-B") {
+            Some(b"") => given.extend(args.next().cloned()),
+            Some(folder) => given.push(folder.to_vec()),
+            None => {}
+        }
+    }
+    let split = |list: &[u8]| list.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect();
+    let listed = |name: &[u8]| -> Vec<Vec<u8>> { caller.env.get(name).map_or(Vec::new(), split) };
+    given.extend(listed(b"COMPILER_PATH"));
+    given.extend(listed(b"GCC_EXEC_PREFIX"));
+    let mut places = Vec::new();
+    for folder in given {
+        let folder = absolute(caller.cwd, &folder);
+        let target = [&folder[..], b"/", &driver.target].concat();
+        let versions = driver.versions.iter().map(|version| [&target[..], b"/", version].concat());
+        places.extend(versions);
+        places.extend([target, folder]);
+    }
+    places.extend(own.iter().map(|folder| absolute(caller.cwd, folder)));
+    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    places.extend(path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)));
+    places
+}
+
+/// Where a planned command's program is: as printed when it has a folder, else the first of
+/// the places; those where it is not are remembered as absent.
 pub(super) fn find_program(
     caller: Caller<'_>,
-    name: &[u8],
-    folders: &[Vec<u8>],
+    printed: &[u8],
+    places: &[Vec<u8>],
     closure: &mut Closure,
 ) -> Option<Vec<u8>> {
-    if name.contains(&b'/') {
-        return Some(absolute(caller.cwd, name));
-    }
-    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
-    let on_path = path.split(|byte| *byte == b':').map(<[u8]>::to_vec);
-    for folder in folders.iter().cloned().chain(on_path) {
-        let candidate = absolute(caller.cwd, &[&folder[..], b"/", name].concat());
+    let printed_path = printed.contains(&b'/').then(|| absolute(caller.cwd, printed));
+    let real = |path: &[u8]| caller.table.look(caller.table.intern(path), false).identity();
+    let wanted = printed_path.as_deref().map(real);
+    for place in places {
+        let candidate = [&place[..], b"/", base(printed)].concat();
         let id = caller.table.intern(&candidate);
-        match caller.table.look(id, false) {
-            Seen::File { .. } => return Some(candidate),
-            Seen::Absent => closure.absent.push(id),
+        match (caller.table.look(id, false), wanted) {
+            (Seen::Absent, _) => closure.absent.push(id),
+            (Seen::File { .. }, None) => return Some(candidate),
+            (seen @ Seen::File { .. }, Some(wanted)) if seen.identity() == wanted => break,
             _ => {}
         }
     }
-    None
+    printed_path
 }
 
 /// Adds a program file, what its script line or loader brings in, and says what it is.
@@ -457,9 +501,4 @@ fn toolchain_variables(key: &mut blake3::Hasher, env: Environment<'_>) {
 pub(super) fn field(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(&(bytes.len() as u64).to_le_bytes());
     hasher.update(bytes);
-}
-
-/// A path as seen from the cwd.
-pub fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
-    if path.first() == Some(&b'/') { path.to_vec() } else { [cwd, b"/", path].concat() }
 }

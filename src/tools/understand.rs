@@ -4,7 +4,7 @@
 
 use super::command::Arg;
 use super::environment::Environment;
-use super::find::{Found, find_tool};
+use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use super::gcc;
 use super::meaning::Meaning;
 use super::rust;
@@ -70,13 +70,11 @@ impl From<Reason> for Refusal {
     }
 }
 
-/// Understands one invocation. `own_program` is the identity of zccache's own file, which is
-/// never taken for a compiler.
+/// Understands one invocation.
 pub fn understand(
     invocation: &Invocation,
     table: &FileTable,
     toolchains: &Toolchains,
-    own_program: Option<u64>,
 ) -> Result<Understood, Refusal> {
     let env = Environment::new(&invocation.env);
     let caller = Caller { table, env, cwd: &invocation.cwd };
@@ -91,8 +89,7 @@ pub fn understand(
     args.pop();
 
     let mut depends = Vec::new();
-    let found = find_tool(caller, &name, own_program, &mut depends);
-    let Found { program, behind_us } = found.ok_or(Reason::UnknownCompiler)?;
+    let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
     let typed = Typed { program: &program, called, args: &args, terminal: invocation.terminal };
     let actions = if rust::is_rust(called) {
@@ -151,6 +148,37 @@ pub fn variable<'a>(
         return Some(places.join(&0).into());
     }
     env.get(name).map(Into::into)
+}
+
+/// The file a typed name means, and whether we stand before it on PATH. Found once to learn
+/// which places matter, and once more when all of them are watched.
+pub(super) fn find(
+    caller: Caller<'_>,
+    name: &[u8],
+    depends: &mut Vec<PathId>,
+) -> Option<(Vec<u8>, bool)> {
+    const ROUNDS: usize = 4;
+    let path = caller.env.get(b"PATH");
+    let mut earlier = find_tool(name, path, caller.cwd, own_key());
+    for _ in 0..ROUNDS {
+        let (passed, found) = match &earlier {
+            Ok(Found { passed, path, .. }) => (passed, Some(path)),
+            Err(NotFound { passed, .. }) => (passed, None),
+        };
+        depends.clear();
+        for candidate in passed.iter().chain(found) {
+            let id = caller.table.intern(&absolute(caller.cwd, candidate));
+            caller.table.look(id, false);
+            depends.push(id);
+        }
+        let again = find_tool(name, path, caller.cwd, own_key());
+        if again == earlier {
+            let found = again.ok()?;
+            return Some((absolute(caller.cwd, &found.path), found.behind_us));
+        }
+        earlier = again;
+    }
+    None
 }
 
 #[cfg(test)]

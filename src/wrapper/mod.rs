@@ -2,7 +2,6 @@
 
 mod ask;
 mod capture;
-pub mod find;
 mod gather;
 pub mod names;
 mod plain;

@@ -1,5 +1,7 @@
 //! Which tools are worth asking the daemon about, by name alone.
 
+use crate::tools::find::base;
+
 /// The compilers we know, as a part of a tool's name.
 const COMPILERS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
 
@@ -8,11 +10,6 @@ const NOT_COMPILERS: [&[u8]; 17] = [
     b"ar", b"nm", b"ranlib", b"format", b"tidy", b"check", b"cpp", b"cl", b"scan", b"query",
     b"apply", b"rename", b"doc", b"include", b"repl", b"extdef", b"offload",
 ];
-
-/// What stands behind the last slash.
-pub fn base(path: &[u8]) -> &[u8] {
-    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
-}
 
 /// Whether a tool of this name may be a compiler: `rustc`, `gcc`, `/usr/bin/clang++-14`,
 /// `x86_64-linux-gnu-g++-12`, `my_gcc.sh`. A wrong yes costs one question to the daemon, a

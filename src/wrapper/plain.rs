@@ -3,10 +3,9 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::find::{self, Missing};
 use super::gather::{self, Call};
-use super::names::base;
 use crate::sys::process::{self, Strings};
+use crate::tools::find::{self, Missing, base};
 
 /// A shell's statuses for a tool that is not there, or can't be executed.
 const NOT_FOUND: i32 = 127;
@@ -39,7 +38,7 @@ pub fn become_tool(call: &Call<'_>) -> i32 {
     };
     let by_path = call.masquerade || found.behind_us;
     let found = found.path;
-    let first = if by_path { find::from_folder(&cwd, &found) } else { typed.to_vec() };
+    let first = if by_path { find::absolute(&cwd, &found) } else { typed.to_vec() };
     let rest = || call.argv.iter().skip(1).map(|arg| arg.as_bytes());
     let argv = Strings::new([first.as_slice()].into_iter().chain(rest()));
     let (Ok(argv), Ok(env), Ok(program)) =

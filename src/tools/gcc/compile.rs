@@ -9,7 +9,7 @@ use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
-use crate::tools::command::{Command, Flavor, Language, Output, UserDeps};
+use crate::tools::command::{Arg, Command, Flavor, Language, Output, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::plan::{Discovery, Plan, Told};
@@ -62,7 +62,7 @@ impl Meaning for Compile {
     ) -> Result<InputSet, Reason> {
         let unit = discovery.unit;
         let language = self.command.sources[unit].language;
-        let listed = self.listed(ground, discovery, run)?;
+        let (listed, assembled) = self.listed(ground, discovery, run)?;
         let user_headers_only =
             self.command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(language);
         let read = match &listed {
@@ -74,6 +74,12 @@ impl Meaning for Compile {
         let question = self.question(unit, &search, read, discovery.assembler.is_some());
         let resolver = (ground.resolver)(&search);
         let mut inputs = resolve::resolve(ground.world, &mut resolver.lock(), &question)?;
+        for candidate in self.assembler_candidates(&assembled) {
+            let path = ground.world.intern(&candidate);
+            if ground.world.presence(path) == Presence::Absent {
+                inputs.absent.push(path);
+            }
+        }
         for path in &self.command.option_inputs {
             let path = ground.world.intern(path);
             match ground.world.presence(path) {
@@ -114,20 +120,21 @@ impl Compile {
         }
     }
 
-    /// What compiler and assembler say they read. None: they were not asked.
+    /// What compiler and assembler say they read (None: they were not asked), and again what
+    /// the assembler says alone.
     fn listed(
         &self,
         ground: &mut Ground<'_>,
         discovery: &Discovery,
         run: &RunReport,
-    ) -> Result<Option<Vec<Vec<u8>>>, Reason> {
+    ) -> Result<(Option<Vec<Arg>>, Vec<Arg>), Reason> {
         let source = &self.command.sources[discovery.unit].path;
         let rules = |file: usize| {
             let text = run.dependencies.get(file).filter(|text| !text.is_empty());
             text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
         };
-        let mut listed: Vec<Vec<u8>> = match discovery.compiler {
-            Told::ByText => return Ok(None),
+        let mut listed: Vec<Arg> = match discovery.compiler {
+            Told::ByText => return Ok((None, Vec::new())),
             Told::SourceOnly => vec![source.clone()],
             Told::File(file) => {
                 rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()
@@ -138,11 +145,41 @@ impl Compile {
                 rule.prerequisites.into_iter().chain([source.clone()]).collect()
             }
         };
+        let mut assembled = Vec::new();
         if let Some(file) = discovery.assembler {
             let named = rules(file)?.into_iter().flat_map(|rule| rule.prerequisites);
-            listed.extend(named.filter(|path| !is_only_named(path, source, ground)));
+            assembled.extend(named.filter(|path| !is_only_named(path, source, ground)));
+            listed.extend_from_slice(&assembled);
         }
-        Ok(Some(listed))
+        Ok((Some(listed), assembled))
+    }
+
+    /// Where the assembler would have found a file it read, had it been there: every folder
+    /// it searches, and the cwd.
+    fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
+        let mut folders: Vec<Arg> = vec![Vec::new()];
+        folders.extend(self.command.search.angle.iter().map(|folder| [folder, &b"/"[..]].concat()));
+        for arg in &self.command.args {
+            let Some(options) = arg.strip_prefix(b"-Wa,") else { continue };
+            let mut options = options.split(|byte| *byte == b',');
+            while let Some(option) = options.next() {
+                let folder = match option.strip_prefix(b"-I") {
+                    Some(b"") => options.next().unwrap_or_default(),
+                    Some(folder) => folder,
+                    None => continue,
+                };
+                folders.push([folder, b"/"].concat());
+            }
+        }
+        let mut candidates = Vec::new();
+        for path in assembled.iter().filter(|path| path.first() != Some(&b'/')) {
+            for prefix in &folders {
+                let Some(name) = path.strip_prefix(&prefix[..]) else { continue };
+                let others = folders.iter().filter(|other| *other != prefix);
+                candidates.extend(others.map(|other| [&other[..], name].concat()));
+            }
+        }
+        candidates
     }
 
     fn search_path(&self, unit: usize, env: Environment<'_>) -> SearchPath {

@@ -7,7 +7,8 @@ use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 use crate::tools::command::{Command, Parsed};
 use crate::tools::environment::{Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES};
-use crate::tools::toolchain::{Caller, Toolchain, Toolchains, absolute, field};
+use crate::tools::find::absolute;
+use crate::tools::toolchain::{Caller, Toolchain, Toolchains, field};
 use crate::tools::understand::{Actions, Refusal, Typed};
 
 /// Understands a command of this family; what it looked at is added to `depends`.

@@ -12,10 +12,10 @@ use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role};
+use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning, Text};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back};
 use crate::tools::query;
-use crate::tools::toolchain::absolute;
 use crate::tools::understand::{PLACES_VARIABLE, Understood, spell};
 
 /// Variables that cargo sets for macros, which read them without anyone noticing.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::parse::{Command, Folder, Library};
-use crate::tools::toolchain::absolute;
+use crate::tools::find::absolute;
 
 /// The static libraries that sources ask for in `#[link(…)]`, by a search of the text: any
 /// name in a file that has such an attribute with `kind = "static"`. Too many do no harm.

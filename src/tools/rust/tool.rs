@@ -8,10 +8,11 @@ use std::sync::Arc;
 use super::parse::Command;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
+use crate::tools::find::absolute;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
 use crate::tools::toolchain::{
-    Answer, Caller, Closure, Toolchains, absolute, add_program, field, find_program,
+    Answer, Caller, Closure, Toolchains, add_program, field, find_program,
 };
 
 /// Files of a compiler's folders more than this are not a compiler.
@@ -197,7 +198,12 @@ pub(super) fn linker(
         field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
     }
     let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
-        let program = find_program(caller, name, &[], closure)?;
+        let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+        let on_path: Vec<Vec<u8>> =
+            path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)).collect();
+        // A name with a folder is that file.
+        let places = |name: &[u8]| if name.contains(&b'/') { &[][..] } else { &on_path[..] };
+        let program = find_program(caller, name, places(name), closure)?;
         if matches!(add_program(caller, &program, closure)?, Program::Script { .. }) {
             return None;
         }
@@ -218,7 +224,7 @@ pub(super) fn linker(
             let found = ask(part)?;
             if found.contains(&b'/') {
                 closure.file(caller, &found);
-            } else if let Some(path) = find_program(caller, &found, &[], closure) {
+            } else if let Some(path) = find_program(caller, &found, &on_path, closure) {
                 closure.file(caller, &path);
             } else if memchr::memmem::find(part, b"=ld").is_some() {
                 return None;

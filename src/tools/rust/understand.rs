@@ -12,9 +12,9 @@ use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 use crate::tools::command::Arg;
-use crate::tools::find::find_tool;
-use crate::tools::toolchain::{Answer, Caller, Toolchains, absolute, field};
-use crate::tools::understand::{Actions, Refusal, Typed, spell};
+use crate::tools::find::absolute;
+use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
+use crate::tools::understand::{Actions, Refusal, Typed, find, spell};
 
 /// Variables that the compiler itself looks at.
 const RUSTC_VARIABLES: &[&str] = &[
@@ -58,8 +58,10 @@ pub(in crate::tools) fn understand(
         && let Some((first, rest)) = args.split_first()
         && first.rsplit(|byte| *byte == b'/').next() == Some(&b"rustc"[..])
     {
-        let found = find_tool(caller, first, None, depends).ok_or(Reason::UnknownCompiler)?;
-        (rustc, args) = (found.program, rest);
+        let mut looked = Vec::new();
+        let found = find(caller, first, &mut looked).ok_or(Reason::UnknownCompiler)?;
+        depends.append(&mut looked);
+        (rustc, args) = (found.0, rest);
     }
     let mut read = |path: &[u8]| {
         let id = caller.table.intern(&absolute(caller.cwd, path));

@@ -1,0 +1,566 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::kit::{HELLO, SYSTEM_PATH, Sandbox, ZCCACHE, each_file, eventually, finish, real};
+
+const COMPILE: &str = "gcc -c a.c -o a.o";
+
+fn socket(s: &Sandbox) -> PathBuf {
+    s.cache.join("daemon.sock")
+}
+
+fn connect(s: &Sandbox) -> UnixStream {
+    let stream = UnixStream::connect(socket(s)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+#[test]
+fn many_cold_clients_start_one_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let line = |number: usize| format!("gcc -c a.c -o o{number}.o");
+    let children: Vec<_> =
+        (0..50).map(|number| s.z_command(&line(number)).spawn().unwrap()).collect();
+    for child in children {
+        let output = finish(child).ok();
+        assert_eq!(output.err(), "");
+    }
+    assert!(eventually(Duration::from_secs(10), || s.daemons().len() == 1), "{:?}", s.daemons());
+    s.bare("gcc -c a.c -o truth.o").ok();
+    for number in 0..50 {
+        assert_eq!(s.read(format!("o{number}.o")), s.read("truth.o"));
+    }
+    assert_eq!(s.status()["compilations"], 50);
+}
+
+#[test]
+fn start_and_stop() {
+    let s = Sandbox::new();
+    let running = format!("daemon running at {}\n", socket(&s).display());
+    let not_running = format!("daemon not running at {}\n", socket(&s).display());
+    for _ in 0..2 {
+        assert_eq!(s.z("stop").code(0).out(), not_running);
+    }
+    assert!(!s.cache.exists());
+    let mut daemons = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(s.z("start").code(0).out(), running);
+        daemons.push(s.daemon());
+    }
+    assert_eq!(daemons[0], daemons[1]);
+    assert_eq!(s.z("stop").code(0).out(), "daemon stopped\n");
+    assert!(s.daemons().is_empty());
+    assert_eq!(s.z("stop").code(0).out(), not_running);
+    s.z("start").code(0);
+    assert_eq!(s.z("kill").code(0).out(), "daemon stopped\n");
+    assert_eq!(s.z("kill").code(0).out(), not_running);
+}
+
+#[test]
+fn status_with_and_without_a_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let output = s.z("status").code(1);
+    assert!(output.out().contains("not running"), "{}", output.out());
+    assert!(s.daemons().is_empty());
+    s.warm(COMPILE);
+    let output = s.z("status").code(0);
+    assert_eq!(output.err(), "");
+    for word in ["version", "socket", "uptime", "cache dir", "compilations", "hit rate", "50.0%"] {
+        assert!(output.out().contains(word), "{word} in {}", output.out());
+    }
+    assert_eq!(s.z("--show-stats").code(0).out().lines().count(), output.out().lines().count());
+    let status = s.status();
+    assert_eq!(status["running"], true);
+    assert_eq!(status["pid"], s.daemon());
+    assert_eq!(status["cache_dir"], s.cache.to_str().unwrap());
+    s.z("stop").code(0);
+    s.z("status").code(1);
+    let status = s.status();
+    assert_eq!((&status["running"], &status["hits"]), (&false.into(), &1.into()));
+    s.z("status --what").code(2);
+    s.z("status more").code(2);
+}
+
+#[test]
+fn clear_with_and_without_a_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", format!("{HELLO}const char data[50000] = {{1}};\n"));
+    s.z("clear").code(0);
+    assert!(s.daemons().is_empty());
+    for word in ["clear", "--clear"] {
+        s.warm(COMPILE);
+        assert!(!s.blobs().is_empty());
+        let output = s.z(word).code(0);
+        assert!(output.out().contains("artifacts removed: 1"), "{}", output.out());
+        assert!(s.blobs().is_empty());
+        s.warm(COMPILE);
+        s.z("stop").code(0);
+        let output = s.z(&format!("{word} --json")).code(0);
+        let cleared: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(cleared["artifacts"], 1);
+        assert!(cleared["bytes"].as_u64() > Some(50_000), "{cleared}");
+        assert!(s.blobs().is_empty() && s.daemons().is_empty());
+        s.z(word).code(0);
+    }
+    s.z("clear --what").code(2);
+}
+
+#[test]
+fn no_daemon_is_started_when_that_is_forbidden() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.set("ZCCACHE_NO_SPAWN", "1");
+    for _ in 0..2 {
+        let output = s.miss(COMPILE);
+        assert_eq!(output.err(), "");
+    }
+    assert!(s.daemons().is_empty());
+    s.unset("ZCCACHE_NO_SPAWN");
+    s.z("start").code(0);
+    s.set("ZCCACHE_NO_SPAWN", "1");
+    s.warm(COMPILE);
+}
+
+#[test]
+fn an_idle_daemon_leaves() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.z("daemon --idle-timeout 1").code(0);
+    s.warm(COMPILE);
+    assert!(eventually(Duration::from_secs(10), || s.daemons().is_empty()));
+    assert!(!socket(&s).exists());
+    s.hit(COMPILE);
+}
+
+#[test]
+fn a_killed_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.write("b.c", HELLO);
+    s.warm(COMPILE);
+    s.warm("gcc -g -c b.c");
+    // What was learnt is written down within seconds.
+    std::thread::sleep(Duration::from_secs(6));
+    for _ in 0..2 {
+        s.signal(s.daemon(), Signal::KILL);
+        assert!(eventually(Duration::from_secs(5), || s.daemons().is_empty()));
+        assert!(socket(&s).exists());
+        s.hit(COMPILE);
+        s.hit("gcc -g -c b.c");
+    }
+}
+
+#[test]
+fn a_daemon_killed_in_the_middle() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.z("start").code(0);
+    s.set("SHIM_SLEEP_MS", "500");
+    let child = s.z_command(COMPILE).spawn().unwrap();
+    assert!(eventually(Duration::from_secs(20), || s.calls() > 0));
+    s.signal(s.daemon(), Signal::KILL);
+    let output = finish(child).ok();
+    assert_eq!(output.err(), "");
+    s.unset("SHIM_SLEEP_MS");
+    s.same(COMPILE);
+    s.hit(COMPILE);
+}
+
+#[test]
+fn a_daemon_asked_to_end_in_the_middle() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.z("start").code(0);
+    s.set("SHIM_SLEEP_MS", "300");
+    for how in ["stop", "TERM"] {
+        let calls = s.calls();
+        s.write("a.c", format!("{HELLO}int x_{how};\n"));
+        let child = s.z_command(COMPILE).spawn().unwrap();
+        assert!(eventually(Duration::from_secs(20), || s.calls() > calls));
+        if how == "TERM" {
+            s.signal(s.daemon(), Signal::TERM);
+        } else {
+            s.z("stop").code(0);
+        }
+        assert_eq!(finish(child).ok().err(), "");
+        s.same(COMPILE);
+        s.hit(COMPILE);
+    }
+}
+
+#[test]
+fn a_frozen_daemon_is_not_waited_for() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    s.signal(s.daemon(), Signal::STOP);
+    s.remove("a.o");
+    let start = Instant::now();
+    let output = s.z(COMPILE).ok();
+    assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+    assert_eq!(output.err(), "");
+    assert!(s.exists("a.o"));
+    s.signal(s.daemon(), Signal::CONT);
+    s.hit(COMPILE);
+}
+
+fn header(length: u32, build: u64) -> Vec<u8> {
+    let mut bytes = b"ZCC\x01".to_vec();
+    bytes.extend(0u32.to_le_bytes());
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(0u32.to_le_bytes());
+    bytes.extend(build.to_le_bytes());
+    bytes.extend(build.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn strange_clients_hurt_nobody() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    let daemon = s.daemon();
+    let mut kept = Vec::new();
+    for bytes in [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        vec![0; 4096],
+        vec![0xff; 100_000],
+        header(u32::MAX, 7),
+        header(64 << 20, 7),
+        header(100, 7),
+        header(1000, 7)[..11].to_vec(),
+        [header(4, 7), b"abcd".to_vec()].concat(),
+        vec![],
+    ] {
+        let mut stream = connect(&s);
+        let _ = stream.write_all(&bytes);
+        s.hit(COMPILE);
+        kept.push(stream);
+        let mut stream = connect(&s);
+        let _ = stream.write_all(&bytes);
+        drop(stream);
+        s.hit(COMPILE);
+    }
+    assert_eq!(s.daemon(), daemon);
+    // Another build is told who answers, and not left waiting.
+    let mut stream = connect(&s);
+    stream.write_all(&[header(4, 7), b"abcd".to_vec()].concat()).unwrap();
+    let mut answer = [0; 32];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer[..8], b"ZCC\x01\x02\0\0\0");
+    drop(kept);
+    s.z("stop").code(0);
+}
+
+#[test]
+fn many_silent_clients() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    let silent: Vec<_> = (0..300).map(|_| connect(&s)).collect();
+    s.hit(COMPILE);
+    drop(silent);
+    s.hit(COMPILE);
+    let silent: Vec<_> = (0..20).map(|_| connect(&s)).collect();
+    s.z("stop").code(0);
+    drop(silent);
+}
+
+#[test]
+fn the_cache_folder_deleted_under_a_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", format!("{HELLO}const char data[50000] = {{1}};\n"));
+    s.warm(COMPILE);
+    for _ in 0..2 {
+        fs::remove_dir_all(&s.cache).unwrap();
+        for _ in 0..3 {
+            let (output, _) = s.same(COMPILE);
+            assert_eq!(output.err(), "");
+        }
+    }
+    s.hit(COMPILE);
+}
+
+#[test]
+fn only_the_artifacts_deleted_under_a_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", format!("{HELLO}const char data[50000] = {{1}};\n"));
+    s.warm(COMPILE);
+    fs::remove_dir_all(s.cache.join("artifacts")).unwrap();
+    s.miss(COMPILE);
+    s.same(COMPILE);
+    s.same(COMPILE);
+}
+
+#[test]
+fn a_cache_folder_that_can_not_be() {
+    let mut s = Sandbox::new();
+    s.write("a.c", "int v() { int unused; return 0; }\n");
+    let file = s.aside("other").join("file");
+    fs::write(&file, "in the way").unwrap();
+    for place in
+        [file.clone(), file.join("below"), "/proc/nowhere/cache".into(), "/dev/null".into()]
+    {
+        s.set("ZCCACHE_CACHE_DIR", &place);
+        s.miss("gcc -Wall -c a.c -o a.o");
+        s.miss("gcc -Wall -c a.c -o a.o");
+        s.z("start").code(1);
+        s.z("status").code(1);
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"in the way");
+    // Nowhere at all.
+    s.unset("ZCCACHE_CACHE_DIR");
+    s.unset("HOME");
+    s.miss("gcc -Wall -c a.c -o a.o");
+    s.z("start").code(1);
+}
+
+#[test]
+fn a_cache_folder_of_a_file_in_each_place() {
+    for name in
+        ["artifacts", "index.sled", "tmp", "logs", "daemon.sock", "daemon.lock", "start.lock"]
+    {
+        for folder in [false, true] {
+            let s = Sandbox::new();
+            s.write("a.c", format!("{HELLO}const char data[50000] = {{1}};\n"));
+            fs::create_dir(&s.cache).unwrap();
+            let path = s.cache.join(name);
+            if folder {
+                fs::create_dir_all(path.join("sub")).unwrap();
+            } else {
+                fs::write(path, "in the way").unwrap();
+            }
+            let start = Instant::now();
+            for _ in 0..2 {
+                let (output, _) = s.same(COMPILE);
+                assert_eq!(output.err(), "", "{name}");
+            }
+            assert!(start.elapsed() < Duration::from_secs(12), "{name}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_very_long_cache_path() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let cache = s.aside("other").join("x".repeat(100)).join("y".repeat(200));
+    s.set("ZCCACHE_CACHE_DIR", &cache);
+    s.warm(COMPILE);
+    assert_eq!(s.daemons().len(), 1);
+    s.z("status").code(0);
+    assert_eq!(s.z("stop").code(0).out(), "daemon stopped\n");
+}
+
+#[test]
+fn a_relative_cache_path() {
+    let mut s = Sandbox::new();
+    s.write("p/a.c", HELLO);
+    s.cwd = s.path("p");
+    s.set("ZCCACHE_CACHE_DIR", "../../relative");
+    s.z(COMPILE).ok();
+    let (_, cost) = s.counted(COMPILE);
+    assert_eq!(cost, 0);
+    assert!(s.aside("relative").join("artifacts").is_dir());
+    s.z("stop").code(0);
+}
+
+#[test]
+fn an_endpoint_of_ones_own() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let endpoint = s.aside("other").join("my.sock");
+    s.set("ZCCACHE_ENDPOINT", &endpoint);
+    s.warm(COMPILE);
+    assert!(endpoint.exists() && !socket(&s).exists());
+    let words = format!("daemon running at {}\n", endpoint.display());
+    assert_eq!(s.z("start").code(0).out(), words);
+    s.z("stop").code(0);
+}
+
+fn each_index_file(s: &Sandbox, then: impl Fn(&std::path::Path)) {
+    let mut found = 0;
+    each_file(&s.cache, &mut |path, _| {
+        if path.to_string_lossy().contains("/index") {
+            then(path);
+            found += 1;
+        }
+    });
+    assert!(found > 0);
+}
+
+#[test]
+fn a_damaged_index() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.write("b.c", format!("{HELLO}int b;\n"));
+    s.warm(COMPILE);
+    for way in 0..5 {
+        s.z("stop").code(0);
+        each_index_file(&s, |path| {
+            let mut bytes = fs::read(path).unwrap();
+            match way {
+                0 => bytes = vec![0xa5; bytes.len().max(100)],
+                1 => bytes.truncate(bytes.len() / 2),
+                2 => bytes.clear(),
+                3 => bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x55),
+                _ => bytes.extend(vec![0x17; 10_000]),
+            }
+            fs::write(path, bytes).unwrap();
+        });
+        let (output, _) = s.same(COMPILE);
+        assert_eq!(output.err(), "");
+        s.same("gcc -c b.c");
+        s.hit(COMPILE);
+        s.hit("gcc -c b.c");
+    }
+}
+
+#[test]
+fn a_stale_socket_and_locks() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    fs::create_dir(&s.cache).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(socket(&s)).unwrap());
+    for name in ["daemon.lock", "start.lock"] {
+        fs::write(s.cache.join(name), "99999999\nnonsense").unwrap();
+    }
+    s.warm(COMPILE);
+    s.z("stop").code(0);
+    // An ordinary file in the socket's place.
+    fs::write(socket(&s), "").unwrap();
+    s.hit(COMPILE);
+}
+
+#[test]
+fn the_cache_is_private() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    fs::create_dir(&s.cache).unwrap();
+    fs::set_permissions(&s.cache, fs::Permissions::from_mode(0o777)).unwrap();
+    s.warm(COMPILE);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&s.cache), 0o700);
+    assert_eq!(mode(&socket(&s)), 0o600);
+}
+
+#[test]
+fn another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let binary = s.aside("bin").join("zccache");
+    fs::copy(ZCCACHE, &binary).unwrap();
+    s.warm(COMPILE);
+    let daemon = s.daemon();
+    // Even where permissions would let him in.
+    for path in [s.cache.clone(), socket(&s), s.cache.join("artifacts"), s.dir.clone()] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    s.bare(&["chmod", "777", s.aside("tmp").to_str().unwrap()]).ok();
+    s.bare(&["chmod", "666", s.path("../shim.log").to_str().unwrap()]).ok();
+    // The counting compilers may be where that user can't go.
+    s.set("PATH", SYSTEM_PATH);
+    let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let compiles = s.status()["compilations"].clone();
+    let line = format!("{user} {} gcc -c a.c -o theirs.o", binary.display());
+    for _ in 0..2 {
+        assert_eq!(s.bare(&line).ok().err(), "");
+    }
+    s.bare("gcc -c a.c -o truth.o").ok();
+    assert_eq!(s.read("theirs.o"), s.read("truth.o"));
+    s.bare(&format!("{user} {} stop", binary.display()));
+    assert_eq!(s.daemon(), daemon);
+    assert_eq!(s.status()["compilations"], compiles);
+}
+
+/// Runs a script in a mount namespace of its own; None where that is not permitted.
+fn unshared(s: &Sandbox, script: &str) -> Option<crate::kit::Output> {
+    let allowed = s.bare("unshare --mount true").status.success();
+    if !allowed {
+        eprintln!("skipped: no mount namespace can be made here");
+        return None;
+    }
+    Some(s.bare(&["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]))
+}
+
+#[test]
+fn a_client_that_sees_other_files() {
+    let s = Sandbox::new();
+    s.write("a.c", "#include \"inc/x.h\"\nint v() { return X; }\n");
+    s.write("inc/x.h", "#define X 1\n");
+    s.write("other/x.h", "#define X 2\n");
+    s.warm(COMPILE);
+    let script = format!(
+        "mount --bind other inc\n{ZCCACHE} gcc -c a.c -o a.o\n{ZCCACHE} gcc -c a.c -o b.o\n\
+         gcc -c a.c -o truth.o"
+    );
+    let Some(output) = unshared(&s, &script) else { return };
+    output.ok();
+    assert_eq!(s.read("a.o"), s.read("truth.o"));
+    assert_eq!(s.read("b.o"), s.read("truth.o"));
+    // And nothing of it was learnt.
+    s.hit(COMPILE);
+}
+
+#[test]
+fn a_client_in_another_root() {
+    let s = Sandbox::new();
+    s.write("a.c", "#include \"inc/x.h\"\nint v() { return X; }\n");
+    s.write("inc/x.h", "#define X 1\n");
+    s.write("other/x.h", "#define X 2\n");
+    fs::create_dir(s.path("root")).unwrap();
+    s.warm(COMPILE);
+    let script = format!(
+        "mount --rbind / root\nmount --bind other root$PWD/inc\n\
+         chroot root sh -ec 'cd '$PWD'; {ZCCACHE} gcc -c a.c -o a.o; gcc -c a.c -o truth.o'"
+    );
+    let Some(output) = unshared(&s, &script) else { return };
+    output.ok();
+    assert_eq!(s.read("a.o"), s.read("truth.o"));
+}
+
+#[test]
+fn a_mount_over_a_watched_folder() {
+    let s = Sandbox::new();
+    s.write("a.c", "#include \"inc/x.h\"\nint v() { return X; }\n");
+    s.write("inc/x.h", "#define X 1\n");
+    s.write("other/x.h", "#define X 2\n");
+    // All in one namespace, daemon included.
+    let script = format!(
+        "{ZCCACHE} gcc -c a.c; {ZCCACHE} gcc -c a.c; mount --bind other inc\n\
+         {ZCCACHE} gcc -c a.c -o a.o; gcc -c a.c -o truth.o; umount inc\n\
+         {ZCCACHE} gcc -c a.c -o b.o; gcc -c a.c -o truth2.o; {ZCCACHE} stop"
+    );
+    let Some(output) = unshared(&s, &script) else { return };
+    output.ok();
+    assert_eq!(s.read("a.o"), s.read("truth.o"));
+    assert_eq!(s.read("b.o"), s.read("truth2.o"));
+}
+
+#[test]
+fn a_daemon_lets_go_of_its_starter() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    // `finish` would fail were a stream kept open.
+    s.z(COMPILE).ok();
+    let process = PathBuf::from(format!("/proc/{}", s.daemon()));
+    assert_eq!(fs::read_link(process.join("cwd")).unwrap(), PathBuf::from("/"));
+    let work = fs::read_dir(process.join("fd")).unwrap().flatten();
+    for descriptor in work {
+        let target = fs::read_link(descriptor.path()).unwrap_or_default();
+        assert!(!target.starts_with(&s.dir), "{}", target.display());
+    }
+    assert!(real("gcc").is_file());
+}

@@ -1,0 +1,397 @@
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::thread;
+use std::time::Duration;
+
+use crate::kit::{HELLO, Sandbox, finish};
+
+/// A source whose object is too large to travel inside an answer.
+fn large() -> String {
+    let values: Vec<String> =
+        (0..20_000u32).map(|n| (n.wrapping_mul(2654435761)).to_string()).collect();
+    format!("const unsigned data[] = {{{}}};\n", values.join(","))
+}
+
+/// Runs a command line under a umask.
+fn under(umask: &str, line: &str) -> Vec<String> {
+    let script = format!("umask {umask}; exec {line}");
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+/// Compares through the cache and bare what is left of a.o, each from the state `prepare` makes.
+fn object_after(s: &Sandbox, umask: &str, prepare: impl Fn(&Sandbox)) {
+    let mut modes = Vec::new();
+    for cached in [true, true, false] {
+        prepare(s);
+        let zccache = if cached { crate::kit::ZCCACHE } else { "" };
+        let line = format!("{zccache} gcc -c a.c -o a.o");
+        let output = s.bare(&under(umask, &line)[..]);
+        let meta = fs::metadata(s.path("a.o"));
+        let mode = meta.map_or(0, |meta| meta.mode());
+        let kept = s.exists("kept.o").then(|| s.read("kept.o"));
+        modes.push((output.status, output.err(), mode, kept));
+    }
+    assert_eq!(modes[0], modes[2], "a miss under umask {umask}");
+    assert_eq!(modes[1], modes[2], "a hit under umask {umask}");
+}
+
+#[test]
+fn the_umask() {
+    let s = Sandbox::new();
+    for source in [HELLO.to_owned(), large()] {
+        s.write("a.c", source);
+        for umask in ["022", "077", "002", "000", "027"] {
+            object_after(&s, umask, |s| {
+                let _ = fs::remove_file(s.path("a.o"));
+            });
+        }
+    }
+}
+
+#[test]
+fn modes_of_files_that_are_there() {
+    let s = Sandbox::new();
+    for source in [HELLO.to_owned(), large()] {
+        s.write("a.c", source);
+        for mode in [0o644, 0o600, 0o755, 0o444, 0o666] {
+            object_after(&s, "022", |s| {
+                let _ = fs::remove_file(s.path("a.o"));
+                s.write("a.o", "old");
+                s.chmod("a.o", mode);
+            });
+        }
+    }
+}
+
+#[test]
+fn an_output_with_another_name() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    object_after(&s, "022", |s| {
+        let _ = fs::remove_file(s.path("a.o"));
+        let _ = fs::remove_file(s.path("kept.o"));
+        s.write("kept.o", "old");
+        fs::hard_link(s.path("kept.o"), s.path("a.o")).unwrap();
+    });
+}
+
+#[test]
+fn an_output_that_is_a_symlink() {
+    let s = Sandbox::new();
+    fs::create_dir(s.path("sub")).unwrap();
+    for source in [HELLO.to_owned(), large()] {
+        s.write("a.c", source);
+        for _ in 0..3 {
+            s.write("sub/real.o", "old");
+            let _ = fs::remove_file(s.path("a.o"));
+            s.link("sub/real.o", "a.o");
+            // The assembler replaces it, the compiler proper writes through it.
+            s.same("gcc -c a.c -o a.o");
+            s.remove("a.o");
+            s.link("sub/real.o", "a.o");
+            s.same("gcc -S a.c -o a.o");
+            assert!(fs::symlink_metadata(s.path("a.o")).unwrap().is_symlink());
+            s.remove("sub/real.o");
+            s.same("gcc -S a.c -o a.o");
+            s.same("gcc -c a.c -o a.o");
+        }
+    }
+}
+
+#[test]
+fn an_output_that_is_a_device() {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    // A node of our own: the real one is everybody's.
+    let made = mknodat(
+        CWD,
+        s.path("null"),
+        FileType::CharacterDevice,
+        Mode::from_raw_mode(0o666),
+        makedev(1, 3),
+    );
+    s.bare("chmod 666 null");
+    if made.is_err() || fs::OpenOptions::new().write(true).open(s.path("null")).is_err() {
+        eprintln!("skipped: no device can be made here");
+        return;
+    }
+    for _ in 0..3 {
+        s.z("gcc -c a.c -o null").ok();
+        s.z("gcc -c a.c -o a.o").ok();
+        assert!(fs::symlink_metadata(s.path("null")).unwrap().file_type().is_char_device());
+        assert!(s.read("a.o").len() > 100);
+    }
+    let device = fs::symlink_metadata(s.path("null")).unwrap();
+    assert_eq!((device.rdev(), device.mode() & 0o777), (makedev(1, 3), 0o666));
+}
+
+#[test]
+fn an_output_that_is_a_pipe() {
+    let s = Sandbox::new();
+    s.write("a.c", "const char v[] = \"through a pipe\";\n");
+    s.bare("mkfifo a.fifo").ok();
+    for _ in 0..3 {
+        let reader = s.command("cat a.fifo").spawn().unwrap();
+        s.z("gcc -S a.c -o a.fifo").ok();
+        let read = finish(reader).ok();
+        assert!(read.out().contains("through a pipe"));
+        assert!(fs::symlink_metadata(s.path("a.fifo")).unwrap().file_type().is_fifo());
+    }
+}
+
+#[test]
+fn folders_that_are_missing_or_closed() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm("gcc -c a.c -o a.o");
+    s.same("gcc -c a.c -o no/such/a.o");
+    fs::create_dir(s.path("folder.o")).unwrap();
+    s.same("gcc -c a.c -o folder.o");
+    fs::create_dir(s.path("closed")).unwrap();
+    s.chmod("closed", 0o555);
+    s.same("gcc -c a.c -o closed/a.o");
+    s.same("gcc -MD -MF no/such/a.d -c a.c -o a.o");
+    s.chmod("closed", 0o755);
+}
+
+#[test]
+fn closed_folders_of_a_common_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.write("b.c", HELLO);
+    let binary = s.aside("bin").join("zccache");
+    fs::copy(crate::kit::ZCCACHE, &binary).unwrap();
+    s.set("PATH", crate::kit::SYSTEM_PATH);
+    s.bare("chown -R 65534:65534 ..").ok();
+    let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    s.chmod(".", 0o555);
+    s.write("../work2/a.o", "");
+    s.bare("chown 65534 ../work2").ok();
+    let mut seen = Vec::new();
+    for program in [binary.to_str().unwrap(), binary.to_str().unwrap(), ""] {
+        for output in ["a.o", "../work2/b.o", "../work2/a.o"] {
+            let out = s.bare(&format!("{user} {program} gcc -c a.c -o {output}"));
+            seen.push((out.status, out.err()));
+        }
+        s.chmod("../work2/a.o", 0o644);
+        let _ = fs::remove_file(s.path("../work2/b.o"));
+    }
+    let (first, rest) = seen.split_at(3);
+    let (second, bare) = rest.split_at(3);
+    assert_eq!(first, bare);
+    assert_eq!(second, bare);
+    assert!(!bare[0].0.success() && bare[1].0.success());
+    s.chmod(".", 0o755);
+}
+
+#[test]
+fn delivered_objects_are_the_users_to_change() {
+    for mode in ["auto", "hardlink", "copy", "reflink"] {
+        let mut s = Sandbox::new();
+        s.set("ZCCACHE_LINK_MODE", mode);
+        for source in [HELLO.to_owned(), large()] {
+            s.write("a.c", source);
+            s.bare("gcc -g -c a.c -o truth.o").ok();
+            let truth = s.read("truth.o");
+            s.z("gcc -g -c a.c -o a.o").ok();
+            for round in 0..8 {
+                let path = s.path("a.o");
+                let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+                match round % 4 {
+                    0 => file.set_len(100).unwrap(),
+                    1 => file.write_all(b"more").unwrap(),
+                    2 => drop(s.bare("strip a.o").ok()),
+                    _ => {
+                        drop(s.bare(&["sh", "-c", "printf 'garbage!' | dd of=a.o bs=1 seek=64 conv=notrunc 2>/dev/null"]).ok());
+                    }
+                }
+                drop(file);
+                // Half the times over what was damaged, half the times anew.
+                if round >= 4 {
+                    s.remove("a.o");
+                }
+                s.z("gcc -g -c a.c -o a.o").ok();
+                assert!(s.read("a.o") == truth, "{mode}, round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn compiling_over_a_linked_delivery() {
+    let mut s = Sandbox::new();
+    s.set("ZCCACHE_LINK_MODE", "hardlink");
+    let (one, two) = (large(), large().replace("data", "atad"));
+    s.write("a.c", &one);
+    s.z("gcc -c a.c").ok();
+    s.remove("a.o");
+    s.z("gcc -c a.c").ok();
+    let first = s.read("a.o");
+    // Bare, which may write into the file that is there.
+    s.write("a.c", &two);
+    s.bare("gcc -c a.c").ok();
+    let second = s.read("a.o");
+    assert!(first != second);
+    for _ in 0..2 {
+        s.write("a.c", &one);
+        s.z("gcc -c a.c").ok();
+        assert!(s.read("a.o") == first);
+        s.write("a.c", &two);
+        s.z("gcc -c a.c").ok();
+        assert!(s.read("a.o") == second);
+    }
+}
+
+#[test]
+fn link_modes() {
+    for mode in ["auto", "hardlink", "copy", "reflink"] {
+        let mut s = Sandbox::new();
+        s.set("ZCCACHE_LINK_MODE", mode);
+        s.write("a.c", large());
+        s.warm("gcc -c a.c -o a.o");
+        let trees: Vec<String> = (0..3).map(|tree| format!("{tree}.o")).collect();
+        for tree in &trees {
+            let (_, cost) = s.counted(&format!("gcc -c a.c -o {tree}"));
+            assert_eq!(cost, 0);
+        }
+        let inodes = trees.iter().map(|tree| fs::metadata(s.path(tree)).unwrap());
+        let inodes: Vec<(u64, u64)> = inodes.map(|meta| (meta.ino(), meta.nlink())).collect();
+        assert!(inodes[0].0 != inodes[1].0 && inodes[1].0 != inodes[2].0, "{mode}: {inodes:?}");
+        if mode == "copy" || mode == "reflink" {
+            assert!(inodes.iter().all(|(_, links)| *links == 1), "{mode}: {inodes:?}");
+        }
+        for tree in &trees {
+            assert!(s.read(tree) == s.read("a.o"));
+        }
+    }
+}
+
+#[test]
+fn two_trees_share_no_time() {
+    let s = Sandbox::new();
+    s.write("a.c", large());
+    s.z("gcc -c a.c -o a.o").ok();
+    s.z("gcc -c a.c -o p.o").ok();
+    let before = fs::metadata(s.path("p.o")).unwrap().modified().unwrap();
+    thread::sleep(Duration::from_millis(30));
+    s.z("gcc -c a.c -o q.o").ok();
+    assert_eq!(fs::metadata(s.path("p.o")).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn delivered_files_are_new() {
+    let s = Sandbox::new();
+    for source in [HELLO.to_owned(), large()] {
+        s.write("a.c", source);
+        s.z("gcc -MMD -c a.c").ok();
+        s.remove("a.o");
+        thread::sleep(Duration::from_millis(20));
+        // By the kernel's own clock, which lags behind ours by some milliseconds.
+        s.bare("touch a.c").ok();
+        s.z("gcc -MMD -c a.c").ok();
+        let time = |name| fs::metadata(s.path(name)).unwrap().modified().unwrap();
+        assert!(time("a.o") >= time("a.c") && time("a.d") >= time("a.c"));
+    }
+}
+
+/// Does something to every blob, then compiles again.
+fn after_damage(what: &str, damage: impl Fn(&std::path::Path)) {
+    let mut s = Sandbox::new();
+    for link_mode in ["auto", "copy"] {
+        s.set("ZCCACHE_LINK_MODE", link_mode);
+        for restart in [false, true] {
+            s.write("a.c", large() + &format!("int {link_mode}_{restart};\n"));
+            s.z("gcc -c a.c").ok();
+            s.hit("gcc -c a.c");
+            let blobs = s.blobs();
+            assert!(!blobs.is_empty());
+            if restart {
+                s.z("stop").code(0);
+            }
+            for blob in blobs {
+                s.bare(&["chmod", "644", blob.to_str().unwrap()]).ok();
+                damage(&blob);
+            }
+            s.remove("a.o");
+            let (_, cost) = s.same("gcc -c a.c");
+            assert!(cost > 0, "{what}: served");
+            s.same("gcc -c a.c");
+            s.hit("gcc -c a.c");
+            for blob in s.blobs() {
+                if !blob.is_file() || blob.is_symlink() {
+                    let _ = fs::remove_dir_all(&blob);
+                    let _ = fs::remove_file(&blob);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_blob_with_other_bytes() {
+    after_damage("flipped", |blob| {
+        let mut bytes = fs::read(blob).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(blob, bytes).unwrap();
+    });
+}
+
+#[test]
+fn a_blob_with_other_bytes_and_the_old_time() {
+    after_damage("flipped, same mtime", |blob| {
+        let time = fs::metadata(blob).unwrap().modified().unwrap();
+        let mut bytes = fs::read(blob).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(blob, bytes).unwrap();
+        fs::File::open(blob).unwrap().set_modified(time).unwrap();
+    });
+}
+
+#[test]
+fn a_blob_cut_short() {
+    after_damage("cut", |blob| {
+        fs::OpenOptions::new().write(true).open(blob).unwrap().set_len(10).unwrap();
+    });
+}
+
+#[test]
+fn a_blob_that_is_gone() {
+    after_damage("gone", |blob| fs::remove_file(blob).unwrap());
+}
+
+#[test]
+fn a_blob_replaced_by_a_folder() {
+    after_damage("folder", |blob| {
+        fs::remove_file(blob).unwrap();
+        fs::create_dir(blob).unwrap();
+    });
+}
+
+#[test]
+fn a_blob_replaced_by_a_symlink() {
+    after_damage("symlink", |blob| {
+        fs::remove_file(blob).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", blob).unwrap();
+    });
+}
+
+#[test]
+fn what_is_stored_is_not_the_users_file() {
+    let s = Sandbox::new();
+    s.write("a.c", large());
+    s.z("gcc -c a.c").ok();
+    assert_eq!(fs::metadata(s.path("a.o")).unwrap().nlink(), 1);
+    let truth = s.read("a.o");
+    fs::OpenOptions::new().write(true).open(s.path("a.o")).unwrap().set_len(9).unwrap();
+    let (_, cost) = s.counted("gcc -c a.c");
+    assert_eq!(cost, 0);
+    assert!(s.read("a.o") == truth);
+}

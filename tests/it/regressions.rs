@@ -1,0 +1,135 @@
+//! Bugs that were found and fixed: each of these failed first.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
+use crate::kit::{HELLO, Sandbox, ZCCACHE, have, real};
+
+#[test]
+fn has_include_both_ways() {
+    let s = Sandbox::new();
+    s.write("a.c", "#if __has_include(\"opt.h\")\nint v = 1;\n#else\nint v = 2;\n#endif\n");
+    s.write(
+        "b.c",
+        "#ifdef __has_include\n#if !__has_include(<sub/opt.h>)\nint v;\n#endif\n#endif\n",
+    );
+    for compiler in ["gcc", "clang"] {
+        if !have(compiler) {
+            continue;
+        }
+        s.warm(&format!("{compiler} -c a.c"));
+        s.warm(&format!("{compiler} -Iinc -c b.c"));
+        s.write("opt.h", "");
+        s.write("inc/sub/opt.h", "");
+        s.warm(&format!("{compiler} -c a.c"));
+        s.warm(&format!("{compiler} -Iinc -c b.c"));
+        s.remove("opt.h");
+        s.remove("inc");
+        s.hit(&format!("{compiler} -c a.c"));
+        s.hit(&format!("{compiler} -Iinc -c b.c"));
+    }
+}
+
+#[test]
+fn has_include_of_a_macro() {
+    let s = Sandbox::new();
+    s.write(
+        "a.c",
+        "#define N \"opt.h\"\n#if __has_include(N)\nint v = 1;\n#else\nint v = 2;\n#endif\n",
+    );
+    s.same("gcc -c a.c");
+    s.same("gcc -c a.c");
+    s.write("opt.h", "");
+    s.miss("gcc -c a.c");
+    s.remove("opt.h");
+    s.same("gcc -c a.c");
+}
+
+#[test]
+fn a_header_hard_linked_after_it_was_seen() {
+    let s = Sandbox::new();
+    let elsewhere = s.aside("elsewhere");
+    // Linked only after it was first seen.
+    s.write("y.h", "#define X 1\n");
+    s.write("b.c", "#include \"y.h\"\nint v() { return X; }\n");
+    s.warm("gcc -c b.c");
+    fs::hard_link(s.path("y.h"), elsewhere.join("y.h")).unwrap();
+    s.same("gcc -c b.c");
+    fs::write(elsewhere.join("y.h"), "#define X 2\n").unwrap();
+    s.miss("gcc -c b.c");
+}
+
+#[test]
+fn a_file_for_incbin_in_an_earlier_folder() {
+    let s = Sandbox::new();
+    s.write("a.c", "__asm__(\"b: .incbin \\\"data.bin\\\"\\n\");\n");
+    s.write("data.bin", "AAAA");
+    s.write("i1/data.bin", "CCCC");
+    s.write("i0/keep", "");
+    s.remove("data.bin");
+    s.same("gcc -Wa,-Ii0,-Ii1 -c a.c -o a.o");
+    s.same("gcc -Wa,-Ii0,-Ii1 -c a.c -o a.o");
+    s.write("i0/data.bin", "DDDD");
+    s.miss("gcc -Wa,-Ii0,-Ii1 -c a.c -o a.o");
+}
+
+#[test]
+fn a_part_of_gcc_appearing_in_a_folder_of_dash_b() {
+    let s = Sandbox::new();
+    s.write("a.c", "#ifndef X\n#define X 0\n#endif\nint v() { return X; }\n");
+    let cc1 = s.bare("gcc -print-prog-name=cc1").ok().out().trim().to_owned();
+    fs::create_dir(s.path("b")).unwrap();
+    s.warm("gcc -Bb/ -c a.c");
+    s.script("b/cc1", format!("#!/bin/sh\nexec {cc1} -DX=1 \"$@\"\n"));
+    s.miss("gcc -Bb/ -c a.c");
+}
+
+#[test]
+fn a_masquerade_by_path_hits() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let farm = s.aside("farm");
+    symlink(ZCCACHE, farm.join("gcc")).unwrap();
+    s.path_first(&farm);
+    let line = format!("{} -c a.c -o a.o", farm.join("gcc").display());
+    s.bare(&line).ok();
+    let calls = s.calls();
+    s.bare(&line).ok();
+    assert_eq!(s.calls(), calls);
+}
+
+#[test]
+fn two_copies_lead_to_the_real_one() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let (one, two) = (s.aside("one"), s.aside("two"));
+    fs::copy(ZCCACHE, one.join("gcc")).unwrap();
+    fs::copy(ZCCACHE, two.join("gcc")).unwrap();
+    // So that they differ, as two versions do.
+    let mut file = fs::OpenOptions::new().append(true).open(two.join("gcc")).unwrap();
+    file.write_all(b"another build").unwrap();
+    drop(file);
+    let path = s.get("PATH");
+    s.set("PATH", format!("{}:{}:{path}", one.display(), two.display()));
+    s.bare("gcc -c a.c -o a.o").ok();
+    s.bare(&format!("{} -c a.c -o truth.o", real("gcc").display())).ok();
+    assert_eq!(s.read("a.o"), s.read("truth.o"));
+    s.set("PATH", format!("{}:{}", one.display(), two.display()));
+    assert_eq!(s.bare("gcc -c a.c -o a.o").status.code(), Some(127));
+}
+
+#[test]
+fn an_untaken_computed_include_hits() {
+    let s = Sandbox::new();
+    s.write("a.c", "#ifdef CONFIG\n#include CONFIG\n#endif\nint v;\n");
+    s.warm("gcc -c a.c");
+}
+
+#[test]
+fn a_computed_include_hits() {
+    let s = Sandbox::new();
+    s.write("c.h", "#define X 1\n");
+    s.write("a.c", "#define CONFIG \"c.h\"\n#include CONFIG\nint v = X;\n");
+    s.warm("gcc -c a.c");
+}
