@@ -105,6 +105,18 @@ impl Meaning for Compile {
             let path = ground.world.intern(&spell(&self.places, path));
             ground.world.presence(path);
         }
+        // A build script may have made these just now, too late for their times to tell.
+        let libraries = native::candidates(&self.command.folders, &self.command.libraries);
+        for path in libraries {
+            let path = ground.world.intern(&spell(&self.places, &path));
+            ground.world.presence(path);
+        }
+        let made = ground.env.get(b"OUT_DIR").map(|folder| OsStr::from_bytes(folder));
+        for entry in made.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten() {
+            let path = entry.map(|entry| entry.path().into_os_string().into_encoded_bytes());
+            let path = ground.world.intern(&path.unwrap_or_default());
+            ground.world.presence(path);
+        }
         let source = ground.world.intern(&self.command.source);
         ground.world.presence(source);
     }
