@@ -143,7 +143,8 @@ pub(super) fn on_ground<T>(
 ) -> T {
     let mut world = Disk { shared, folder };
     let resolver = |search: &SearchPath| shared.resolver(&understood.cwd, search);
-    then(&mut Ground { world: &mut world, resolver: &resolver, env: Environment::new(env) })
+    let env = Environment::new(env);
+    then(&mut Ground { tool: understood, world: &mut world, resolver: &resolver, env })
 }
 
 /// Makes sure the inputs are what they were, and writes result, set and manifest.

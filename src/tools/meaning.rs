@@ -60,6 +60,7 @@ pub enum Text<'a> {
 
 /// What a tool may ask of its surroundings.
 pub struct Ground<'a> {
+    pub tool: &'a Understood,
     /// Files as seen from the caller's cwd.
     pub world: &'a mut dyn World,
     /// The resolver kept for a search path and this cwd.

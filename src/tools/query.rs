@@ -20,27 +20,45 @@ pub(super) struct Said {
 const PATIENCE: Duration = Duration::from_secs(3);
 const OUTPUT_BYTES_MAX: u64 = 4 << 20;
 
-/// Variables that would add to an answer what is accounted for elsewhere, or write files.
+/// Variables that would add to an answer what is accounted for elsewhere.
 const HIDDEN: &[&[u8]] = &[
     b"CPATH",
     b"C_INCLUDE_PATH",
     b"CPLUS_INCLUDE_PATH",
     b"OBJC_INCLUDE_PATH",
     b"OBJCPLUS_INCLUDE_PATH",
-    b"LC_ALL",
-    b"LANGUAGE",
-    b"ZCCACHE_DISABLE",
-    b"MAKEFLAGS",
 ];
+const UNSET: &[&[u8]] = &[b"LC_ALL", b"LANGUAGE", b"ZCCACHE_DISABLE", b"MAKEFLAGS"];
 
-/// Runs a program with the caller's environment (messages in English, no cache inside).
-/// None when it can't be run or does not end in time.
+/// Runs a program with the caller's environment (messages in English, no cache inside), but
+/// for the variables that add to its search path. None when it can't be run or does not end
+/// in time.
 pub(super) fn ask(program: &[u8], args: &[Arg], env: Environment<'_>, cwd: &[u8]) -> Option<Said> {
+    run(program, args, env, cwd, HIDDEN)
+}
+
+/// The same with the caller's search path.
+pub(super) fn ask_as_called(
+    program: &[u8],
+    args: &[Arg],
+    env: Environment<'_>,
+    cwd: &[u8],
+) -> Option<Said> {
+    run(program, args, env, cwd, &[])
+}
+
+fn run(
+    program: &[u8],
+    args: &[Arg],
+    env: Environment<'_>,
+    cwd: &[u8],
+    hidden: &[&[u8]],
+) -> Option<Said> {
     let mut command = Command::new(OsStr::from_bytes(program));
     command.args(args.iter().map(|arg| OsStr::from_bytes(arg)));
     command.env_clear();
     for (name, value) in env.iter() {
-        if !HIDDEN.contains(&name) {
+        if !hidden.contains(&name) && !UNSET.contains(&name) {
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }

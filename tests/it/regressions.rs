@@ -133,3 +133,14 @@ fn a_computed_include_hits() {
     s.write("a.c", "#define CONFIG \"c.h\"\n#include CONFIG\nint v = X;\n");
     s.warm("gcc -c a.c");
 }
+
+#[test]
+fn a_computed_include_with_mmd_hits() {
+    let s = Sandbox::new();
+    s.write("c.h", "#define X 1\n");
+    s.write("a.c", "#ifdef CONFIG\n#include CONFIG\n#endif\nint v = X;\n");
+    s.write("b.c", "#ifdef CONFIG\n#include CONFIG\n#endif\nint v;\n");
+    s.warm("gcc -MD -c b.c");
+    s.warm("gcc -MMD -c b.c");
+    s.warm("gcc -MMD -DCONFIG=\"c.h\" -c a.c");
+}

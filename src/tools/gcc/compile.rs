@@ -13,6 +13,7 @@ use crate::tools::command::{Arg, Command, Flavor, Language, Output, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::plan::{Discovery, Plan, Told};
+use crate::tools::query;
 use crate::tools::toolchain::Toolchain;
 use crate::tools::understand::Understood;
 
@@ -73,7 +74,16 @@ impl Meaning for Compile {
         let search = self.search_path(unit, ground.env);
         let question = self.question(unit, &search, read, discovery.assembler.is_some());
         let resolver = (ground.resolver)(&search);
-        let mut inputs = resolve::resolve(ground.world, &mut resolver.lock(), &question)?;
+        let first = resolve::resolve(ground.world, &mut resolver.lock(), &question);
+        let mut inputs = match first {
+            // What the text does not tell, the compiler does, at the price of another look.
+            Err(Reason::ComputedInclude) if !matches!(read, Read::Complete(_)) => {
+                let told = self.ask_for_list(ground, unit).ok_or(Reason::ComputedInclude)?;
+                let question = Question { read: Read::Complete(&told), ..question };
+                resolve::resolve(ground.world, &mut resolver.lock(), &question)?
+            }
+            result => result?,
+        };
         for candidate in self.assembler_candidates(&assembled) {
             let path = ground.world.intern(&candidate);
             if ground.world.presence(path) == Presence::Absent {
@@ -154,6 +164,28 @@ impl Compile {
         Ok((Some(listed), assembled))
     }
 
+    /// Runs the preprocessor alone for the whole list. What changes meanwhile is noticed as
+    /// any change since the compile began is.
+    fn ask_for_list(&self, ground: &Ground<'_>, unit: usize) -> Option<Vec<Arg>> {
+        let mut args = Vec::new();
+        let mut keys = self.command.key_args.iter();
+        while let Some(arg) = keys.next() {
+            match &arg[..] {
+                b"-MT" | b"-MQ" => drop(keys.next()),
+                b"-S" => {}
+                arg if arg.starts_with(b"-M") || arg.starts_with(b"-Wp,-M") => {}
+                _ => args.push(arg.clone()),
+            }
+        }
+        let source = &self.command.sources[unit];
+        args.extend([b"-x".to_vec(), option_language(source.language)?.as_bytes().to_vec()]);
+        args.extend([b"-M".to_vec(), source.path.clone()]);
+        let tool = ground.tool;
+        let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
+        let rules = depfile::rules(&said.stdout).filter(|_| said.success)?;
+        Some(rules.into_iter().flat_map(|rule| rule.prerequisites).collect())
+    }
+
     /// Where the assembler would have found a file it read, had it been there: every folder
     /// it searches, and the cwd.
     fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
@@ -209,6 +241,20 @@ impl Compile {
         };
         self.toolchains[unit].major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
     }
+}
+
+/// What `-x` calls a language whose includes are followed.
+fn option_language(language: Language) -> Option<&'static str> {
+    Some(match language {
+        Language::C => "c",
+        Language::Cxx => "c++",
+        Language::ObjC => "objective-c",
+        Language::ObjCxx => "objective-c++",
+        Language::AssemblerWithCpp => "assembler-with-cpp",
+        Language::CHeader => "c-header",
+        Language::CxxHeader => "c++-header",
+        _ => return None,
+    })
 }
 
 /// What the assembler lists without reading it for us: the compiler's temporary assembly
