@@ -111,7 +111,7 @@ impl Meaning for Compile {
             let path = ground.world.intern(&spell(&self.places, &path));
             ground.world.presence(path);
         }
-        let made = ground.env.get(b"OUT_DIR").map(|folder| OsStr::from_bytes(folder));
+        let made = ground.env.get(b"OUT_DIR").map(OsStr::from_bytes);
         for entry in made.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten() {
             let path = entry.map(|entry| entry.path().into_os_string().into_encoded_bytes());
             let path = ground.world.intern(&path.unwrap_or_default());
