@@ -18,10 +18,11 @@ use crate::store::key::SetId;
 use crate::store::record::{
     ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
+use crate::tools::command::Role;
 use crate::tools::environment::Environment;
-use crate::tools::meaning::Ground;
+use crate::tools::meaning::{self, Ground};
 use crate::tools::plan::{Discovery, Plan};
-use crate::tools::understand::Understood;
+use crate::tools::understand::{Understood, variable};
 
 /// Stores what a report brings. Gives the reason for each unit that was not stored.
 pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<Reason> {
@@ -58,15 +59,55 @@ fn store(
         return Err(Reason::MixedDiagnostics);
     }
     let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
-    let outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
-    let folder = shared.folder(&understood.cwd);
+    let mut outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
+    let folder = shared.folder(&understood.cwd, &understood.places);
     let inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
         understood.meaning.inputs(ground, discovery, run)
     })?;
     if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
         return Err(Reason::TimeMacro);
     }
-    write_down(shared, ticket, discovery.unit, &folder, &inputs, outputs, run)
+    let folded = fold_outputs(shared, understood, discovery.unit, &mut outputs)?;
+    let text = run.text.iter().map(|chunk| Chunk {
+        stream: chunk.stream,
+        bytes: (understood.meaning.fold(discovery.unit, meaning::Text::Message(&chunk.bytes)))
+            .unwrap_or_else(|| chunk.bytes.clone()),
+    });
+    let found = Found { outputs, folded, text: text.collect(), took_ns: run.took_ns };
+    write_down(shared, ticket, discovery.unit, &folder, &inputs, found)
+}
+
+/// What is to be stored.
+struct Found {
+    outputs: Vec<StoredOutput>,
+    folded: Vec<(Role, Vec<u8>)>,
+    text: Vec<Chunk>,
+    took_ns: u64,
+}
+
+/// Takes the names of this place out of outputs where that can be done; gives their new texts.
+fn fold_outputs(
+    shared: &Shared,
+    understood: &Understood,
+    unit: usize,
+    outputs: &mut [StoredOutput],
+) -> Result<Vec<(Role, Vec<u8>)>, Reason> {
+    let mut folded = Vec::new();
+    for output in outputs.iter_mut().filter(|output| output.role == Role::Dependencies) {
+        let text = shared.read_blob(&output.content).ok_or(Reason::OutputMissing)?;
+        let text = meaning::Text::Output(output.role, &text);
+        let Some(text) = understood.meaning.fold(unit, text) else { continue };
+        output.folded = true;
+        output.content = if text.len() <= crate::store::record::INLINE_TEXT {
+            Content::Inline(text.clone())
+        } else {
+            let taken = shared.blobs.take_bytes(&text, 0o600);
+            let (id, size, stat) = taken.map_err(|_| Reason::OutputMissing)?;
+            Content::Blob { id, size, seen: Some(stat) }
+        };
+        folded.push((output.role, text));
+    }
+    Ok(folded)
 }
 
 fn collect_outputs(
@@ -83,6 +124,7 @@ fn collect_outputs(
                 role: taken.role,
                 executable: taken.executable,
                 content: taken.content.clone().ok_or(Reason::OutputMissing)?,
+                folded: false,
             }),
             None if output.required => return Err(Reason::OutputMissing),
             None => {}
@@ -112,9 +154,9 @@ fn write_down(
     unit: usize,
     folder: &Folder,
     inputs: &InputSet,
-    outputs: Vec<StoredOutput>,
-    run: &RunReport,
+    found: Found,
 ) -> Result<(), Reason> {
+    let Found { outputs, folded, text, took_ns } = found;
     let action = ticket.understood.units[unit];
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
     let mut set = SetRecord {
@@ -142,7 +184,8 @@ fn write_down(
     }
     let env = Environment::new(&ticket.env);
     for name in &inputs.env {
-        contents.add_variable(name, env.get(name));
+        let value = variable(&ticket.understood.places, env, name);
+        contents.add_variable(name, value.as_deref());
     }
     for path in inputs.absent.iter().chain(&inputs.exists) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
@@ -151,7 +194,7 @@ fn write_down(
             return Err(Reason::ChangedDuringCompile);
         }
     }
-    let context = (!run.text.is_empty()).then_some(ticket.understood.text_context);
+    let context = (!text.is_empty()).then_some(ticket.understood.text_context);
     let key = result_key(&contents.hasher, context);
 
     let set_id = set_id(&set);
@@ -167,9 +210,9 @@ fn write_down(
         action,
         bytes: outputs.iter().map(|output| size(&output.content)).sum(),
         outputs,
-        text: keep_text(shared, &run.text)?,
+        text: keep_text(shared, &text)?,
         text_context: context,
-        compile_ns: run.took_ns,
+        compile_ns: took_ns,
         created_s: now,
         used_s: now,
     };
@@ -187,7 +230,7 @@ fn write_down(
             shared.set_blob_stat(*id, *seen);
         }
     }
-    shared.keep_result(key, LiveResult { record, text: run.text.clone() });
+    shared.keep_result(key, LiveResult { record, text, folded });
     Ok(())
 }
 

@@ -9,13 +9,13 @@ use super::memo::{Memo, Variable};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::table::Opened;
 use crate::files::{PathId, Seen};
-use crate::protocol::message::{Chunk, Delivered, Delivery, Invocation, Step, Work};
+use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
 use crate::session::reason::Reason;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
 use crate::tools::environment::Environment;
 use crate::tools::plan::Plan;
-use crate::tools::understand::{Refusal, Understood, understand};
+use crate::tools::understand::{PLACES_VARIABLE, Refusal, Understood, understand, variable};
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
@@ -73,7 +73,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     };
     let env = Environment::new(&invocation.env);
     let recache = env.is_set(b"ZCCACHE_RECACHE");
-    let folder = shared.folder(&understood.cwd);
+    let folder = shared.folder(&understood.cwd, &understood.places);
     let found: Vec<Result<Found, Reason>> = understood
         .units
         .iter()
@@ -82,7 +82,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
                 return Err(Reason::Recache);
             }
             shared.storing.wait(action);
-            find(shared, action, understood.text_context, &folder, invocation)
+            find(shared, action, &understood, &folder, invocation)
         })
         .collect();
     let delivery =
@@ -139,6 +139,8 @@ fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[Variable]> {
     let mut names: Vec<&Vec<u8>> = hits.iter().flat_map(|found| &found.variables).collect();
     names.sort_unstable();
     names.dedup();
+    // Part of the request itself.
+    names.retain(|name| *name != PLACES_VARIABLE);
     let value = |name: &Vec<u8>| (name.clone(), env.get(name).map(<[u8]>::to_vec));
     names.into_iter().map(value).collect()
 }
@@ -181,20 +183,27 @@ fn plan_steps(
 fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
     let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
         let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
+        let folded = result.folded.iter().find(|(role, _)| *role == output.role);
         Some(Delivered {
             path: output.path.clone(),
             style: output.style,
             executable: stored.executable,
-            content: stored.content.clone(),
+            content: match folded {
+                Some((_, text)) => Content::Inline(understood.meaning.unfold(unit, text)),
+                None => stored.content.clone(),
+            },
         })
     });
-    let text: Vec<Chunk> = result.text.clone();
+    let unfolded = |chunk: &Chunk| Chunk {
+        stream: chunk.stream,
+        bytes: understood.meaning.unfold(unit, &chunk.bytes),
+    };
+    let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
     Delivery { outputs: outputs.collect(), text }
 }
 
 /// A delivery with what is known of its blobs by now.
 pub(super) fn with_stats(shared: &Shared, delivery: &Delivery) -> Delivery {
-    use crate::protocol::message::Content;
     let mut delivery = delivery.clone();
     for output in &mut delivery.outputs {
         if let Content::Blob { id, seen, .. } = &mut output.content {
@@ -208,24 +217,25 @@ pub(super) fn with_stats(shared: &Shared, delivery: &Delivery) -> Delivery {
 fn find(
     shared: &Shared,
     action: &ActionKey,
-    text_context: u64,
+    understood: &Understood,
     folder: &Folder,
     invocation: &Invocation,
 ) -> Result<Found, Reason> {
     let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
     let mut reason = Reason::NewAction;
+    let env = Environment::new(&invocation.env);
     for id in &manifest.sets {
         reason = Reason::InputChanged;
         let Some(set) = shared.index.set(*id) else { continue };
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }
-        let Some((content, paths)) =
-            check(shared, action, &set, folder, Environment::new(&invocation.env))
+        let Some((content, paths)) = check(shared, action, &set, folder, &understood.places, env)
         else {
             continue;
         };
-        let candidates = [result_key(&content, None), result_key(&content, Some(text_context))];
+        let candidates =
+            [result_key(&content, None), result_key(&content, Some(understood.text_context))];
         for key in candidates {
             let Some(result) = shared.result(&key) else { continue };
             if holds_any(&result, invocation) {
@@ -242,7 +252,6 @@ fn find(
 
 /// True when the client found one of the result's blobs damaged.
 fn holds_any(result: &LiveResult, invocation: &Invocation) -> bool {
-    use crate::protocol::message::Content;
     result.record.outputs.iter().any(
         |output| matches!(&output.content, Content::Blob { id, .. } if invocation.damaged.contains(id)),
     )
@@ -255,6 +264,7 @@ fn check(
     action: &ActionKey,
     set: &SetRecord,
     folder: &Folder,
+    places: &[Vec<u8>],
     env: Environment<'_>,
 ) -> Option<(blake3::Hasher, Vec<PathId>)> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
@@ -269,7 +279,7 @@ fn check(
         paths.push(id);
     }
     for name in &set.env {
-        contents.add_variable(name, env.get(name));
+        contents.add_variable(name, variable(places, env, name).as_deref());
     }
     for spelling in &set.absent {
         let id = shared.path_id(folder, *spelling)?;

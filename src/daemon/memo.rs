@@ -10,7 +10,8 @@ use crate::files::{Counter, PathId};
 use crate::protocol::message::{Delivery, Invocation};
 use crate::store::key::ResultKey;
 use crate::tools::environment::{
-    Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES, TOOLCHAIN_VARIABLES,
+    Environment, REFUSED_VARIABLES, RESULT_VARIABLES, RUST_VARIABLES, TEXT_VARIABLES,
+    TOOLCHAIN_VARIABLES,
 };
 
 /// Names one request: everything an answer may depend on, but for the files.
@@ -47,7 +48,13 @@ pub(super) struct Memos {
 
 impl Memos {
     pub(super) fn new() -> Memos {
-        let lists = [RESULT_VARIABLES, TOOLCHAIN_VARIABLES, REFUSED_VARIABLES, TEXT_VARIABLES];
+        let lists = [
+            RESULT_VARIABLES,
+            TOOLCHAIN_VARIABLES,
+            REFUSED_VARIABLES,
+            TEXT_VARIABLES,
+            RUST_VARIABLES,
+        ];
         let mut names: HashSet<&[u8]> =
             lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect();
         names.extend([&b"PWD"[..], b"ZCCACHE_RECACHE", b"ZCCACHE_READONLY"]);

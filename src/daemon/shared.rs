@@ -19,8 +19,10 @@ use crate::store::blob::{BlobDir, BlobId, BlobStat};
 use crate::store::index::Index;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
+use crate::tools::command::Role;
 use crate::tools::find::absolute;
 use crate::tools::toolchain::Toolchains;
+use crate::tools::understand::unspell;
 
 /// A cwd and the search path of its compiles.
 type Scope = (Vec<u8>, SearchPath);
@@ -49,7 +51,7 @@ pub(super) struct Shared {
     scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
     /// By cwd and search path.
     scopes: Mutex<HashMap<Scope, Slot<Resolver>>>,
-    folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
+    folders: Mutex<HashMap<FolderKey, Arc<Folder>>>,
     /// Lists of tool paths, one copy for all that share it.
     path_lists: Mutex<HashSet<Arc<[PathId]>>>,
     next_ticket: AtomicU64,
@@ -59,14 +61,20 @@ pub(super) struct Shared {
 pub(super) struct LiveResult {
     pub(super) record: ResultRecord,
     pub(super) text: Vec<Chunk>,
+    /// Outputs that are to be unfolded (see `Meaning::unfold`), as they are stored.
+    pub(super) folded: Vec<(Role, Vec<u8>)>,
 }
 
-/// A cwd, and what paths spelled relative to it mean.
+/// A cwd and the places of a command, and what paths spelled relative to them mean.
 pub(super) struct Folder {
     path: Vec<u8>,
+    places: Vec<Vec<u8>>,
     /// By spelling number.
     ids: Mutex<Vec<Option<PathId>>>,
 }
+
+/// The cwd and the places.
+type FolderKey = (Vec<u8>, Vec<Vec<u8>>);
 
 /// Memory bounds: beyond these the table is emptied and fills again.
 const RESULTS_MAX: usize = 50_000;
@@ -127,13 +135,16 @@ impl Shared {
         [&self.root[..], name.as_bytes()].concat()
     }
 
-    pub(super) fn folder(&self, cwd: &[u8]) -> Arc<Folder> {
+    pub(super) fn folder(&self, cwd: &[u8], places: &[Vec<u8>]) -> Arc<Folder> {
         let mut folders = self.folders.lock();
-        if folders.len() >= FOLDERS_MAX && !folders.contains_key(cwd) {
+        let key = (cwd.to_vec(), places.to_vec());
+        if folders.len() >= FOLDERS_MAX && !folders.contains_key(&key) {
             folders.clear();
         }
-        let make = || Arc::new(Folder { path: cwd.to_vec(), ids: Mutex::default() });
-        folders.entry(cwd.to_vec()).or_insert_with(make).clone()
+        let make = || {
+            Arc::new(Folder { path: cwd.to_vec(), places: places.to_vec(), ids: Mutex::default() })
+        };
+        folders.entry(key).or_insert_with(make).clone()
     }
 
     /// The path that a spelling means in a folder. None for a number the index lost.
@@ -142,7 +153,8 @@ impl Shared {
             return Some(*id);
         }
         let text = self.spellings.text(spelling)?;
-        let id = self.table.intern(&absolute(&folder.path, &text));
+        let path = unspell(&folder.places, &text);
+        let id = self.table.intern(&absolute(&folder.path, &path));
         let mut ids = folder.ids.lock();
         if ids.len() <= spelling as usize {
             ids.resize(spelling as usize + 1, None);
@@ -186,7 +198,10 @@ impl Shared {
             Text::Here(chunks) => chunks.clone(),
             Text::Stored(content) => record::decode_text(&self.read_blob(content)?)?,
         };
-        Some(self.keep_result(*key, LiveResult { record, text }))
+        let folded = record.outputs.iter().filter(|output| output.folded);
+        let folded = folded.map(|output| Some((output.role, self.read_blob(&output.content)?)));
+        let folded = folded.collect::<Option<Vec<_>>>()?;
+        Some(self.keep_result(*key, LiveResult { record, text, folded }))
     }
 
     pub(super) fn keep_result(&self, key: ResultKey, result: LiveResult) -> Arc<LiveResult> {
@@ -204,7 +219,7 @@ impl Shared {
         self.index.remove_result(key);
     }
 
-    fn read_blob(&self, content: &Content) -> Option<Vec<u8>> {
+    pub(super) fn read_blob(&self, content: &Content) -> Option<Vec<u8>> {
         match content {
             Content::Inline(bytes) => Some(bytes.clone()),
             Content::Blob { id, .. } => {

@@ -30,6 +30,10 @@ pub enum Reason {
     UnknownCompiler,
     /// Language modules.
     Modules,
+    /// `-C incremental`: the compiler keeps a cache of its own.
+    Incremental,
+    /// The crate is named in `ZCCACHE_EXCLUDE_CRATES`.
+    Excluded,
 
     // The cache can't be used right now.
     /// The client sees other files than the daemon (container, chroot).

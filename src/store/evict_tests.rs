@@ -16,6 +16,7 @@ fn add(index: &Index, action: u8, number: u32, used_s: u64, contents: &[Content]
         role: Role::Main,
         executable: false,
         content: content.clone(),
+        folded: false,
     };
     let record = ResultRecord {
         action: ActionKey([action; 32]),

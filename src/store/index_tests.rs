@@ -9,7 +9,7 @@ fn result(used_s: u64) -> ResultRecord {
     let content = Content::Inline(vec![1; 6000]);
     ResultRecord {
         action: ActionKey([1; 32]),
-        outputs: vec![StoredOutput { role: Role::Main, executable: false, content }],
+        outputs: vec![StoredOutput { role: Role::Main, executable: false, content, folded: false }],
         text: Text::Here(Vec::new()),
         text_context: None,
         compile_ns: 5,

@@ -11,7 +11,7 @@ use crate::protocol::message::{Chunk, Content};
 use crate::tools::command::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 1;
+pub const SCHEMA: u8 = 2;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.
@@ -49,6 +49,8 @@ pub struct StoredOutput {
     pub role: Role,
     pub executable: bool,
     pub content: Content,
+    /// The content is a text out of which the names of its place were taken.
+    pub folded: bool,
 }
 
 /// What the tool wrote to its two streams.
@@ -208,11 +210,13 @@ mod tests {
                     role: Role::Main,
                     executable: false,
                     content: Content::Blob { id: BlobId([3; 32]), size: 70_000, seen: Some(seen) },
+                    folded: false,
                 },
                 StoredOutput {
                     role: Role::Other(300),
                     executable: true,
                     content: Content::Inline(b"a.o: a.c\n".to_vec()),
+                    folded: true,
                 },
             ],
             text: Text::Here(vec![Chunk { stream: Stream::Stderr, bytes: b"warning".to_vec() }]),

@@ -98,6 +98,29 @@ pub const TEXT_VARIABLES: &[&str] = &[
     "CLICOLOR_FORCE",
 ];
 
+/// Variables that decide what rustc, clippy or the linkers behind them make of a command,
+/// beside those that dependency output names.
+pub const RUST_VARIABLES: &[&str] = &[
+    "RUSTC_BOOTSTRAP",
+    "RUSTC_LOG",
+    "RUSTC_FORCE_RUSTC_VERSION",
+    "RUSTC_OVERRIDE_VERSION_STRING",
+    "RUST_TARGET_PATH",
+    "RUST_MIN_STACK",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_HOME",
+    "CARGO_HOME",
+    "CLIPPY_ARGS",
+    "CLIPPY_CONF_DIR",
+    "CLIPPY_DISABLE_DOCS_LINKS",
+    "CARGO_MANIFEST_DIR",
+    "COLORTERM",
+    "LIBRARY_PATH",
+    "LD_RUN_PATH",
+    "ZCCACHE_EXTRA_INPUTS",
+    "ZCCACHE_EXCLUDE_CRATES",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::command::Output;
+use super::command::{Output, Role};
 use super::environment::Environment;
 use super::plan::{Discovery, Plan};
 use super::understand::Understood;
@@ -38,6 +38,24 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
         discovery: &Discovery,
         run: &RunReport,
     ) -> Result<InputSet, Reason>;
+
+    /// Takes out of a text (an output, or messages) what differs where the same result is
+    /// asked for in another place. None: the text is stored as it is.
+    fn fold(&self, _unit: usize, _text: Text<'_>) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Puts back for this command what `fold` took out.
+    fn unfold(&self, _unit: usize, text: &[u8]) -> Vec<u8> {
+        text.to_vec()
+    }
+}
+
+/// A text that may be folded.
+#[derive(Clone, Copy, Debug)]
+pub enum Text<'a> {
+    Output(Role, &'a [u8]),
+    Message(&'a [u8]),
 }
 
 /// What a tool may ask of its surroundings.

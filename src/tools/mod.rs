@@ -7,6 +7,7 @@ pub mod meaning;
 pub mod plan;
 
 pub mod gcc;
+pub mod rust;
 
 pub mod command;
 pub mod environment;

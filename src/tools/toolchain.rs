@@ -53,12 +53,17 @@ pub struct Toolchain {
 
 /// Files whose content, and paths whose absence, an answer depends on.
 #[derive(Clone, Debug, Default)]
-struct Closure {
+pub(super) struct Closure {
     content: Vec<PathId>,
     absent: Vec<PathId>,
 }
 
 impl Closure {
+    /// A file by content, or its absence.
+    pub(super) fn add(&mut self, id: PathId) {
+        self.content.push(id);
+    }
+
     fn all(&self) -> Vec<PathId> {
         let mut all = [&self.content[..], &self.absent[..]].concat();
         all.sort();
@@ -86,6 +91,17 @@ pub struct Toolchains {
     /// For each driver's path and content: the inode it was last seen as, and how often that
     /// changed.
     inodes: Mutex<HashMap<(PathId, ContentHash), (u64, u32)>>,
+    answers: Mutex<HashMap<[u8; 32], Slot<Answer>>>,
+}
+
+/// Something found out by asking, and what that depends on.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Hash of the words and of all files behind them.
+    pub(super) identity: [u8; 32],
+    pub(super) words: Vec<Vec<u8>>,
+    /// Everything the above depends on.
+    pub(super) depends: Vec<PathId>,
 }
 
 /// One caller's surroundings.
@@ -161,6 +177,34 @@ impl Toolchains {
             *count += 1;
         }
         Some(*count)
+    }
+
+    /// Finds something out once, and again when a file it depends on changed. The key names
+    /// the question and the variables it depends on.
+    pub(super) fn answer(
+        &self,
+        caller: Caller<'_>,
+        key: [u8; 32],
+        find: &dyn Fn(&mut Closure) -> Option<Vec<Vec<u8>>>,
+    ) -> Option<Arc<Answer>> {
+        let slot = self.answers.lock().entry(key).or_default().clone();
+        let mut kept = slot.lock();
+        if let Some(answer) = still_good(&mut kept, caller) {
+            return Some(answer);
+        }
+        let verified = caller.table.counter();
+        let mut closure = Closure::default();
+        let words = find(&mut closure)?;
+        let digest = caller.digest(&closure)?;
+        let mut identity = blake3::Hasher::new();
+        identity.update(&digest);
+        for word in &words {
+            field(&mut identity, word);
+        }
+        let identity = *identity.finalize().as_bytes();
+        let answer = Arc::new(Answer { identity, words, depends: closure.all() });
+        *kept = Some(Kept { value: answer.clone(), closure, digest, verified });
+        Some(answer)
     }
 
     /// The whole tool under these flags.
@@ -368,7 +412,7 @@ fn program_places(
 
 /// Where a planned command's program is: as printed when it has a folder, else the first of
 /// the places; those where it is not are remembered as absent.
-fn find_program(
+pub(super) fn find_program(
     caller: Caller<'_>,
     printed: &[u8],
     places: &[Vec<u8>],
@@ -391,7 +435,11 @@ fn find_program(
 }
 
 /// Adds a program file, what its script line or loader brings in, and says what it is.
-fn add_program(caller: Caller<'_>, path: &[u8], closure: &mut Closure) -> Option<Program> {
+pub(super) fn add_program(
+    caller: Caller<'_>,
+    path: &[u8],
+    closure: &mut Closure,
+) -> Option<Program> {
     let (id, seen) = caller.content(path);
     if !matches!(seen, Seen::File { hash: Some(_), .. }) {
         return None;

@@ -7,6 +7,7 @@ use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use super::gcc;
 use super::meaning::Meaning;
+use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use crate::files::{FileTable, PathId};
 use crate::protocol::message::Invocation;
@@ -24,6 +25,9 @@ pub struct Understood {
     /// One for each unit, in order.
     pub units: Vec<ActionKey>,
     pub meaning: Box<dyn Meaning>,
+    /// Folders whose names are no part of the actions: where inputs lie in them, input sets
+    /// say so by number (see `spell`), and the same set fits other folders. Absolute.
+    pub places: Vec<Vec<u8>>,
     /// Every path whose change makes this understanding void.
     pub depends: Vec<PathId>,
     /// It also depends on variables that only this tool knows of.
@@ -36,6 +40,7 @@ pub struct Understood {
 pub(super) struct Actions {
     pub(super) units: Vec<ActionKey>,
     pub(super) meaning: Box<dyn Meaning>,
+    pub(super) places: Vec<Vec<u8>>,
     pub(super) scripted: bool,
     pub(super) text_context: u64,
 }
@@ -87,19 +92,71 @@ pub fn understand(
     let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
     let typed = Typed { program: &program, called, args: &args, terminal: invocation.terminal };
-    let actions = gcc::understand::understand(caller, toolchains, &typed, &mut depends)?;
+    let actions = if rust::is_rust(called) {
+        rust::understand::understand(caller, toolchains, &typed, &mut depends)?
+    } else {
+        gcc::understand::understand(caller, toolchains, &typed, &mut depends)?
+    };
     depends.sort();
     depends.dedup();
     // gcc looks itself up on PATH by its argv[0]; it must not find us there.
     let argv0 = if invocation.masquerade || behind_us { program.clone() } else { name };
-    let Actions { units, meaning, scripted, text_context } = actions;
+    let Actions { units, meaning, places, scripted, text_context } = actions;
     let cwd = invocation.cwd.clone();
-    Ok(Understood { program, argv0, cwd, units, meaning, depends, scripted, text_context })
+    Ok(Understood { program, argv0, cwd, units, meaning, places, depends, scripted, text_context })
+}
+
+/// Begins a path that lies in a place. No command with this byte in an argument is followed
+/// where there are places.
+const PLACE: u8 = 1;
+
+/// Stands in an input set's variables for the names of the places themselves.
+pub const PLACES_VARIABLE: &[u8] = b"\x01places";
+
+/// How an input set names a path: by the innermost place that it lies in, or as it is.
+pub(super) fn spell(places: &[Vec<u8>], path: &[u8]) -> Vec<u8> {
+    let within = |place: &Vec<u8>| {
+        let rest = path.strip_prefix(&place[..])?;
+        rest.starts_with(b"/").then_some(rest)
+    };
+    let places = places.iter().enumerate();
+    let inner = places.filter_map(|(number, place)| Some((number, within(place)?)));
+    match inner.min_by_key(|(_, rest)| rest.len()) {
+        Some((number, rest)) => [&[PLACE], number.to_string().as_bytes(), rest].concat(),
+        None => path.to_vec(),
+    }
+}
+
+/// The other way.
+pub fn unspell(places: &[Vec<u8>], spelled: &[u8]) -> Vec<u8> {
+    let found = || {
+        let rest = spelled.strip_prefix(&[PLACE])?;
+        let slash = rest.iter().position(|byte| *byte == b'/')?;
+        let number: usize = std::str::from_utf8(&rest[..slash]).ok()?.parse().ok()?;
+        Some([&places.get(number)?[..], &rest[slash..]].concat())
+    };
+    found().unwrap_or_else(|| spelled.to_vec())
+}
+
+/// A variable of a caller, as input sets mean it.
+pub fn variable<'a>(
+    places: &[Vec<u8>],
+    env: Environment<'a>,
+    name: &[u8],
+) -> Option<std::borrow::Cow<'a, [u8]>> {
+    if name == PLACES_VARIABLE {
+        return Some(places.join(&0).into());
+    }
+    env.get(name).map(Into::into)
 }
 
 /// The file a typed name means, and whether we stand before it on PATH. Found once to learn
 /// which places matter, and once more when all of them are watched.
-fn find(caller: Caller<'_>, name: &[u8], depends: &mut Vec<PathId>) -> Option<(Vec<u8>, bool)> {
+pub(super) fn find(
+    caller: Caller<'_>,
+    name: &[u8],
+    depends: &mut Vec<PathId>,
+) -> Option<(Vec<u8>, bool)> {
     const ROUNDS: usize = 4;
     let path = caller.env.get(b"PATH");
     let mut earlier = find_tool(name, path, caller.cwd, own_key());
@@ -122,4 +179,21 @@ fn find(caller: Caller<'_>, name: &[u8], depends: &mut Vec<PathId>) -> Option<(V
         earlier = again;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_come_and_go() {
+        let places = [b"/t".to_vec(), b"/t/deps".to_vec()];
+        let spelled = spell(&places, b"/t/deps/liba.rlib");
+        assert_eq!(spelled, b"\x011/liba.rlib");
+        assert_eq!(unspell(&places, &spelled), b"/t/deps/liba.rlib");
+        let moved = [b"/u".to_vec(), b"/u/deps".to_vec()];
+        assert_eq!(unspell(&moved, &spelled), b"/u/deps/liba.rlib");
+        assert_eq!(spell(&places, b"/tt/a"), b"/tt/a");
+        assert_eq!(unspell(&[], &spelled), spelled);
+    }
 }

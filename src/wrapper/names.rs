@@ -11,10 +11,13 @@ const NOT_COMPILERS: [&[u8]; 17] = [
     b"apply", b"rename", b"doc", b"include", b"repl", b"extdef", b"offload",
 ];
 
-/// Whether a tool of this name may be a C-family compiler: `gcc`, `/usr/bin/clang++-14`,
+/// Whether a tool of this name may be a compiler: `rustc`, `gcc`, `/usr/bin/clang++-14`,
 /// `x86_64-linux-gnu-g++-12`, `my_gcc.sh`. A wrong yes costs one question to the daemon, a
-/// wrong no leaves a compiler uncached. (rustc will be the next kind.)
+/// wrong no leaves a compiler uncached.
 pub fn is_compiler(tool: &[u8]) -> bool {
+    if crate::tools::rust::is_rust(base(tool)) {
+        return true;
+    }
     let parts = || base(tool).split(|byte| b"-_.".contains(byte));
     parts().any(|part| COMPILERS.contains(&without_version(part)))
         && !parts().any(|part| NOT_COMPILERS.contains(&part))
@@ -54,6 +57,8 @@ mod tests {
             "my_clang.py",
             "wrap-gcc.sh",
             "c89-gcc",
+            "/x/bin/rustc",
+            "clippy-driver",
         ] {
             assert!(is_compiler(name.as_bytes()), "{name}");
         }
@@ -68,7 +73,7 @@ mod tests {
             "make",
             "sh",
             "ld",
-            "rustc",
+            "rustdoc",
             "cc1",
             "cc1plus",
             "c++filt",

@@ -49,7 +49,7 @@ pub(in crate::tools) fn understand(
     let text_context = text_context(&command, typed.terminal, caller.env);
     let scripted = toolchain_of[0].scripted;
     let meaning = Box::new(Compile { command, toolchains: toolchain_of });
-    Ok(Actions { units, meaning, scripted, text_context })
+    Ok(Actions { units, meaning, places: Vec::new(), scripted, text_context })
 }
 
 /// Everything that is known before an input is read, in one hash.

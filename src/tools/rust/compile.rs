@@ -1,0 +1,331 @@
+//! A rustc compile, to the daemon: how it runs, and what it read afterwards.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::fold;
+use super::linked::{self, Linked};
+use super::native;
+use super::parse::Command;
+use crate::inputs::depfile::{self, Depfile};
+use crate::inputs::resolve::{InputSet, Presence};
+use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Output, Role};
+use crate::tools::find::absolute;
+use crate::tools::meaning::{Ground, Meaning, Text};
+use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::query;
+use crate::tools::understand::{PLACES_VARIABLE, Understood, spell};
+
+/// Variables that cargo sets for macros, which read them without anyone noticing.
+const MACRO_VARIABLES: &[&str] = &[
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_AUTHORS",
+    "CARGO_PKG_DESCRIPTION",
+    "CARGO_PKG_HOMEPAGE",
+    "CARGO_PKG_LICENSE",
+    "CARGO_PKG_LICENSE_FILE",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_README",
+    "CARGO_PKG_REPOSITORY",
+    "CARGO_PKG_RUST_VERSION",
+    "CARGO_PKG_VERSION",
+    "CARGO_PRIMARY_PACKAGE",
+    "OUT_DIR",
+];
+
+#[derive(Debug)]
+pub(super) struct Compile {
+    pub(super) command: Command,
+    /// What stood before the options: `+TOOLCHAIN`, or clippy's `rustc`.
+    pub(super) prefix: Vec<Arg>,
+    pub(super) program: Vec<u8>,
+    pub(super) cwd: Vec<u8>,
+    pub(super) sysroot: Vec<u8>,
+    /// Folders the linker searches by itself.
+    pub(super) linker_folders: Vec<Vec<u8>>,
+    /// Clippy's configuration files, there or not.
+    pub(super) settings: Vec<Vec<u8>>,
+    pub(super) extra_inputs: Vec<Arg>,
+    pub(super) places: Vec<Vec<u8>>,
+}
+
+impl Meaning for Compile {
+    fn name(&self, _unit: usize) -> &[u8] {
+        &self.command.crate_name
+    }
+
+    fn outputs(&self, _unit: usize) -> &[Output] {
+        &self.command.outputs
+    }
+
+    fn plan(
+        &self,
+        tool: &Understood,
+        units: &[usize],
+        temporary: &dyn Fn(&str) -> Vec<u8>,
+    ) -> Plan {
+        let mut run = Run {
+            program: tool.program.clone(),
+            argv: vec![tool.argv0.clone()],
+            env: Vec::new(),
+            units: Vec::new(),
+            read_back: Vec::new(),
+        };
+        run.argv.extend(self.prefix.iter().chain(&self.command.args).cloned());
+        let mut discoveries = Vec::new();
+        for &unit in units {
+            let path = self.command.outputs.iter().find(|out| out.role == Role::Dependencies);
+            let compiler = match path {
+                Some(output) => Told::File(bring_back(&mut run, output.path.clone(), false)),
+                // One more kind of output would change the others (measured).
+                None => Told::ByText,
+            };
+            let path = temporary("ld");
+            let mut linker = None;
+            if self.command.links && fold::is_clean(&path) && !path.contains(&b',') {
+                run.argv.extend(linked::request(&path));
+                linker = Some(bring_back(&mut run, path, true));
+            }
+            let outputs = self.command.outputs.clone();
+            run.units.push(RunUnit { unit: unit as u32, outputs });
+            discoveries.push(Discovery { unit, compiler, assembler: None, linker });
+        }
+        Plan { run, discoveries }
+    }
+
+    fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
+        let externs = self.command.externs.iter().filter_map(|one| one.path.as_ref());
+        for path in externs {
+            let path = ground.world.intern(&spell(&self.places, path));
+            ground.world.presence(path);
+        }
+        // A build script may have made these just now, too late for their times to tell.
+        let libraries = native::candidates(&self.command.folders, &self.command.libraries);
+        for path in libraries {
+            let path = ground.world.intern(&spell(&self.places, &path));
+            ground.world.presence(path);
+        }
+        let made = ground.env.get(b"OUT_DIR").map(OsStr::from_bytes);
+        for entry in made.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten() {
+            let path = entry.map(|entry| entry.path().into_os_string().into_encoded_bytes());
+            let path = ground.world.intern(&path.unwrap_or_default());
+            ground.world.presence(path);
+        }
+        let source = ground.world.intern(&self.command.source);
+        ground.world.presence(source);
+    }
+
+    fn inputs(
+        &self,
+        ground: &mut Ground<'_>,
+        discovery: &Discovery,
+        run: &RunReport,
+    ) -> Result<InputSet, Reason> {
+        let told = |at: usize| run.dependencies.get(at).map(|text| &text[..]);
+        let listed = match discovery.compiler {
+            Told::File(at) => told(at).map(<[u8]>::to_vec),
+            _ => self.ask_for_sources(ground),
+        };
+        let listed = listed.filter(|text| !text.is_empty()).ok_or(Reason::DependencyOutput)?;
+        let file = depfile::parse(&listed).ok_or(Reason::DependencyOutput)?;
+        let mut inputs = Inputs { ground, set: InputSet::default() };
+        let mut libraries = self.command.libraries.clone();
+        self.sources(&mut inputs, &file, &mut libraries)?;
+        self.crates(&mut inputs)?;
+        for path in native::candidates(&self.command.folders, &libraries) {
+            inputs.maybe(&spell(&self.places, &path));
+        }
+        if self.command.links {
+            let text = discovery.linker.and_then(told).ok_or(Reason::DependencyOutput)?;
+            let linked = linked::linked(text, &self.command, &self.linker_folders);
+            self.linked(&mut inputs, &linked.ok_or(Reason::DependencyOutput)?)?;
+        }
+        let by_option = self.command.option_inputs.iter().chain(&self.extra_inputs);
+        for path in by_option.chain(&self.settings) {
+            inputs.maybe(path);
+        }
+        // A text that names a place in any other way than `fold` knows belongs to it.
+        let texts = run.text.iter().map(|chunk| &chunk.bytes[..]).chain([&listed[..]]);
+        for text in texts {
+            if self.places.is_empty() {
+                break;
+            }
+            let rest =
+                fold::fold(text, &self.command.outputs).ok_or(Reason::UncacheableArgument)?;
+            let names = |place: &Vec<u8>| memchr::memmem::find(&rest, place).is_some();
+            if self.places.iter().any(names) {
+                inputs.set.env.push(PLACES_VARIABLE.to_vec());
+                break;
+            }
+        }
+        Ok(inputs.conclude())
+    }
+
+    fn fold(&self, _unit: usize, text: Text<'_>) -> Option<Vec<u8>> {
+        if self.places.is_empty() {
+            return None;
+        }
+        match text {
+            Text::Output(Role::Dependencies, text) | Text::Message(text) => {
+                fold::fold(text, &self.command.outputs)
+            }
+            Text::Output(..) => None,
+        }
+    }
+
+    fn unfold(&self, _unit: usize, text: &[u8]) -> Vec<u8> {
+        if self.places.is_empty() {
+            return text.to_vec();
+        }
+        fold::unfold(text, &self.command.outputs)
+    }
+}
+
+impl Compile {
+    /// The list of sources of a command that did not ask for it: by another run that makes
+    /// nothing else.
+    fn ask_for_sources(&self, ground: &Ground<'_>) -> Option<Vec<u8>> {
+        let mut args = self.prefix.clone();
+        for opt in &self.command.options {
+            let value = &opt.value;
+            match opt.name {
+                "emit" | "output" => {}
+                "" => args.push(value.clone()),
+                "test" => args.push(b"--test".to_vec()),
+                "debug" => args.push(b"-g".to_vec()),
+                "optimize" => args.push(b"-O".to_vec()),
+                "verbose" => args.push(b"-v".to_vec()),
+                "search" => args.push([b"-L", &value[..]].concat()),
+                "library" => args.push([b"-l", &value[..]].concat()),
+                name => args.push([b"--", name.as_bytes(), b"=", value].concat()),
+            }
+        }
+        args.push(b"--emit=dep-info=-".to_vec());
+        let said = query::ask(&self.program, &args, ground.env, &self.cwd)?;
+        said.success.then_some(said.stdout)
+    }
+
+    /// Every source, variable, and place where a module could also be.
+    fn sources(
+        &self,
+        inputs: &mut Inputs<'_, '_>,
+        file: &Depfile,
+        libraries: &mut Vec<super::parse::Library>,
+    ) -> Result<(), Reason> {
+        let has_native_folders = self.command.folders.iter().any(|folder| folder.has_native());
+        inputs.must(&self.command.source)?;
+        for path in file.rules.iter().flat_map(|rule| &rule.prerequisites) {
+            inputs.must(path)?;
+            let Some(stem) = path.strip_suffix(b".rs") else { continue };
+            // `m.rs` and `m/mod.rs` exclude each other.
+            let other = match stem.strip_suffix(b"/mod") {
+                Some(folder) => [folder, b".rs"].concat(),
+                None => [stem, b"/mod.rs"].concat(),
+            };
+            inputs.absent_if_absent(&other);
+            if has_native_folders {
+                let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, path)));
+                let text = text.map_err(|_| Reason::ChangedDuringCompile)?;
+                libraries.extend(native::libraries_of_source(&text));
+            }
+        }
+        for (name, value) in &file.env {
+            // A proxy sets some for the compiler that its caller has not.
+            if inputs.ground.env.get(name) != value.as_deref() {
+                return Err(Reason::Environment);
+            }
+            inputs.set.env.push(name.clone());
+        }
+        Ok(())
+    }
+
+    fn crates(&self, inputs: &mut Inputs<'_, '_>) -> Result<(), Reason> {
+        const OWN: &[&[u8]] = &[b"alloc", b"core", b"proc_macro", b"std", b"test"];
+        let mut named = Vec::new();
+        for one in &self.command.externs {
+            let Some(path) = &one.path else {
+                let name = one.name.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+                let searched = self.command.folders.iter().any(|folder| folder.has_crates());
+                if !OWN.contains(&name) && !searched {
+                    return Err(Reason::DependencyOutput);
+                }
+                continue;
+            };
+            inputs.must(&spell(&self.places, path))?;
+            if path.ends_with(b".so") && !inputs.set.env.iter().any(|name| name == b"OUT_DIR") {
+                let names = MACRO_VARIABLES.iter().map(|name| name.as_bytes().to_vec());
+                inputs.set.env.extend(names);
+            }
+            named.push(path.clone());
+        }
+        for path in native::crates_behind(&self.command, &named, &self.cwd) {
+            inputs.must(&spell(&self.places, &path))?;
+        }
+        Ok(())
+    }
+
+    fn linked(&self, inputs: &mut Inputs<'_, '_>, linked: &Linked) -> Result<(), Reason> {
+        for path in &linked.read {
+            // The compiler's own libraries are part of its identity.
+            let own = path.strip_prefix(&self.sysroot[..]);
+            if !own.is_some_and(|rest| rest.starts_with(b"/lib/rustlib/")) {
+                inputs.must(&spell(&self.places, path))?;
+            }
+        }
+        for path in &linked.candidates {
+            inputs.absent_if_absent(&spell(&self.places, path));
+        }
+        Ok(())
+    }
+}
+
+/// An input set in the making.
+struct Inputs<'a, 'g> {
+    ground: &'a mut Ground<'g>,
+    set: InputSet,
+}
+
+impl Inputs<'_, '_> {
+    fn must(&mut self, path: &[u8]) -> Result<(), Reason> {
+        let path = self.ground.world.intern(path);
+        match self.ground.world.presence(path) {
+            Presence::File(_) => self.set.read.push(path),
+            // A folder that a macro tracks: what counts in it nobody says.
+            _ => return Err(Reason::DependencyOutput),
+        }
+        Ok(())
+    }
+
+    fn maybe(&mut self, path: &[u8]) {
+        let path = self.ground.world.intern(path);
+        match self.ground.world.presence(path) {
+            Presence::File(_) => self.set.read.push(path),
+            Presence::Folder(_) => self.set.exists.push(path),
+            Presence::Absent => self.set.absent.push(path),
+        }
+    }
+
+    fn absent_if_absent(&mut self, path: &[u8]) {
+        let path = self.ground.world.intern(path);
+        if self.ground.world.presence(path) == Presence::Absent {
+            self.set.absent.push(path);
+        }
+    }
+
+    fn conclude(self) -> InputSet {
+        let mut set = self.set;
+        for list in [&mut set.read, &mut set.absent, &mut set.exists] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        set.env.sort_unstable();
+        set.env.dedup();
+        set
+    }
+}

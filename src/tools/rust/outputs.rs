@@ -1,0 +1,69 @@
+//! The files a command makes, and how rustc opens them (measured: 1.95).
+
+use super::parse::{CrateType, Emit};
+use crate::tools::command::{Arg, Output, Role, WriteStyle};
+
+/// What decides the names of outputs.
+pub(super) struct Naming<'a> {
+    pub(super) crate_name: &'a [u8],
+    pub(super) extra: &'a [u8],
+    /// As given; `None`: the cwd.
+    pub(super) out_dir: Option<&'a [u8]>,
+    /// `-o`
+    pub(super) output: Option<&'a [u8]>,
+    pub(super) crate_types: &'a [CrateType],
+    pub(super) emit: &'a [(Emit, Option<Arg>)],
+}
+
+/// All outputs. `None` where a name is not certain.
+pub(super) fn outputs(naming: &Naming<'_>) -> Option<Vec<Output>> {
+    let mut outputs: Vec<Output> = Vec::new();
+    let mut add = |emit: Emit, path: Arg| {
+        let role = match emit {
+            Emit::DepInfo => Role::Dependencies,
+            _ if outputs.iter().all(|output| output.role != Role::Main) => Role::Main,
+            _ => Role::Other(outputs.len() as u16),
+        };
+        let style = match emit {
+            Emit::DepInfo | Emit::Mir => WriteStyle::InPlace,
+            _ => WriteStyle::Replace,
+        };
+        outputs.push(Output { role, path, style, required: true });
+    };
+    // With several kinds rustc makes names of its own from the one given.
+    if naming.output.is_some() && naming.emit.len() > 1 {
+        return None;
+    }
+    for (emit, path) in naming.emit {
+        let several = *emit == Emit::Link && naming.crate_types.len() > 1;
+        let given = path.as_deref().or(naming.output);
+        match given {
+            Some(_) if several => return None,
+            Some(path) => add(*emit, path.to_vec()),
+            None if *emit == Emit::Link => {
+                for kind in naming.crate_types {
+                    let (before, after) = kind.affixes();
+                    add(*emit, in_folder(naming, before, after));
+                }
+            }
+            None => {
+                let before: &str = if *emit == Emit::Metadata { "lib" } else { "" };
+                add(*emit, in_folder(naming, before, emit.ending()));
+            }
+        }
+    }
+    // Two kinds under one name: whoever writes last wins.
+    let mut names: Vec<&Arg> = outputs.iter().map(|output| &output.path).collect();
+    names.sort_unstable();
+    names.dedup();
+    (names.len() == outputs.len() && !outputs.is_empty()).then_some(outputs)
+}
+
+fn in_folder(naming: &Naming<'_>, before: &str, after: &str) -> Arg {
+    let name = [before.as_bytes(), naming.crate_name, naming.extra, after.as_bytes()].concat();
+    match naming.out_dir {
+        None => name,
+        Some(folder) if folder.ends_with(b"/") => [folder, &name].concat(),
+        Some(folder) => [folder, b"/", &name].concat(),
+    }
+}

@@ -1,0 +1,265 @@
+//! Which compiler answers, and all that makes it this compiler, by content.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::parse::Command;
+use crate::session::reason::Reason;
+use crate::tools::command::Arg;
+use crate::tools::find::absolute;
+use crate::tools::program::{self, Program};
+use crate::tools::query;
+use crate::tools::toolchain::{
+    Answer, Caller, Closure, Toolchains, add_program, field, find_program,
+};
+
+/// Files of a compiler's folders more than this are not a compiler.
+const FILES_MAX: usize = 4000;
+
+/// The compiler file behind a program called `rustc`: itself, or what a rustup proxy starts.
+/// `plus` is a leading `+TOOLCHAIN`.
+pub(super) fn real(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    program: &[u8],
+    plus: Option<&Arg>,
+) -> Result<(Vec<u8>, Option<Arc<Answer>>), Reason> {
+    let path = Path::new(OsStr::from_bytes(program));
+    let target = std::fs::canonicalize(path).map_err(|_| Reason::UnknownCompiler)?;
+    let is_proxy = target.file_name().is_some_and(|name| name.as_bytes().starts_with(b"rustup"));
+    // A proxy can also be a hard link: then it is as big as rustup beside it.
+    let beside = path.parent().map(|folder| folder.join("rustup"));
+    let is_copy = beside.is_some_and(|rustup| {
+        use std::os::unix::fs::MetadataExt;
+        let stat = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        stat(&rustup).is_some() && (stat(&rustup) == stat(path) || same_bytes(&rustup, path))
+    });
+    if !is_proxy && !is_copy {
+        return Ok((program.to_vec(), None));
+    }
+    let mut key = blake3::Hasher::new();
+    for part in [&b"rustup"[..], program, caller.cwd, plus.map_or(&b""[..], |plus| plus)] {
+        field(&mut key, part);
+    }
+    for name in ["RUSTUP_TOOLCHAIN", "RUSTUP_HOME", "HOME", "CARGO_HOME"] {
+        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    }
+    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
+        closure.file(caller, program);
+        let home = match caller.env.get(b"RUSTUP_HOME") {
+            Some(home) => home.to_vec(),
+            None => [caller.env.get(b"HOME")?, b"/.rustup"].concat(),
+        };
+        closure.file(caller, &[&home[..], b"/settings.toml"].concat());
+        let mut folder = Some(Path::new(OsStr::from_bytes(caller.cwd)));
+        while let Some(here) = folder {
+            for name in ["rust-toolchain", "rust-toolchain.toml"] {
+                closure.file(caller, here.join(name).as_os_str().as_bytes());
+            }
+            folder = here.parent();
+        }
+        let mut args: Vec<Arg> = plus.into_iter().cloned().collect();
+        args.extend([b"--print".to_vec(), b"sysroot".to_vec()]);
+        let said = query::ask(program, &args, caller.env, caller.cwd)?;
+        let sysroot = said.stdout.trim_ascii_end();
+        if !said.success || !sysroot.starts_with(b"/") {
+            return None;
+        }
+        let name = program.rsplit(|byte| *byte == b'/').next()?;
+        Some(vec![[sysroot, b"/bin/", name].concat()])
+    });
+    let answer = answer.ok_or(Reason::UnknownCompiler)?;
+    Ok((answer.words[0].clone(), Some(answer)))
+}
+
+fn same_bytes(one: &Path, other: &Path) -> bool {
+    let size = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.len());
+    size(one) == size(other)
+        && matches!((std::fs::read(one), std::fs::read(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// What is known of a compiler for one target.
+pub(super) struct Compiler {
+    pub(super) answer: Arc<Answer>,
+}
+
+impl Compiler {
+    pub(super) fn sysroot(&self) -> &[u8] {
+        &self.answer.words[0]
+    }
+
+    /// Names of the shared libraries that do the work.
+    pub(super) fn libraries(&self) -> &[Vec<u8>] {
+        &self.answer.words[3..]
+    }
+}
+
+/// The identity of the compiler at `rustc` (never a proxy): its file, its libraries and the
+/// libraries of the target.
+pub(super) fn compiler(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    rustc: &[u8],
+    target: Option<&Arg>,
+) -> Result<Compiler, Reason> {
+    let mut key = blake3::Hasher::new();
+    for part in [&b"rustc"[..], rustc, target.map_or(&b""[..], |target| target)] {
+        field(&mut key, part);
+    }
+    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
+        // A script that looks at variables may start one compiler now and another later.
+        if let Program::Script { text, .. } = program::inspect(rustc).ok()?
+            && !program::variables_of_script(&text).is_empty()
+        {
+            return None;
+        }
+        closure.file(caller, rustc);
+        let ask = |words: &[&str]| {
+            let args: Vec<Arg> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+            let said = query::ask(rustc, &args, caller.env, b"/")?;
+            (said.success).then(|| said.stdout.trim_ascii_end().to_vec())
+        };
+        let sysroot = ask(&["--print", "sysroot"]).filter(|path| path.starts_with(b"/"))?;
+        let version = ask(&["-vV"])?;
+        let host = version.split(|byte| *byte == b'\n').find_map(|l| l.strip_prefix(b"host: "))?;
+        let host = host.to_vec();
+        let target = match target {
+            None => host.clone(),
+            Some(target) => {
+                let name = target.rsplit(|byte| *byte == b'/').next()?;
+                name.strip_suffix(b".json").unwrap_or(name).to_vec()
+            }
+        };
+        let folder = |parts: &[&[u8]]| [&sysroot[..], &parts.concat()].concat();
+        // Behind a script.
+        closure.file(caller, &folder(&[b"/bin/rustc"]));
+        let mut files = Vec::new();
+        list(&folder(&[b"/lib"]), 0, &mut files)?;
+        let libraries: Vec<Vec<u8>> = files
+            .iter()
+            .filter_map(|path| path.rsplit(|byte| *byte == b'/').next())
+            .filter(|name| memchr::memmem::find(name, b".so").is_some())
+            .map(<[u8]>::to_vec)
+            .collect();
+        list(&folder(&[b"/lib/rustlib/", &target, b"/lib"]), 2, &mut files);
+        for below in [&b"/bin"[..], b"/codegen-backends"] {
+            list(&folder(&[b"/lib/rustlib/", &host, below]), 2, &mut files);
+        }
+        for path in &files {
+            closure.file(caller, path);
+        }
+        Some([vec![sysroot, version, host], libraries].concat())
+    });
+    Ok(Compiler { answer: answer.ok_or(Reason::UnknownCompiler)? })
+}
+
+/// The files of a folder, sorted, down to a depth.
+fn list(folder: &[u8], depth: usize, files: &mut Vec<Vec<u8>>) -> Option<()> {
+    let mut entries: Vec<_> =
+        std::fs::read_dir(OsStr::from_bytes(folder)).ok()?.collect::<Result<_, _>>().ok()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let meta = std::fs::metadata(&path).ok()?;
+        if meta.is_file() {
+            files.push(path.as_os_str().as_bytes().to_vec());
+        } else if meta.is_dir() && depth > 0 {
+            list(path.as_os_str().as_bytes(), depth - 1, files)?;
+        }
+    }
+    (files.len() <= FILES_MAX).then_some(())
+}
+
+/// The linker driver of a command: its identity, and as words the folders it searches.
+pub(super) fn linker(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    command: &Command,
+) -> Result<Arc<Answer>, Reason> {
+    let name: &[u8] = command.linker.as_deref().unwrap_or(b"cc");
+    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    // By such a name rustc tells that options for the linker itself go behind `-Wl,`.
+    let is_driver =
+        |part: &[u8]| matches!(part, b"cc" | b"gcc" | b"g++" | b"c++" | b"clang" | b"clang++");
+    if !base.split(|byte| b"-.".contains(byte)).any(is_driver)
+        || command.options.iter().any(|opt| opt.value.starts_with(b"linker-flavor"))
+    {
+        return Err(Reason::Link);
+    }
+    let chosen: Vec<&[u8]> =
+        command.link_args.iter().filter_map(|arg| arg.strip_prefix(b"-fuse-ld=")).collect();
+    let mut key = blake3::Hasher::new();
+    for part in [&b"linker"[..], name, caller.cwd].iter().chain(&chosen) {
+        field(&mut key, part);
+    }
+    for name in super::understand::LINKER_VARIABLES.iter().chain(&["PATH"]) {
+        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    }
+    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
+        let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+        let on_path: Vec<Vec<u8>> =
+            path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)).collect();
+        // A name with a folder is that file.
+        let places = |name: &[u8]| if name.contains(&b'/') { &[][..] } else { &on_path[..] };
+        let program = find_program(caller, name, places(name), closure)?;
+        if matches!(add_program(caller, &program, closure)?, Program::Script { .. }) {
+            return None;
+        }
+        let ask = |word: &[u8]| {
+            let said = query::ask(&program, &[word.to_vec()], caller.env, caller.cwd)?;
+            said.success.then(|| said.stdout.trim_ascii_end().to_vec())
+        };
+        let mut parts: Vec<Vec<u8>> = [&b"collect2"[..], b"ld", b"lto-wrapper"]
+            .iter()
+            .map(|part| [b"-print-prog-name=", *part].concat())
+            .chain([
+                b"-print-file-name=liblto_plugin.so".to_vec(),
+                b"-print-file-name=specs".to_vec(),
+            ])
+            .collect();
+        parts.extend(chosen.iter().map(|chosen| [b"-print-prog-name=ld.", *chosen].concat()));
+        for part in &parts {
+            let found = ask(part)?;
+            if found.contains(&b'/') {
+                closure.file(caller, &found);
+            } else if let Some(path) = find_program(caller, &found, &on_path, closure) {
+                closure.file(caller, &path);
+            } else if memchr::memmem::find(part, b"=ld").is_some() {
+                return None;
+            }
+        }
+        let version = ask(b"--version")?;
+        let folders = ask(b"-print-search-dirs")?;
+        let folders = folders.split(|byte| *byte == b'\n').find_map(|line| {
+            let list = line.strip_prefix(b"libraries: ")?;
+            let list = list.strip_prefix(b"=").unwrap_or(list);
+            Some(list.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>())
+        })?;
+        Some([vec![version], folders].concat())
+    });
+    answer.ok_or(Reason::Link)
+}
+
+/// Files above a folder that clippy would take its settings from, there or not.
+pub(super) fn clippy_settings(caller: Caller<'_>) -> Vec<Vec<u8>> {
+    let variable = |name: &[u8]| caller.env.get(name).map(<[u8]>::to_vec);
+    let start = variable(b"CLIPPY_CONF_DIR")
+        .or_else(|| variable(b"CARGO_MANIFEST_DIR"))
+        .unwrap_or_else(|| caller.cwd.to_vec());
+    let start = absolute(caller.cwd, &start);
+    let above = Path::new(OsStr::from_bytes(&start)).ancestors();
+    above
+        .flat_map(|folder| [folder.join(".clippy.toml"), folder.join("clippy.toml")])
+        .map(|path| path.into_os_string().into_encoded_bytes())
+        .collect()
+}
+
+/// Adds a file that may be missing.
+impl Closure {
+    pub(super) fn file(&mut self, caller: Caller<'_>, path: &[u8]) {
+        let id = caller.table.intern(&absolute(caller.cwd, path));
+        self.add(id);
+    }
+}

@@ -1,0 +1,287 @@
+//! A rustc or clippy-driver command: who answers to it, what it says, and its key.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::args::Opt;
+use super::compile::Compile;
+use super::fold::is_clean;
+use super::parse::{Command, parse};
+use super::tool;
+use crate::files::{PathId, Seen};
+use crate::session::reason::Reason;
+use crate::store::key::ActionKey;
+use crate::tools::command::Arg;
+use crate::tools::find::absolute;
+use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
+use crate::tools::understand::{Actions, Refusal, Typed, find, spell};
+
+/// Variables that the compiler itself looks at.
+const RUSTC_VARIABLES: &[&str] = &[
+    "RUSTC_BOOTSTRAP",
+    "RUSTC_FORCE_RUSTC_VERSION",
+    "RUSTC_OVERRIDE_VERSION_STRING",
+    "RUST_TARGET_PATH",
+    "RUST_MIN_STACK",
+    "RUSTUP_TOOLCHAIN",
+    "LD_PRELOAD",
+    "SOURCE_DATE_EPOCH",
+];
+
+const CLIPPY_VARIABLES: &[&str] = &["CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+
+/// Variables that a linker and its driver look at.
+pub(super) const LINKER_VARIABLES: &[&str] =
+    &["LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH"];
+
+/// Understands a command of this family; what it looked at is added to `depends`.
+pub(in crate::tools) fn understand(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    typed: &Typed<'_>,
+    depends: &mut Vec<PathId>,
+) -> Result<Actions, Refusal> {
+    if caller.env.get(b"RUSTC_LOG").is_some() {
+        return Err(Reason::Environment.into());
+    }
+    // What stands before the options proper: `+nightly` for a proxy, `rustc` for clippy.
+    let mut args = typed.args;
+    let mut plus = None;
+    if let Some((first, rest)) = args.split_first()
+        && first.starts_with(b"+")
+    {
+        (plus, args) = (Some(first), rest);
+    }
+    let is_clippy = typed.called == b"clippy-driver";
+    let mut rustc = typed.program.to_vec();
+    if is_clippy
+        && let Some((first, rest)) = args.split_first()
+        && first.rsplit(|byte| *byte == b'/').next() == Some(&b"rustc"[..])
+    {
+        let mut looked = Vec::new();
+        let found = find(caller, first, &mut looked).ok_or(Reason::UnknownCompiler)?;
+        depends.append(&mut looked);
+        (rustc, args) = (found.0, rest);
+    }
+    let mut read = |path: &[u8]| {
+        let id = caller.table.intern(&absolute(caller.cwd, path));
+        depends.push(id);
+        match caller.table.look(id, true) {
+            Seen::File { hash: Some(hash), .. } => caller.table.text(id, &hash),
+            _ => None,
+        }
+    };
+    let command =
+        parse(args, &mut read).map_err(|(reason, argument)| Refusal { reason, argument })?;
+    if is_excluded(&command.crate_name, caller) {
+        return Err(Refusal { reason: Reason::Excluded, argument: Some(command.crate_name) });
+    }
+    let mut known: Vec<Arc<Answer>> = Vec::new();
+    let (real, proxy) = tool::real(caller, toolchains, typed.program, plus)?;
+    known.extend(proxy);
+    if is_clippy && rustc == typed.program {
+        // Called without cargo: the compiler beside it.
+        let folder = real.len() - typed.called.len();
+        rustc = [&real[..folder], b"rustc"].concat();
+    } else if is_clippy {
+        let (behind, proxy) = tool::real(caller, toolchains, &rustc, None)?;
+        known.extend(proxy);
+        rustc = behind;
+    } else {
+        rustc = real.clone();
+    }
+    let compiler = tool::compiler(caller, toolchains, &rustc, command.target.as_ref())?;
+    let linker = match command.links {
+        true => Some(tool::linker(caller, toolchains, &command)?),
+        false => None,
+    };
+    known.push(compiler.answer.clone());
+    known.extend(linker.clone());
+    depends.extend(known.iter().flat_map(|answer| answer.depends.iter().copied()));
+
+    let places = places(&command);
+    let mut key = blake3::Hasher::new();
+    field(&mut key, b"rust 1");
+    field(&mut key, typed.called);
+    for answer in &known {
+        field(&mut key, &answer.identity);
+    }
+    if is_clippy {
+        field(&mut key, &program_hash(caller, &real, depends)?);
+    }
+    field(&mut key, caller.cwd);
+    match &places {
+        Some(places) => {
+            for opt in &command.options {
+                let value = placed(opt, places);
+                field(&mut key, opt.name.as_bytes());
+                field(&mut key, &value);
+            }
+        }
+        None => command.options.iter().for_each(|opt| {
+            field(&mut key, opt.name.as_bytes());
+            field(&mut key, &opt.value);
+        }),
+    }
+    let places = places.unwrap_or_default();
+    let mut names = RUSTC_VARIABLES.to_vec();
+    if is_clippy {
+        names.extend(CLIPPY_VARIABLES);
+    }
+    if command.links {
+        names.extend(LINKER_VARIABLES);
+    }
+    for name in names {
+        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    }
+    for path in &extra_inputs(caller) {
+        field(&mut key, path);
+    }
+    for hash in libraries_in_front(caller, &compiler, depends) {
+        field(&mut key, &hash);
+    }
+    if command.native_cpu {
+        field(&mut key, &this_cpu());
+    }
+    let text_context = text_context(&command, typed.terminal, caller);
+    let prefix = typed.args.len() - args.len();
+    let meaning = Compile {
+        prefix: typed.args[..prefix].to_vec(),
+        sysroot: compiler.sysroot().to_vec(),
+        linker_folders: linker.map_or(Vec::new(), |linker| linker.words[1..].to_vec()),
+        settings: if is_clippy { tool::clippy_settings(caller) } else { Vec::new() },
+        extra_inputs: extra_inputs(caller),
+        program: typed.program.to_vec(),
+        cwd: caller.cwd.to_vec(),
+        places: places.clone(),
+        command,
+    };
+    Ok(Actions {
+        units: vec![ActionKey(*key.finalize().as_bytes())],
+        meaning: Box::new(meaning),
+        places,
+        scripted: false,
+        text_context,
+    })
+}
+
+/// The folders whose names don't matter: where outputs go, and where crates and libraries
+/// come from (measured: what rustc 1.95 and the linkers behind it write is the same, but
+/// for texts that `fold` handles). None where they do matter or can't be told apart.
+fn places(command: &Command) -> Option<Vec<Vec<u8>>> {
+    let parent = |path: &Arg| {
+        let slash = path.iter().rposition(|byte| *byte == b'/')?;
+        Some(path[..slash].to_vec())
+    };
+    let out = command.out_dir.clone()?;
+    let mut places: Vec<Vec<u8>> = vec![out];
+    places.extend(command.folders.iter().map(|folder| folder.path.clone()));
+    let externs = command.externs.iter().filter_map(|one| one.path.as_ref());
+    places.extend(externs.filter_map(parent));
+    let mut seen = BTreeSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    let usual = |place: &Vec<u8>| {
+        place.len() > 1 && place[0] == b'/' && !place.ends_with(b"/") && is_clean(place)
+    };
+    let usable = !command.records_places
+        && places.iter().all(usual)
+        && command.outputs.iter().all(|output| is_clean(&output.path));
+    usable.then_some(places)
+}
+
+/// An option's value with places in it by number.
+fn placed(opt: &Opt, places: &[Vec<u8>]) -> Arg {
+    let folder = |path: &[u8]| spell(places, &[path, b"/"].concat());
+    match opt.name {
+        "out-dir" => folder(&opt.value),
+        "search" | "extern" => match opt.value.iter().position(|byte| *byte == b'=') {
+            Some(at) if opt.name == "extern" => {
+                [&opt.value[..=at], &spell(places, &opt.value[at + 1..])].concat()
+            }
+            Some(at) => [&opt.value[..=at], &folder(&opt.value[at + 1..])].concat(),
+            None if opt.name == "search" => folder(&opt.value),
+            None => opt.value.clone(),
+        },
+        _ => opt.value.clone(),
+    }
+}
+
+fn is_excluded(crate_name: &[u8], caller: Caller<'_>) -> bool {
+    let list = caller.env.get(b"ZCCACHE_EXCLUDE_CRATES").unwrap_or_default();
+    list.split(|byte| b", ".contains(byte)).any(|name| {
+        let name: Vec<u8> =
+            name.iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect();
+        name == crate_name
+    })
+}
+
+/// Files that every result is to depend on.
+fn extra_inputs(caller: Caller<'_>) -> Vec<Arg> {
+    let list = caller.env.get(b"ZCCACHE_EXTRA_INPUTS").unwrap_or_default();
+    list.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+fn program_hash(
+    caller: Caller<'_>,
+    path: &[u8],
+    depends: &mut Vec<PathId>,
+) -> Result<[u8; 32], Reason> {
+    let id = caller.table.intern(path);
+    depends.push(id);
+    match caller.table.look(id, true) {
+        Seen::File { hash: Some(hash), .. } => Ok(hash.0),
+        _ => Err(Reason::UnknownCompiler),
+    }
+}
+
+/// Libraries of the compiler that `LD_LIBRARY_PATH` puts before its own. Cargo names target
+/// folders there, which hold none.
+fn libraries_in_front(
+    caller: Caller<'_>,
+    compiler: &tool::Compiler,
+    depends: &mut Vec<PathId>,
+) -> Vec<[u8; 32]> {
+    let own = [compiler.sysroot(), b"/lib"].concat();
+    let list = caller.env.get(b"LD_LIBRARY_PATH").unwrap_or_default();
+    let mut found = Vec::new();
+    for folder in list.split(|byte| *byte == b':').filter(|folder| !folder.is_empty()) {
+        if folder == own {
+            break;
+        }
+        for name in compiler.libraries() {
+            let id = caller.table.intern(&absolute(caller.cwd, &[folder, b"/", name].concat()));
+            depends.push(id);
+            match caller.table.look(id, true) {
+                Seen::Absent => {}
+                Seen::File { hash: Some(hash), .. } => found.push(hash.0),
+                _ => found.push([0; 32]),
+            }
+        }
+    }
+    found
+}
+
+/// What `-C target-cpu=native` stands for here.
+fn this_cpu() -> [u8; 32] {
+    let text = std::fs::read("/proc/cpuinfo").unwrap_or_default();
+    let first = text.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let says = |line: &&[u8]| {
+        [&b"flags"[..], b"model", b"vendor", b"cpu family", b"stepping", b"Features", b"CPU "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    *blake3::hash(&first.filter(says).collect::<Vec<_>>().join(&b'\n')).as_bytes()
+}
+
+/// What messages look like; see the gcc family.
+fn text_context(command: &Command, terminal: Option<u16>, caller: Caller<'_>) -> u64 {
+    if terminal.is_none() || command.plain_messages {
+        return 0;
+    }
+    let mut text = format!("{terminal:?}").into_bytes();
+    for name in ["TERM", "COLORTERM", "NO_COLOR", "COLUMNS"] {
+        text.extend_from_slice(caller.env.get(name.as_bytes()).unwrap_or(b"\0"));
+        text.push(0);
+    }
+    xxhash_rust::xxh3::xxh3_64(&text).max(1)
+}
