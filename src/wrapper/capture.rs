@@ -24,13 +24,14 @@ pub struct Captured {
 }
 
 /// Reads both streams until the last writer has closed them, or shortly after `ended` (a
-/// pidfd) says that the tool is gone.
+/// pidfd) says that the tool is gone. `live`: the text is also passed on as it comes.
 pub fn capture(
     stdout: OwnedFd,
     stderr: OwnedFd,
     ended: Option<BorrowedFd<'_>>,
     held: &mut Held,
     limit: usize,
+    live: bool,
 ) -> Captured {
     let mut open = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
     let mut captured = Captured::default();
@@ -84,11 +85,15 @@ pub fn capture(
             if !captured.lost && kept + count <= limit {
                 text::append(&mut captured.text, stream, &buffer[..count]);
                 kept += count;
-                continue;
-            }
-            if !captured.lost {
+                if !live {
+                    continue;
+                }
+            } else if !captured.lost {
                 captured.lost = true;
-                held.hold(std::mem::take(&mut captured.text));
+                let text = std::mem::take(&mut captured.text);
+                if !live {
+                    held.hold(text);
+                }
             }
             if !held.pass(&Chunk { stream, bytes: buffer[..count].to_vec() }) {
                 // Nobody reads on: let the tool find that out by itself.
@@ -116,7 +121,7 @@ mod tests {
             .unwrap();
         let pid = rustix::process::Pid::from_child(&child);
         let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-        let captured = capture(out, err, Some(ended.as_fd()), held, limit);
+        let captured = capture(out, err, Some(ended.as_fd()), held, limit, false);
         child.wait().unwrap();
         captured
     }

@@ -39,6 +39,12 @@ pub struct Surroundings<'a, 'c> {
     pub broken_pipe: Option<&'a Before>,
 }
 
+/// Nothing was added to the command that could make it fail, so it will not be run again, and
+/// its text need not wait for its end: cargo starts dependents by what rustc says midway.
+pub fn passes_text(step: &Run) -> bool {
+    step.read_back.iter().all(|file| !file.remove)
+}
+
 /// Runs the tool and takes in what it makes.
 pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     // In this order: our files are gone before a signal that came too late ends us.
@@ -50,7 +56,9 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     };
     let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     if captured.lost {
-        held.hold(captured.text);
+        if !passes_text(step) {
+            held.hold(captured.text);
+        }
         return Ran::Streamed(exit);
     }
     let mut report =
@@ -102,7 +110,8 @@ fn run_captured(
     // Without a pidfd (Linux before 5.3) the streams' end is the tool's.
     let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
     let ended = ended.as_ref().map(AsFd::as_fd);
-    let captured = capture::capture(out, err, ended, held, capture::TEXT_BYTES_MAX);
+    let live = passes_text(step);
+    let captured = capture::capture(out, err, ended, held, capture::TEXT_BYTES_MAX, live);
     Ok((wait(pid, stand_in), captured))
 }
 

@@ -48,7 +48,9 @@ pub fn perform(
             }
             Step::Run(run) => match run::run(run, &around, held) {
                 Ran::Ended(ran) => {
-                    held.hold(ran.text.clone());
+                    if !run::passes_text(run) {
+                        held.hold(ran.text.clone());
+                    }
                     let ended = ran.exit;
                     report.runs.push(ran);
                     ended

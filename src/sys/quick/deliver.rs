@@ -1,0 +1,289 @@
+//! Putting a short hit in place: the rules of `sys::quick` and of `store::deliver` hold here.
+#![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
+
+use super::raw::*;
+use super::{COPY_BYTES, STATE};
+use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
+use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
+use crate::store::deliver::LINK_FROM;
+
+/// Puts a short hit in place and exits; returns when anything is not as it should be.
+#[inline(always)]
+pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) {
+    unsafe {
+        let fine_times = byte(hit, 0) & FINE_TIMES != 0;
+        let outputs = byte(hit, 1) as usize;
+        let chunks = byte(hit, 2);
+        if outputs > OUTPUTS_MAX {
+            return;
+        }
+        let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
+        let stat = found.as_mut_ptr();
+        let mut blobs = [-1isize; OUTPUTS_MAX];
+        // Nothing is touched before every blob is known to be what it was.
+        let mut at = hit.add(3);
+        let mut index = 0;
+        while index < outputs {
+            let flags = byte(at, 0);
+            let name = at.add(3);
+            let rest = name.add(get::<u16>(at.add(1)) as usize);
+            if flags & INLINE != 0 {
+                at = rest.add(4 + get::<u32>(rest) as usize);
+            } else {
+                let blob = call(nr::OPEN, rest.add(66) as usize, O_RDONLY_BLOB, 0, 0, 0);
+                if blob < 0 || !stat_with(nr::FSTAT, blob as usize, stat) {
+                    return;
+                }
+                let same = (*stat).mode & S_IFMT == S_IFREG
+                    && (*stat).size == get::<u64>(rest.add(32))
+                    && (*stat).inode == get::<u64>(rest.add(40))
+                    && KernelStat::ns((*stat).mtime) == get::<i64>(rest.add(48))
+                    && KernelStat::ns((*stat).ctime) == get::<i64>(rest.add(56));
+                if !same {
+                    return;
+                }
+                blobs.as_mut_ptr().add(index).write_volatile(blob);
+                at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
+            }
+            index += 1;
+        }
+        let report = (&raw mut (*STATE.0.get()).report).cast::<u8>();
+        let mut reported = HEADER_BYTES;
+        at = hit.add(3);
+        index = 0;
+        while index < outputs {
+            let flags = byte(at, 0);
+            let name = at.add(3);
+            let rest = name.add(get::<u16>(at.add(1)) as usize);
+            let mode = if flags & EXECUTABLE != 0 { 0o777 } else { 0o666 };
+            if flags & INLINE != 0 {
+                let count = get::<u32>(rest) as usize;
+                let file = create(name, flags, mode, stat);
+                if file < 0 || !write_all(file as usize, rest.add(4), count) {
+                    return;
+                }
+                call(nr::CLOSE, file as usize, 0, 0, 0, 0);
+                at = rest.add(4 + count);
+            } else {
+                let blob = blobs.as_ptr().add(index).read_volatile() as usize;
+                let entry = report.add(reported);
+                let size = get::<u64>(rest.add(32));
+                let linked = size >= LINK_FROM
+                    && flags & IN_PLACE == 0
+                    && link(rest.add(66), name, blob, mode, auxv, stat);
+                if linked {
+                    copy(rest, entry, 32);
+                    entry.add(32).write_volatile(u8::from(fine_times));
+                    let numbers = entry.add(33).cast::<i64>();
+                    numbers.write_unaligned((*stat).inode as i64);
+                    numbers.add(1).write_unaligned((*stat).size as i64);
+                    numbers.add(2).write_unaligned(KernelStat::ns((*stat).mtime));
+                    numbers.add(3).write_unaligned(KernelStat::ns((*stat).ctime));
+                    reported += REPORT_BYTES;
+                } else if !copy_file(name, flags, mode, blob, size, stat) {
+                    return;
+                }
+                at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
+            }
+            index += 1;
+        }
+        let mut chunk = 0;
+        while chunk < chunks {
+            let count = get::<u32>(at.add(1)) as usize;
+            // A reader that went away is not ours to report; the tool would not either.
+            write_all(byte(at, 0) as usize, at.add(5), count);
+            at = at.add(5 + count);
+            chunk += 1;
+        }
+        if reported > HEADER_BYTES {
+            const OWN: Build = Build::own();
+            let words = report.cast::<u32>();
+            words.write_unaligned(MAGIC);
+            words.add(1).write_unaligned(Verb::QuickReport as u32);
+            words.add(2).write_unaligned((reported - HEADER_BYTES) as u32);
+            report.add(16).cast::<u64>().write_unaligned(OWN.version);
+            report.add(24).cast::<u64>().write_unaligned(OWN.id);
+            let piece = [report as usize, reported];
+            let message: [usize; 7] = [0, 0, piece.as_ptr() as usize, 1, 0, 0, 0];
+            call(nr::SENDMSG, socket, message.as_ptr() as usize, 0x4000 | 0x40, 0, 0); // NOSIGNAL, DONTWAIT
+        }
+        call(nr::EXIT_GROUP, 0, 0, 0, 0, 0);
+    }
+}
+
+/// Opens an output for writing as its compiler would. Negative when the ordinary path must.
+#[inline(always)]
+unsafe fn create(name: *const u8, flags: u8, mode: usize, stat: *mut KernelStat) -> isize {
+    unsafe {
+        if flags & IN_PLACE != 0 {
+            return call(nr::OPEN, name as usize, O_IN_PLACE, mode, 0, 0);
+        }
+        let file = call(nr::OPEN, name as usize, O_CREATE_NEW, mode, 0, 0);
+        if file != EEXIST {
+            return file;
+        }
+        if !make_way(name, stat) {
+            return -1;
+        }
+        call(nr::OPEN, name as usize, O_CREATE_NEW, mode, 0, 0)
+    }
+}
+
+/// Removes a regular file or symlink that is in an output's place; nothing else.
+#[inline(always)]
+unsafe fn make_way(name: *const u8, stat: *mut KernelStat) -> bool {
+    unsafe {
+        if !stat_with(nr::LSTAT, name as usize, stat) {
+            return false;
+        }
+        let kind = (*stat).mode & S_IFMT;
+        (kind == S_IFREG || kind == S_IFLNK) && call(nr::UNLINK, name as usize, 0, 0, 0, 0) == 0
+    }
+}
+
+#[inline(always)]
+unsafe fn write_all(file: usize, mut from: *const u8, mut count: usize) -> bool {
+    while count > 0 {
+        let written = unsafe { call(nr::WRITE, file, from as usize, count, 0, 0) };
+        if written == EAGAIN {
+            // A non-blocking stream that is full: wait until its reader reads.
+            let mut wait: [u32; 2] = [file as u32, 4]; // POLLOUT
+            unsafe { call(nr::POLL, wait.as_mut_ptr() as usize, 1, usize::MAX, 0, 0) };
+        } else if written > 0 {
+            from = unsafe { from.add(written as usize) };
+            count -= written as usize;
+        } else if written != EINTR {
+            return false;
+        }
+    }
+    true
+}
+
+#[inline(always)]
+unsafe fn copy_file(
+    name: *const u8,
+    flags: u8,
+    mode: usize,
+    blob: usize,
+    size: u64,
+    stat: *mut KernelStat,
+) -> bool {
+    unsafe {
+        let file = create(name, flags, mode, stat);
+        if file < 0 {
+            return false;
+        }
+        let buffer = (&raw mut (*STATE.0.get()).copy).cast::<u8>();
+        let mut left = size;
+        while left > 0 {
+            let got = call(nr::READ, blob, buffer as usize, COPY_BYTES, 0, 0);
+            if got == EINTR {
+                continue;
+            }
+            if got <= 0 || got as u64 > left || !write_all(file as usize, buffer, got as usize) {
+                return false;
+            }
+            left -= got as u64;
+        }
+        call(nr::CLOSE, file as usize, 0, 0, 0, 0) == 0
+    }
+}
+
+/// A hard link where it is safe (`store::deliver` has the same rules and the reasons).
+/// Leaves the blob's new stat in `stat`.
+#[inline(always)]
+unsafe fn link(
+    from: *const u8,
+    name: *const u8,
+    blob: usize,
+    mode: usize,
+    auxv: *const usize,
+    stat: *mut KernelStat,
+) -> bool {
+    unsafe {
+        if !stat_with(nr::FSTAT, blob, stat) {
+            return false;
+        }
+        if (*stat).links == 2 {
+            // Our own earlier delivery may still be there: then it makes way first.
+            let (device, inode) = ((*stat).device, (*stat).inode);
+            let ours = stat_with(nr::LSTAT, name as usize, stat)
+                && (*stat).device == device
+                && (*stat).inode == inode;
+            if !ours
+                || call(nr::UNLINK, name as usize, 0, 0, 0, 0) != 0
+                || !stat_with(nr::FSTAT, blob, stat)
+            {
+                return false;
+            }
+        }
+        // Field by field: a copy of the whole would be a call to memcpy.
+        let (device, size, mtime) = ((*stat).device, (*stat).size, KernelStat::ns((*stat).mtime));
+        let (mut uid, mut gid, mut pair) = (usize::MAX, usize::MAX, auxv);
+        while *pair != 0 {
+            match *pair {
+                12 => uid = *pair.add(1), // AT_EUID
+                14 => gid = *pair.add(1), // AT_EGID
+                _ => {}
+            }
+            pair = pair.add(2);
+        }
+        let umask = call(nr::UMASK, 0, 0, 0, 0, 0) as usize;
+        call(nr::UMASK, umask, 0, 0, 0, 0);
+        if (*stat).links != 1
+            || (*stat).uid as usize != uid
+            || (*stat).gid as usize != gid
+            || ((*stat).mode & 0o7777) as usize != mode & !umask
+        {
+            return false;
+        }
+        // The folder may hand down a group or access rules of its own.
+        let mut end = length(name);
+        while end > 0 && byte(name, end - 1) != b'/' {
+            end -= 1;
+        }
+        if end >= PATH_BYTES {
+            return false;
+        }
+        let folder_at = (&raw mut (*STATE.0.get()).path).cast::<u8>();
+        if end == 0 {
+            folder_at.write_volatile(b'.');
+            folder_at.add(1).write_volatile(0);
+        } else {
+            copy(name, folder_at, end);
+            folder_at.add(end).write_volatile(0);
+        }
+        if !stat_with(nr::STAT, folder_at as usize, stat)
+            || (*stat).mode & S_ISGID != 0
+            || (*stat).device != device
+        {
+            return false;
+        }
+        let rules = c"system.posix_acl_default".as_ptr() as usize;
+        let has_rules = call(nr::GETXATTR, folder_at as usize, rules, 0, 0, 0);
+        if has_rules != ENODATA && has_rules != EOPNOTSUPP {
+            return false;
+        }
+        let mut made = call(nr::LINK, from as usize, name as usize, 0, 0, 0);
+        if made == EEXIST && make_way(name, stat) {
+            made = call(nr::LINK, from as usize, name as usize, 0, 0, 0);
+        }
+        if made != 0 {
+            return false;
+        }
+        // Still the blob we looked at, and no second link made at the same time?
+        let alone = stat_with(nr::FSTAT, blob, stat)
+            && (*stat).links == 2
+            && (*stat).size == size
+            && KernelStat::ns((*stat).mtime) == mtime;
+        if alone
+            && call(nr::UTIMENSAT, blob, 0, 0, 0, 0) == 0
+            && stat_with(nr::FSTAT, blob, stat)
+            && (*stat).links == 2
+        {
+            return true;
+        }
+        call(nr::UNLINK, name as usize, 0, 0, 0, 0);
+        false
+    }
+}

@@ -1,0 +1,192 @@
+//! System calls and bytes, without the C library: the rules of `sys::quick` hold here.
+#![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
+
+use std::arch::asm;
+
+#[inline(always)]
+pub(super) unsafe fn call(
+    number: usize,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+) -> isize {
+    let result: isize;
+    // SAFETY: the caller passes what this system call takes.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+#[inline(always)]
+pub(super) unsafe fn byte(at: *const u8, offset: usize) -> u8 {
+    unsafe { at.add(offset).read_volatile() }
+}
+
+/// Length of a string ended by NUL.
+#[inline(always)]
+pub(super) unsafe fn length(text: *const u8) -> usize {
+    let mut count = 0;
+    while unsafe { byte(text, count) } != 0 {
+        count += 1;
+    }
+    count
+}
+
+/// True when the string begins with these bytes.
+#[inline(always)]
+pub(super) unsafe fn begins<const N: usize>(text: *const u8, with: &[u8; N]) -> bool {
+    let mut at = 0;
+    while at < N {
+        if unsafe { byte(text, at) != byte(with.as_ptr(), at) } {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// True when `count` bytes are exactly these.
+#[inline(always)]
+pub(super) unsafe fn is<const N: usize>(text: *const u8, count: usize, word: &[u8; N]) -> bool {
+    count == N && unsafe { begins(text, word) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn copy(from: *const u8, to: *mut u8, count: usize) {
+    // SAFETY: the caller vouches for both ranges.
+    unsafe {
+        asm!("rep movsb", inout("rcx") count => _, inout("rsi") from => _, inout("rdi") to => _,
+            options(nostack, preserves_flags));
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn after_slash(path: *const u8) -> *const u8 {
+    let (mut at, mut base) = (0, path);
+    loop {
+        match unsafe { byte(path, at) } {
+            0 => return base,
+            b'/' => base = unsafe { path.add(at + 1) },
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// `gcc`, `x86_64-linux-gnu-g++-12` and their like; other names are for the ordinary path.
+#[inline(always)]
+pub(super) unsafe fn is_compiler(name: *const u8) -> bool {
+    unsafe {
+        let mut end = length(name);
+        let mut digits = end;
+        while digits > 0 && matches!(byte(name, digits - 1), b'0'..=b'9' | b'.') {
+            digits -= 1;
+        }
+        if digits < end && digits > 0 && byte(name, digits - 1) == b'-' {
+            end = digits - 1;
+        }
+        let mut start = end;
+        while start > 0 && byte(name, start - 1) != b'-' {
+            start -= 1;
+        }
+        let (word, count) = (name.add(start), end - start);
+        is(word, count, b"gcc")
+            || is(word, count, b"g++")
+            || is(word, count, b"cc")
+            || is(word, count, b"c++")
+            || is(word, count, b"clang")
+            || is(word, count, b"clang++")
+            || is(word, count, b"rustc")
+    }
+}
+
+/// postcard's variable-length number; gives the bytes used.
+#[inline(always)]
+pub(super) unsafe fn put_number(to: *mut u8, mut value: usize) -> usize {
+    let mut at = 0;
+    while value >= 0x80 {
+        unsafe { to.add(at).write_volatile(value as u8 | 0x80) };
+        value >>= 7;
+        at += 1;
+    }
+    unsafe { to.add(at).write_volatile(value as u8) };
+    at + 1
+}
+
+#[inline(always)]
+pub(super) unsafe fn get<T: Copy>(at: *const u8) -> T {
+    unsafe { at.cast::<T>().read_unaligned() }
+}
+
+pub(super) mod nr {
+    pub(in crate::sys::quick) const READ: usize = 0;
+    pub(in crate::sys::quick) const WRITE: usize = 1;
+    pub(in crate::sys::quick) const OPEN: usize = 2;
+    pub(in crate::sys::quick) const CLOSE: usize = 3;
+    pub(in crate::sys::quick) const STAT: usize = 4;
+    pub(in crate::sys::quick) const FSTAT: usize = 5;
+    pub(in crate::sys::quick) const LSTAT: usize = 6;
+    pub(in crate::sys::quick) const POLL: usize = 7;
+    pub(in crate::sys::quick) const IOCTL: usize = 16;
+    pub(in crate::sys::quick) const SOCKET: usize = 41;
+    pub(in crate::sys::quick) const CONNECT: usize = 42;
+    pub(in crate::sys::quick) const SENDMSG: usize = 46;
+    pub(in crate::sys::quick) const GETCWD: usize = 79;
+    pub(in crate::sys::quick) const LINK: usize = 86;
+    pub(in crate::sys::quick) const UNLINK: usize = 87;
+    pub(in crate::sys::quick) const UMASK: usize = 95;
+    pub(in crate::sys::quick) const GETXATTR: usize = 191;
+    pub(in crate::sys::quick) const EXIT_GROUP: usize = 231;
+    pub(in crate::sys::quick) const UTIMENSAT: usize = 280;
+}
+
+pub(super) const EEXIST: isize = -17;
+pub(super) const EINTR: isize = -4;
+pub(super) const EAGAIN: isize = -11;
+pub(super) const ENODATA: isize = -61;
+pub(super) const EOPNOTSUPP: isize = -95;
+pub(super) const S_IFMT: u32 = 0o170000;
+pub(super) const S_IFREG: u32 = 0o100000;
+pub(super) const S_IFLNK: u32 = 0o120000;
+pub(super) const S_ISGID: u32 = 0o2000;
+pub(super) const O_RDONLY_BLOB: usize = 0o2000000 | 0o400000 | 0o4000; // CLOEXEC, NOFOLLOW, NONBLOCK
+pub(super) const O_CREATE_NEW: usize = 0o1 | 0o100 | 0o200 | 0o2000000;
+pub(super) const O_IN_PLACE: usize = 0o1 | 0o100 | 0o1000 | 0o2000000;
+
+/// The kernel's `struct stat` on this architecture (asm/stat.h).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct KernelStat {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) links: u64,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    _pad: u32,
+    _rdev: u64,
+    pub(super) size: u64,
+    _blksize: i64,
+    _blocks: i64,
+    _atime: [i64; 2],
+    pub(super) mtime: [i64; 2],
+    pub(super) ctime: [i64; 2],
+    _unused: [i64; 3],
+}
+
+impl KernelStat {
+    #[inline(always)]
+    pub(super) fn ns(time: [i64; 2]) -> i64 {
+        time[0].wrapping_mul(1_000_000_000).wrapping_add(time[1])
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn stat_with(number: usize, subject: usize, stat: *mut KernelStat) -> bool {
+    unsafe { call(number, subject, stat as usize, 0, 0, 0) == 0 }
+}
