@@ -2,7 +2,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{COPY_BYTES, STATE};
+use super::{COPY_BYTES, PATH_BYTES, STATE};
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
 use crate::store::deliver::LINK_FROM;
