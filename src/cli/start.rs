@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{print, say, settings};
-use crate::daemon::serve::Root;
+use crate::daemon::root::Root;
 use crate::daemon::start;
 
 /// Makes sure that a daemon runs; fine when one does already.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{print, say, settings};
-use crate::daemon::serve::Root;
+use crate::daemon::root::Root;
 use crate::daemon::start;
 
 /// Ends the daemon, whatever its version, and waits until it has left.

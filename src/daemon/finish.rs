@@ -2,15 +2,14 @@
 //! write the result down. Runs in a worker; nobody waits for it but a repeat of the same
 //! compile.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::lookup::{Contents, Ticket, date_slot, result_key};
+use super::ground::on_ground;
+use super::lookup::Ticket;
+use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::Seen;
-use crate::inputs::resolve::{InputSet, PathRef, Presence, World};
-use crate::inputs::scan::Scan;
-use crate::inputs::search::SearchPath;
+use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
 use crate::session::reason::Reason;
 use crate::store::index::Batch;
@@ -20,7 +19,7 @@ use crate::store::record::{
 };
 use crate::tools::command::Role;
 use crate::tools::environment::Environment;
-use crate::tools::meaning::{self, Ground};
+use crate::tools::meaning;
 use crate::tools::plan::{Discovery, Plan};
 use crate::tools::understand::{Understood, variable};
 
@@ -133,20 +132,6 @@ fn collect_outputs(
     Ok(outputs)
 }
 
-/// Gives a tool its surroundings.
-pub(super) fn on_ground<T>(
-    shared: &Shared,
-    understood: &Understood,
-    folder: &Folder,
-    env: &[u8],
-    then: impl FnOnce(&mut Ground<'_>) -> T,
-) -> T {
-    let mut world = Disk { shared, folder };
-    let resolver = |search: &SearchPath| shared.resolver(&understood.cwd, search);
-    let env = Environment::new(env);
-    then(&mut Ground { tool: understood, world: &mut world, resolver: &resolver, env })
-}
-
 /// Makes sure the inputs are what they were, and writes result, set and manifest.
 fn write_down(
     shared: &Shared,
@@ -256,47 +241,4 @@ fn keep_text(shared: &Shared, text: &Vec<Chunk>) -> Result<Text, Reason> {
 fn set_id(set: &SetRecord) -> SetId {
     use crate::store::record::Record;
     SetId(xxhash_rust::xxh3::xxh3_64(&set.encode()))
-}
-
-/// The resolver's view of the file table, for one cwd.
-struct Disk<'a> {
-    shared: &'a Shared,
-    folder: &'a Folder,
-}
-
-impl Disk<'_> {
-    fn look(&self, path: PathRef, content: bool) -> Seen {
-        match self.shared.path_id(self.folder, path.0) {
-            Some(id) => self.shared.table.look(id, content),
-            None => Seen::Unreadable,
-        }
-    }
-}
-
-impl World for Disk<'_> {
-    fn intern(&mut self, spelled: &[u8]) -> PathRef {
-        PathRef(self.shared.spellings.number(spelled))
-    }
-
-    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
-        self.shared.spellings.text(path.0).unwrap_or_else(|| Arc::from(&b""[..]))
-    }
-
-    fn presence(&mut self, path: PathRef) -> Presence {
-        let seen = self.look(path, false);
-        match (seen, seen.identity()) {
-            (Seen::Absent, _) => Presence::Absent,
-            (Seen::Folder { .. }, Some(identity)) => Presence::Folder(identity),
-            // Devices and unreadable files: each is only itself.
-            (_, identity) => Presence::File(identity.unwrap_or(u64::MAX - u64::from(path.0))),
-        }
-    }
-
-    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
-        let id = self.shared.path_id(self.folder, path.0)?;
-        match self.shared.table.look(id, true) {
-            Seen::File { hash: Some(hash), .. } => self.shared.scan(id, hash, assembly),
-            _ => None,
-        }
-    }
 }

@@ -2,10 +2,10 @@
 //! what is known of it, and plan a run where nothing fits.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::finish;
+use super::ground;
 use super::memo::{Memo, Variable};
+use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::table::Opened;
 use crate::files::{PathId, Seen};
@@ -114,7 +114,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
-            finish::on_ground(shared, &understood, &folder, &invocation.env, |ground| {
+            ground::on_ground(shared, &understood, &folder, &invocation.env, |ground| {
                 understood.meaning.look_ahead(ground, unit);
             });
         }
@@ -296,57 +296,4 @@ fn check(
         paths.push(id);
     }
     Some((contents.hasher, paths))
-}
-
-/// Collects what a result key is made of; used alike for storing and for finding.
-pub(super) struct Contents {
-    pub(super) hasher: blake3::Hasher,
-}
-
-impl Contents {
-    /// The set's own lists are part of it: what was read may be the same while something
-    /// else was looked for and found, or not found.
-    pub(super) fn begin(action: &ActionKey, set: &SetRecord, date_slot: Option<u64>) -> Contents {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"result 2");
-        hasher.update(&action.0);
-        hasher.update(&set.spelling_sum.to_le_bytes());
-        hasher.update(&date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
-        Contents { hasher }
-    }
-
-    /// One input, in the order of the set. `stamp` is its mtime where the result shows it.
-    pub(super) fn add(&mut self, spelled: &[u8], hash: &[u8; 32], stamp: Option<i64>) {
-        self.hasher.update(&(spelled.len() as u32).to_le_bytes());
-        self.hasher.update(spelled);
-        self.hasher.update(hash);
-        if let Some(stamp) = stamp {
-            self.hasher.update(&stamp.to_le_bytes());
-        }
-    }
-
-    /// A variable that was read, set or not.
-    pub(super) fn add_variable(&mut self, name: &[u8], value: Option<&[u8]>) {
-        for part in [Some(name), value] {
-            let length = part.map_or(u32::MAX, |part| part.len() as u32);
-            self.hasher.update(&length.to_le_bytes());
-            self.hasher.update(part.unwrap_or_default());
-        }
-    }
-}
-
-/// The key of a result. Messages belong to one situation; silence fits all.
-pub(super) fn result_key(contents: &blake3::Hasher, text_context: Option<u64>) -> ResultKey {
-    let mut hasher = contents.clone();
-    if let Some(context) = text_context {
-        hasher.update(b"text");
-        hasher.update(&context.to_le_bytes());
-    }
-    ResultKey(*hasher.finalize().as_bytes())
-}
-
-/// A stretch of time in which `__DATE__` can't change: local midnights fall on quarter hours
-/// of UTC in every time zone in use.
-pub(super) fn date_slot() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 900)
 }

@@ -6,15 +6,20 @@
 //! * `requests`: what it does with each message;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
-//! * `shared`, `spellings`: what loop and workers have in common.
+//! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
+//! * `shared`, `spellings`: what loop and workers have in common;
+//! * `root`: the cache folder with its socket and locks.
 
 mod connection;
 mod event_loop;
 mod finish;
+mod ground;
 mod lookup;
 mod memo;
 mod peer;
 mod requests;
+mod result_key;
+pub mod root;
 pub mod serve;
 mod shared;
 mod spellings;

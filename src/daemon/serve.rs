@@ -6,14 +6,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::event_loop::{Config, EventLoop};
+use super::root::{Root, open_lock, own_program};
 use super::shared::{KeptHashes, Shared};
-use super::start::{open_lock, own_program};
 use super::upkeep::load_counters;
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
@@ -23,39 +23,6 @@ use crate::store::blob::BlobDir;
 use crate::store::evict;
 use crate::store::index::Index;
 use crate::sys::{detach, termination};
-
-/// A cache root and the socket that belongs to it.
-pub struct Root {
-    path: PathBuf,
-    socket: PathBuf,
-}
-
-impl Root {
-    /// Fails when there is no place for a cache (no HOME, nothing set).
-    pub fn of(settings: &Settings) -> io::Result<Root> {
-        let path = settings.cache_root.as_ref();
-        let path =
-            path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
-        let socket = match &settings.endpoint {
-            Some(endpoint) => PathBuf::from(std::ffi::OsStr::from_bytes(endpoint)),
-            None => path.join("daemon.sock"),
-        };
-        Ok(Root { path, socket })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-}
 
 /// An idle daemon leaves after this long.
 const IDLE: Duration = Duration::from_secs(3600);

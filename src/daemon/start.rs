@@ -1,16 +1,14 @@
 //! The client's side of the daemon's life: reach it, start it when there is none, replace
 //! it when it is older than we are. Everything here is bounded in time.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::serve::Root;
+use super::root::{Root, open_lock, own_program};
 use crate::protocol::frame::{self, Build, Verb};
 use crate::protocol::message::{Reply, Request};
 use crate::settings::Settings;
@@ -163,80 +161,5 @@ fn launch(settings: &Settings, deadline: Instant) -> io::Result<()> {
             }
             None => std::thread::sleep(Duration::from_millis(2)),
         }
-    }
-}
-
-/// This very program, under its own name: what it is called decides what it is.
-pub(super) fn own_program() -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("zccache");
-    command
-}
-
-/// Opens a lock file, never through a symlink.
-pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(O_NOFOLLOW);
-    options.open(path)
-}
-
-impl Root {
-    /// Makes the cache folder, for us alone. Refused when it is somebody else's.
-    pub(super) fn make(&self) -> io::Result<()> {
-        let path = self.path();
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        match std::fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let meta = std::fs::metadata(path)?;
-        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other(format!("{} is not our own folder", path.display())));
-        }
-        if meta.mode() & 0o077 != 0 {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-        }
-        for name in ["artifacts", "tmp", "logs", "crashes"] {
-            match std::fs::DirBuilder::new().mode(0o700).create(self.file(name)) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Connects to whoever listens, if that is us: the folder of the socket must be ours.
-    pub(super) fn connect(&self) -> io::Result<UnixStream> {
-        self.with_address(|address| UnixStream::connect(address))
-    }
-
-    /// Hands over a path of the socket that fits into a socket address.
-    pub(super) fn with_address<T>(
-        &self,
-        then: impl FnOnce(&Path) -> io::Result<T>,
-    ) -> io::Result<T> {
-        const ADDRESS_BYTES_MAX: usize = 107;
-        let socket = self.socket();
-        if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {
-            return then(socket);
-        }
-        // The folder by descriptor: short, and the same file.
-        let name = socket.file_name().unwrap_or_default();
-        let folder = File::open(socket.parent().unwrap_or(Path::new("/")))?;
-        use std::os::fd::AsRawFd;
-        let mut short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-        short.push(name);
-        then(&short)
     }
 }

@@ -144,3 +144,14 @@ fn a_computed_include_with_mmd_hits() {
     s.warm("gcc -MMD -c b.c");
     s.warm("gcc -MMD -DCONFIG=\"c.h\" -c a.c");
 }
+
+#[test]
+fn a_renamed_copy_is_the_program() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let bin = s.aside("bin");
+    fs::copy(ZCCACHE, bin.join("my-cache")).unwrap();
+    s.path_first(&bin);
+    s.bare("my-cache gcc -c a.c").ok();
+    s.bare("my-cache --version").ok();
+}

@@ -77,19 +77,6 @@ fn has_include_both_ways() {
 }
 
 #[test]
-fn has_include_of_a_macro() {
-    let s = Sandbox::new();
-    s.write(
-        "a.c",
-        "#define N \"opt.h\"\n#if __has_include(N)\nint v = 1;\n#else\nint v = 2;\n#endif\n",
-    );
-    s.same("gcc -c a.c");
-    s.same("gcc -c a.c");
-    s.write("opt.h", "");
-    s.miss("gcc -c a.c");
-}
-
-#[test]
 fn include_next() {
     let s = Sandbox::new();
     s.write("a.c", USES_X);

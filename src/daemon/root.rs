@@ -1,0 +1,119 @@
+//! A cache root on disk: whose it is, where its socket and locks are.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::settings::Settings;
+
+/// A cache root and the socket that belongs to it.
+pub struct Root {
+    path: PathBuf,
+    socket: PathBuf,
+}
+
+impl Root {
+    /// Fails when there is no place for a cache (no HOME, nothing set).
+    pub fn of(settings: &Settings) -> io::Result<Root> {
+        let path = settings.cache_root.as_ref();
+        let path =
+            path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        let socket = match &settings.endpoint {
+            Some(endpoint) => PathBuf::from(std::ffi::OsStr::from_bytes(endpoint)),
+            None => path.join("daemon.sock"),
+        };
+        Ok(Root { path, socket })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Root {
+    /// Makes the cache folder, for us alone. Refused when it is somebody else's.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let path = self.path();
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other(format!("{} is not our own folder", path.display())));
+        }
+        if meta.mode() & 0o077 != 0 {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+        for name in ["artifacts", "tmp", "logs", "crashes"] {
+            match std::fs::DirBuilder::new().mode(0o700).create(self.file(name)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects to whoever listens, if that is us: the folder of the socket must be ours.
+    pub(super) fn connect(&self) -> io::Result<UnixStream> {
+        self.with_address(|address| UnixStream::connect(address))
+    }
+
+    /// Hands over a path of the socket that fits into a socket address.
+    pub(super) fn with_address<T>(
+        &self,
+        then: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        const ADDRESS_BYTES_MAX: usize = 107;
+        let socket = self.socket();
+        if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {
+            return then(socket);
+        }
+        // The folder by descriptor: short, and the same file.
+        let name = socket.file_name().unwrap_or_default();
+        let folder = File::open(socket.parent().unwrap_or(Path::new("/")))?;
+        use std::os::fd::AsRawFd;
+        let mut short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        short.push(name);
+        then(&short)
+    }
+}
+
+/// This very program, under its own name: what it is called decides what it is.
+pub(super) fn own_program() -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("zccache");
+    command
+}
+
+/// Opens a lock file, never through a symlink.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(O_NOFOLLOW);
+    options.open(path)
+}
