@@ -8,7 +8,7 @@ use super::ground::on_ground;
 use super::lookup::Ticket;
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
-use crate::files::Seen;
+use crate::files::{PathId, Seen};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
 use crate::session::reason::Reason;
@@ -52,6 +52,12 @@ fn store(
     }
     if ticket.readonly {
         return Err(Reason::ReadOnly);
+    }
+    // A response file, or a part of the tool itself, that is another by now.
+    shared.table.drain();
+    let changed = |id: &PathId| shared.table.changed_since(*id, ticket.understood_at);
+    if understood.depends.iter().any(changed) {
+        return Err(Reason::ChangedDuringCompile);
     }
     if plan.discoveries.len() > 1 && !run.text.is_empty() {
         shared.separate.lock().insert(action);
@@ -175,7 +181,7 @@ fn write_down(
     for path in inputs.absent.iter().chain(&inputs.exists) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         shared.table.look(id, false);
-        if shared.table.changed_since(id, &ticket.opened) {
+        if shared.table.changed_since(id, ticket.opened.since) {
             return Err(Reason::ChangedDuringCompile);
         }
     }

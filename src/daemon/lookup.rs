@@ -8,7 +8,7 @@ use super::memo::{Memo, Variable};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use crate::files::table::Opened;
-use crate::files::{PathId, Seen};
+use crate::files::{Counter, PathId, Seen};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
 use crate::session::reason::Reason;
 use crate::store::key::{ActionKey, ResultKey};
@@ -38,6 +38,8 @@ pub(super) enum Outcome {
 pub(super) struct Ticket {
     pub(super) id: u64,
     pub(super) opened: Opened,
+    /// The count when the command began to be understood.
+    pub(super) understood_at: Counter,
     pub(super) understood: Understood,
     pub(super) plans: Vec<Plan>,
     pub(super) date_slot: u64,
@@ -124,6 +126,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let ticket = Ticket {
         id,
         opened: shared.table.open_ticket(),
+        understood_at: verified,
         understood,
         plans,
         date_slot: date_slot(),

@@ -309,9 +309,9 @@ impl FileTable {
         }
     }
 
-    /// True when something may have happened to the path since the compile began.
-    pub fn changed_since(&self, id: PathId, opened: &Opened) -> bool {
-        self.lock().entries[id.0 as usize].changed > opened.since
+    /// True when something may have happened to the path since that count.
+    pub fn changed_since(&self, id: PathId, since: Counter) -> bool {
+        self.lock().entries[id.0 as usize].changed > since
     }
 
     /// Numbers for `status`: paths known, folders watched.

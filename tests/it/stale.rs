@@ -655,6 +655,7 @@ fn prefix_maps() {
 fn edited_meanwhile(compile: &str, victim: &str, first: &str, second: &str) {
     let mut s = Sandbox::new();
     s.write("a.c", QUOTES_X);
+    s.write("b.c", "int v() { return Y; }\n");
     s.write("x.h", "#define X 1\n");
     s.write(victim, first);
     s.set("SHIM_SLEEP_MS", "700");
@@ -680,6 +681,11 @@ fn a_source_edited_while_it_is_compiled() {
 #[test]
 fn a_header_edited_while_it_is_compiled() {
     edited_meanwhile("gcc -c a.c", "x.h", "#define X 1\n", "#define X 2\n");
+}
+
+#[test]
+fn a_response_file_edited_while_it_is_used() {
+    edited_meanwhile("gcc @b.rsp -c b.c", "b.rsp", "-DY=1\n", "-DY=2\n");
 }
 
 #[test]
