@@ -233,9 +233,14 @@ fn find(
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }
-        let Some((content, paths)) = check(shared, action, &set, folder, &understood.places, env)
-        else {
-            continue;
+        let checked = check(shared, action, &set, folder, &understood.places, env);
+        let (content, paths) = match checked {
+            Ok(checked) => checked,
+            Err(spelling) => {
+                let path = shared.spellings.text(spelling).unwrap_or_default();
+                log::debug!("another state of {}", String::from_utf8_lossy(&path));
+                continue;
+            }
         };
         let candidates =
             [result_key(&content, None), result_key(&content, Some(understood.text_context))];
@@ -261,7 +266,7 @@ fn holds_any(result: &LiveResult, invocation: &Invocation) -> bool {
 }
 
 /// The state of a set's inputs as a digest, if everything that must be there is, and nothing
-/// that must not be is not.
+/// that must not be is not; else the first path that is not as it must be.
 fn check(
     shared: &Shared,
     action: &ActionKey,
@@ -269,34 +274,34 @@ fn check(
     folder: &Folder,
     places: &[Vec<u8>],
     env: Environment<'_>,
-) -> Option<(blake3::Hasher, Vec<PathId>)> {
+) -> Result<(blake3::Hasher, Vec<PathId>), u32> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
     let mut contents = Contents::begin(action, set, set.date.then(date_slot));
     for spelling in &set.read {
-        let id = shared.path_id(folder, *spelling)?;
+        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
         let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
-            return None;
+            return Err(*spelling);
         };
         let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
-        contents.add(&shared.spellings.text(*spelling)?, &hash.0, stamp);
+        contents.add(&shared.spellings.text(*spelling).ok_or(*spelling)?, &hash.0, stamp);
         paths.push(id);
     }
     for name in &set.env {
         contents.add_variable(name, variable(places, env, name).as_deref());
     }
     for spelling in &set.absent {
-        let id = shared.path_id(folder, *spelling)?;
+        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
         if shared.table.look(id, false) != Seen::Absent {
-            return None;
+            return Err(*spelling);
         }
         paths.push(id);
     }
     for spelling in &set.exists {
-        let id = shared.path_id(folder, *spelling)?;
+        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
         if shared.table.look(id, false) == Seen::Absent {
-            return None;
+            return Err(*spelling);
         }
         paths.push(id);
     }
-    Some((contents.hasher, paths))
+    Ok((contents.hasher, paths))
 }

@@ -203,6 +203,7 @@ impl FileTable {
                 Seen::Absent
             }
             End::Name(node) => match inner.nodes.node(node).kind {
+                Kind::File(_, None) if content => return None,
                 Kind::File(stat, hash) => {
                     // Without a watch on the inode, it may be written to under another name.
                     volatile = hash.is_some() && inner.nodes.node(node).inode.is_none();
@@ -433,3 +434,7 @@ fn apply(entries: &mut [Entry], struck: Vec<Struck>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -67,7 +67,10 @@ impl FileTable {
                 if !unchanged(&inner, &here) {
                     return Err(Again);
                 }
-                enter(&mut inner, node, folder, full, found);
+                // Another worker may have looked at the same name, and already further.
+                if matches!(inner.nodes.node(node).kind, Kind::Unknown) {
+                    enter(&mut inner, node, folder, full, found);
+                }
             }
             passed.push(here);
             last = Some(node);
