@@ -86,9 +86,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
 
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
-    let (index, opened) = Index::open(&root_bytes);
-    log::info!("index: {opened:?}");
-    let index = Arc::new(index);
+    let index = Arc::new(open_index(root_bytes.clone()));
     let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }))?;
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
@@ -115,6 +113,28 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     // lock file lets two owners hold two files of one name.
     drop(lock);
     Ok(())
+}
+
+/// The index, if it opens in time; else one in memory. sled has been seen to hang on damaged
+/// files; the next opening finds the traces of that and sets the index aside.
+fn open_index(root: Vec<u8>) -> Index {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let (send, receive) = std::sync::mpsc::channel();
+    let open = move || {
+        // Nobody listens any more when it came too late.
+        let _ = send.send(Index::open(&root));
+    };
+    let started = std::thread::Builder::new().name("index".to_owned()).spawn(open);
+    match started.map(|_| receive.recv_timeout(PATIENCE)) {
+        Ok(Ok((index, opened))) => {
+            log::info!("index: {opened:?}");
+            index
+        }
+        _ => {
+            log::error!("the index does not open; this daemon remembers in memory only");
+            Index::in_memory()
+        }
+    }
 }
 
 /// Does what the daemon would do for `clear`, while none runs.
