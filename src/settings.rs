@@ -209,13 +209,9 @@ impl Settings {
     /// Where this root's daemon listens when no endpoint is given. None without a root.
     pub fn socket_path(&self) -> Option<Vec<u8>> {
         let root = self.cache_root.as_ref()?;
-        Some(self.endpoint.clone().unwrap_or_else(|| socket_of(root)))
+        let own = || [root, &b"/daemon.sock"[..]].concat();
+        Some(self.endpoint.clone().unwrap_or_else(own))
     }
-}
-
-/// The socket of a cache root.
-pub fn socket_of(root: &[u8]) -> Vec<u8> {
-    [root, b"/daemon.sock"].concat()
 }
 
 fn bad(name: &'static str, value: &[u8], allowed: &'static str) -> BadVariable {

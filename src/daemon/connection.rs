@@ -28,8 +28,6 @@ pub(super) struct Connection {
     input: Vec<u8>,
     output: Vec<u8>,
     sent: usize,
-    /// Close once everything is sent.
-    pub(super) closing: bool,
 }
 
 /// What reading gave.
@@ -54,7 +52,6 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
-            closing: false,
         }
     }
 
@@ -113,6 +110,6 @@ impl Connection {
         }
         self.output.clear();
         self.sent = 0;
-        !self.closing
+        true
     }
 }

@@ -2,12 +2,11 @@
 //! write the result down. Runs in a worker; nobody waits for it but a repeat of the same
 //! compile.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::ground::on_ground;
 use super::lookup::Ticket;
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
+use super::upkeep::now_s;
 use crate::files::{PathId, Seen};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
@@ -196,7 +195,7 @@ fn write_down(
         set.absent.len(),
         set.exists.len()
     );
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = now_s();
     let record = ResultRecord {
         action,
         bytes: outputs.iter().map(|output| size(&output.content)).sum(),

@@ -1,8 +1,7 @@
 //! What names a result: the action, what its inputs contain, and the situation its messages
 //! were made for. Used alike for storing and for finding.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use super::upkeep::now_s;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::SetRecord;
 
@@ -56,5 +55,5 @@ pub(super) fn result_key(contents: &blake3::Hasher, text_context: Option<u64>) -
 /// A stretch of time in which `__DATE__` can't change: local midnights fall on quarter hours
 /// of UTC in every time zone in use.
 pub(super) fn date_slot() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 900)
+    now_s() / 900
 }

@@ -19,14 +19,11 @@ pub struct Root {
 impl Root {
     /// Fails when there is no place for a cache (no HOME, nothing set).
     pub fn of(settings: &Settings) -> io::Result<Root> {
-        let path = settings.cache_root.as_ref();
-        let path =
-            path.ok_or_else(|| io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"))?;
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
-        let socket = match &settings.endpoint {
-            Some(endpoint) => PathBuf::from(std::ffi::OsStr::from_bytes(endpoint)),
-            None => path.join("daemon.sock"),
+        let (Some(path), Some(socket)) = (&settings.cache_root, settings.socket_path()) else {
+            return Err(io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"));
         };
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        let socket = PathBuf::from(std::ffi::OsStr::from_bytes(&socket));
         Ok(Root { path, socket })
     }
 
@@ -41,9 +38,7 @@ impl Root {
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
-}
 
-impl Root {
     /// Makes the cache folder, for us alone. Refused when it is somebody else's.
     pub(super) fn make(&self) -> io::Result<()> {
         let path = self.path();

@@ -9,12 +9,12 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::event_loop::{Config, EventLoop};
 use super::root::{Root, open_lock, own_program};
 use super::shared::{KeptHashes, Shared};
-use super::upkeep::load_counters;
+use super::upkeep::{load_counters, now_s};
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
 use crate::session::stats::Status;
@@ -147,8 +147,7 @@ pub fn clear_offline(settings: &Settings) -> io::Result<Cleared> {
     let _lock = take_lock(&root)?;
     let root_bytes = root.path().as_os_str().as_bytes();
     let (index, _) = Index::open(root_bytes);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    Ok(evict::clear_all(&index, &BlobDir::new(root_bytes), now))
+    Ok(evict::clear_all(&index, &BlobDir::new(root_bytes), now_s()))
 }
 
 /// What `status` can say without a daemon.

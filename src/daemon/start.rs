@@ -2,7 +2,7 @@
 //! it when it is older than we are. Everything here is bounded in time.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -38,7 +38,7 @@ pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
     let root = Root::of(settings)?;
     if let Ok(mut stream) = root.connect() {
         stream.set_read_timeout(Some(PATIENCE))?;
-        frame::write(&mut stream, &frame::bare(Verb::Retire))?;
+        stream.write_all(&frame::bare(Verb::Retire))?;
         let (header, _) = frame::read(&mut stream)?;
         if header.verb != Verb::Leaving {
             return Err(io::Error::other("the running daemon is newer"));
@@ -56,7 +56,7 @@ pub fn ask_running(settings: &Settings, request: &Request) -> io::Result<Option<
     };
     // A clear may have much to remove.
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-    frame::write(&mut stream, &frame::message(request)?)?;
+    stream.write_all(&frame::message(request)?)?;
     let (header, payload) = frame::read(&mut stream)?;
     if header.verb != Verb::Message || header.build != Build::own() {
         return Err(io::Error::other("the running daemon is of another build: stop it first"));
@@ -73,12 +73,12 @@ pub fn stop(settings: &Settings) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     stream.set_read_timeout(Some(PATIENCE))?;
-    frame::write(&mut stream, &frame::message(&Request::Stop)?)?;
+    stream.write_all(&frame::message(&Request::Stop)?)?;
     let (header, _) = frame::read(&mut stream)?;
     if header.verb == Verb::OtherBuild {
         let mut stream = root.connect()?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        frame::write(&mut stream, &frame::bare(Verb::Retire))?;
+        stream.write_all(&frame::bare(Verb::Retire))?;
         let (header, _) = frame::read(&mut stream)?;
         if header.verb != Verb::Leaving {
             return Err(io::Error::other("it is of a newer version: use that version's stop"));

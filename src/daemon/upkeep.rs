@@ -170,6 +170,7 @@ pub(super) fn clear(shared: &Shared) -> Cleared {
     evict::clear_all(&shared.index, &shared.blobs, now_s())
 }
 
-fn now_s() -> u64 {
+/// Seconds since 1970.
+pub(super) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }

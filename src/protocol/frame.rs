@@ -5,7 +5,7 @@
 //! short hits), version (8), build (8). The header's layout never changes; that is what lets a newer client retire an
 //! older daemon whose messages it can't read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 /// Bytes in a header.
 pub const HEADER_BYTES: usize = 32;
@@ -143,9 +143,4 @@ pub fn read(stream: &mut impl Read) -> io::Result<(Header, Vec<u8>)> {
     let mut payload = vec![0; header.length];
     stream.read_exact(&mut payload)?;
     Ok((header, payload))
-}
-
-/// Writes a whole frame to a blocking stream.
-pub fn write(stream: &mut impl Write, frame: &[u8]) -> io::Result<()> {
-    stream.write_all(frame)
 }
