@@ -15,6 +15,8 @@ The cache
   daemon                  be the daemon
   status (--show-stats)   what the cache did and holds
   clear (--clear)         remove all cached results
+  why [FILE | --last N | --session ID]   why it was not a hit
+  explain -- COMPILER ...   what would become of a command
   inspect KEY             show one result
   crashes                 crash reports of past daemons
   config, doctor          show the settings; look for trouble

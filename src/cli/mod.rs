@@ -1,12 +1,17 @@
 //! What a command line asks of us: which personality, which subcommand, or which tool.
 
 mod clear;
+mod crashes;
 mod daemon;
+mod explain;
 mod help;
+mod inspect;
 pub mod link;
+mod session;
 mod start;
 mod status;
 mod stop;
+mod why;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +30,7 @@ const PERSONALITIES: [(&[u8], &str); 3] =
 
 /// The first words that are subcommands, with the command each stands for. Any other word
 /// is a tool to run.
-const COMMANDS: [(&str, &str); 25] = [
+const COMMANDS: [(&str, &str); 27] = [
     ("start", "start"),
     ("stop", "stop"),
     ("kill", "stop"),
@@ -37,6 +42,8 @@ const COMMANDS: [(&str, &str); 25] = [
     ("session-start", "session-start"),
     ("session-stats", "session-stats"),
     ("session-end", "session-end"),
+    ("why", "why"),
+    ("explain", "explain"),
     ("inspect", "inspect"),
     ("link", "link"),
     ("crashes", "crashes"),
@@ -157,6 +164,13 @@ pub fn run(name: &str, args: &[OsString]) -> ExitCode {
         "status" => status::run(args),
         "clear" => clear::run(args),
         "daemon" => daemon::run(args),
+        "session-start" => session::start(args),
+        "session-stats" => session::stats(args),
+        "session-end" => session::end(args),
+        "why" => why::run(args),
+        "explain" => explain::run(args),
+        "inspect" => inspect::run(args),
+        "crashes" => crashes::run(args),
         _ => {
             say(&format!("{name} is not built yet"));
             ExitCode::from(USAGE)

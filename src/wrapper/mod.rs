@@ -2,6 +2,7 @@
 
 mod ask;
 mod capture;
+mod fallback;
 mod gather;
 pub mod names;
 mod plain;
@@ -74,15 +75,28 @@ fn with_cache(
     let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
     // A second time only to tell of damaged blobs.
     for round in 0..2 {
-        let (stream, answer) = match if round == 0 { ask::pick_up() } else { None } {
+        let asked = match if round == 0 { ask::pick_up() } else { None } {
             Some(picked_up) => picked_up,
             None => ask::ask(settings, &frame::message(&request).ok()?),
-        }
-        .ok()?;
+        };
+        let (stream, answer) = match (asked, &request) {
+            (Ok(asked), _) => asked,
+            (Err(error), Request::Compile(invocation)) => {
+                fallback::without_daemon(settings, invocation, &error);
+                return None;
+            }
+            _ => return None,
+        };
         let Answer::Work(work) = answer else { return None };
         match steps::perform(&work, call, settings, Some(broken_pipe), held) {
-            Outcome::Plain => return None,
+            Outcome::Plain => {
+                fallback::undelivered(&stream);
+                return None;
+            }
             Outcome::Damaged(blobs) => {
+                if round > 0 {
+                    fallback::undelivered(&stream);
+                }
                 *held = Held::default();
                 if let Request::Compile(Invocation { damaged, again, .. }) = &mut request {
                     damaged.extend(blobs);

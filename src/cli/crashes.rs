@@ -1,0 +1,52 @@
+//! `zccache crashes`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::{USAGE, print, say, settings};
+use crate::daemon::root::Root;
+use crate::session::crash;
+
+/// Shows what past daemons left behind when something went wrong, or removes it.
+pub fn run(args: &[OsString]) -> ExitCode {
+    let (mut clear, mut json) = (false, false);
+    for arg in args {
+        match arg.to_str() {
+            Some("--clear") => clear = true,
+            Some("--json") => json = true,
+            _ => {
+                say(&format!("crashes: {}: unexpected argument", arg.display()));
+                return ExitCode::from(USAGE);
+            }
+        }
+    }
+    let root = match settings().map(|settings| Root::of(&settings)) {
+        Ok(Ok(root)) => root,
+        Ok(Err(error)) => {
+            say(&format!("crashes: {error}"));
+            return ExitCode::FAILURE;
+        }
+        Err(code) => return code,
+    };
+    if clear {
+        let removed = crash::clear(root.path());
+        if json {
+            print(&format!("{}\n", serde_json::json!({ "removed": removed })));
+        } else {
+            print(&format!("crash reports removed: {removed}\n"));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let all = crash::list(root.path());
+    if json {
+        print(&format!("{}\n", serde_json::json!(all)));
+        return ExitCode::SUCCESS;
+    }
+    if all.is_empty() {
+        say("no crash reports");
+    }
+    for report in all {
+        print(&format!("--- {}\n{}\n", report.path.display(), report.text.trim_end()));
+    }
+    ExitCode::SUCCESS
+}
