@@ -16,7 +16,11 @@ mod project;
 mod quick;
 // One for each bug that was found.
 mod regressions;
+// Sessions, the journal, its replay, and what is said when they are used badly.
+mod session;
 // What must not be served from the cache, since something it depends on changed.
 mod stale;
+// Why something was not a hit: what is said compared with what was done.
+mod why;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
