@@ -20,6 +20,7 @@ mod event_loop;
 mod explain;
 mod finish;
 mod ground;
+mod in_flight;
 mod inspect;
 mod known;
 pub mod line;

@@ -12,12 +12,13 @@ use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
 use super::finish::{self, Finished};
+use super::in_flight::Waiter;
 use super::lookup::{self, Outcome, Ticket};
 use super::memo::RequestKey;
 use super::scribe::{Desk, Scribe};
 use super::shared::Shared;
 use super::underway::{Ended, Fate, Underway};
-use super::{inspect, upkeep};
+use super::{inspect, peer, upkeep};
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
     Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
@@ -28,15 +29,46 @@ use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::store::key::ActionKey;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
 
 /// What a worker hands back.
 pub(super) enum Done {
-    Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
-    Stored { reasons: Vec<Reason> },
-    Reply { client: Token, reply: Box<Reply> },
-    Cleared { client: Token, cleared: Cleared },
+    Answered {
+        asked: Asked,
+        outcome: Box<Outcome>,
+    },
+    Stored {
+        ticket: u64,
+        actions: Vec<ActionKey>,
+        is_stored: bool,
+        reasons: Vec<Reason>,
+    },
+    /// A compile whose end nobody reported.
+    Abandoned {
+        reasons: Vec<Reason>,
+    },
+    Reply {
+        client: Token,
+        reply: Box<Reply>,
+    },
+    Cleared {
+        client: Token,
+        cleared: Cleared,
+    },
+}
+
+/// A question that a worker is busy with.
+pub(super) struct Asked {
+    client: Token,
+    invocation: Arc<Invocation>,
+    /// None where memory must not answer.
+    key: Option<RequestKey>,
+    /// The client reads short hits.
+    quick: bool,
+    /// It may wait for a compile of the same that is under way.
+    may_wait: bool,
 }
 
 impl EventLoop {
@@ -143,20 +175,19 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
-        client_waits(&mut self.clients, token);
+        self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
+    }
+
+    fn find_out(&mut self, asked: Asked) {
+        client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &invocation));
+            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into())
             });
-            done.lock().push(Done::Answered {
-                client: token,
-                key,
-                quick,
-                outcome: Box::new(outcome),
-            });
+            done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
         });
     }
@@ -230,6 +261,7 @@ impl EventLoop {
             if let Some(ticket) = self.tickets.remove(&ticket) {
                 self.counters.take_back_miss(ticket.about.kind);
                 self.shared.table.close_ticket();
+                self.compile_ended(ticket.id, &ticket.actions(), false);
             }
         }
     }
@@ -245,10 +277,12 @@ impl EventLoop {
 
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
-            Done::Answered { client, key, quick, outcome } => {
-                self.answered(client, key, quick, *outcome);
+            Done::Answered { asked, outcome } => self.answered(asked, *outcome),
+            Done::Stored { ticket, actions, is_stored, reasons } => {
+                self.compile_ended(ticket, &actions, is_stored);
+                reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
-            Done::Stored { reasons } => {
+            Done::Abandoned { reasons } => {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Reply { client, reply } => {
@@ -265,7 +299,8 @@ impl EventLoop {
         }
     }
 
-    fn answered(&mut self, token: Token, key: Option<RequestKey>, quick: bool, outcome: Outcome) {
+    fn answered(&mut self, asked: Asked, outcome: Outcome) {
+        let token = asked.client;
         let gone = match self.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
@@ -277,15 +312,29 @@ impl EventLoop {
             Outcome::Plain(refusal) => self.plain(token, refusal.reason, refusal.argument),
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (key, memo) {
+                if let (Some(key), Some(memo)) = (asked.key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.hit(token, &deliveries, about, saves_ns, quick);
+                self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }
             Outcome::Miss { work, ticket, results } => {
                 if gone {
                     self.shared.table.close_ticket();
                     return;
+                }
+                let actions = ticket.actions();
+                let recache = ticket.missed.iter().any(|(_, reason)| *reason == Reason::Recache);
+                if asked.may_wait
+                    && !recache
+                    && let Some(other) = self.in_flight.other(&actions)
+                {
+                    self.shared.table.close_ticket();
+                    client_waits(&mut self.clients, token);
+                    self.in_flight.wait(other, token, asked.invocation);
+                    return self.send(token, &frame::bare(Verb::Wait));
+                }
+                if !ticket.readonly {
+                    self.in_flight.begin(ticket.id, &actions);
                 }
                 self.counters.miss(ticket.about.kind);
                 self.fate(token, Fate::Running);
@@ -312,7 +361,7 @@ impl EventLoop {
         if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
             self.counters.errors += 1;
         }
-        let actions = ticket.actions();
+        let (id, actions) = (ticket.id, ticket.actions());
         self.shared.storing.begin(&actions);
         self.upkeep.note_stored(&report);
         let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
@@ -326,7 +375,7 @@ impl EventLoop {
             let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
             shared.table.close_ticket();
             shared.storing.end(&actions);
-            end.conclude(finished);
+            end.conclude(finished, Some((id, actions)));
         });
     }
 
@@ -345,7 +394,7 @@ impl EventLoop {
         self.finishers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| finish::abandon(&shared, &mut ticket));
             let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            end.conclude(finished);
+            end.conclude(finished, None);
         });
     }
 
@@ -374,6 +423,38 @@ impl EventLoop {
                 wake(&waker);
             });
         });
+    }
+
+    /// Answers those who waited for a compile.
+    pub(super) fn compile_ended(&mut self, ticket: u64, actions: &[ActionKey], is_stored: bool) {
+        for waiter in self.in_flight.end(ticket, actions, is_stored) {
+            self.waited(waiter);
+        }
+    }
+
+    /// Answers a request that waited, and waits no more: what it waited for may have failed.
+    fn waited(&mut self, waiter: Waiter) {
+        let Waiter { client, invocation, .. } = waiter;
+        if self.clients.contains_key(&client) {
+            let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
+            // It reads no short hits any more.
+            self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
+        }
+    }
+
+    /// Tells those who wait that we are still there, and answers those who waited enough.
+    pub(super) fn look_after_waiters(&mut self) {
+        let clients = &self.clients;
+        let (waiting, enough) = self.in_flight.round(|ticket| {
+            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
+            holder.is_some_and(|client| peer::is_stopped(&client.stream))
+        });
+        for client in waiting {
+            self.send(client, &frame::bare(Verb::Wait));
+        }
+        for waiter in enough {
+            self.waited(waiter);
+        }
     }
 
     fn clear(&mut self, token: Token) {
@@ -420,15 +501,18 @@ struct End {
 
 impl End {
     /// The reasons go to the counters, the line to the journal.
-    fn conclude(self, finished: Finished) {
-        let Finished { causes, about } = finished;
+    fn conclude(self, finished: Finished, compile: Option<(u64, Vec<ActionKey>)>) {
+        let Finished { causes, about, is_stored } = finished;
         let reasons = causes.iter().map(|cause| cause.reason).collect();
         if let Some(mut command) = self.command {
             let (exit, took_ns) = (self.exit, self.took_ns);
             command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
             self.scribe.tell(Ended { command, at: self.at });
         }
-        self.done.lock().push(Done::Stored { reasons });
+        self.done.lock().push(match compile {
+            Some((ticket, actions)) => Done::Stored { ticket, actions, is_stored, reasons },
+            None => Done::Abandoned { reasons },
+        });
         wake(&self.waker);
     }
 }
