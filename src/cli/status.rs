@@ -106,6 +106,7 @@ fn machine(status: &Status, running: bool, sessions: usize) -> String {
         "hits": counters.hits,
         "misses": counters.misses,
         "non_cacheable": counters.uncacheable,
+        "worktree_hits": counters.worktree_hits,
         "errors": counters.errors,
         "hit_rate": hit_rate(counters.hits, counters.misses),
         "time_saved_ns": counters.saved_ns,
@@ -152,6 +153,11 @@ fn table(status: &Status, running: bool, sessions: usize) -> String {
         ),
     );
     row("hit rate", format!("{:.1}%", hit_rate(counters.hits, counters.misses)));
+    let same_root = counters.hits.saturating_sub(counters.worktree_hits);
+    row(
+        "hits by root",
+        format!("{same_root} same-root, {} worktree-equivalent", counters.worktree_hits),
+    );
     row("time saved", format!("{seconds:.1} s"));
     if counters.errors > 0 {
         row("errors", counters.errors.to_string());

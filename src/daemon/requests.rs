@@ -223,6 +223,7 @@ impl EventLoop {
         quick: bool,
     ) {
         self.counters.hit(about.kind, saved_ns);
+        self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
         self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
         let short = quick.then(|| {

@@ -22,11 +22,11 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::command::Role;
 use crate::tools::find::absolute;
+use crate::tools::places::Places;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::unspell;
 
-/// A cwd and the search path of its compiles.
-type Scope = (Vec<u8>, SearchPath);
+/// A cwd, the places of its compiles, and their search path.
+type Scope = (Vec<u8>, Places, SearchPath);
 
 /// Shared between workers, used by one at a time.
 type Slot<T> = Arc<Mutex<T>>;
@@ -69,13 +69,13 @@ pub(super) struct LiveResult {
 /// A cwd and the places of a command, and what paths spelled relative to them mean.
 pub(super) struct Folder {
     path: Vec<u8>,
-    places: Vec<Vec<u8>>,
+    places: Places,
     /// By spelling number.
     ids: Mutex<Vec<Option<PathId>>>,
 }
 
 /// The cwd and the places.
-type FolderKey = (Vec<u8>, Vec<Vec<u8>>);
+type FolderKey = (Vec<u8>, Places);
 
 /// Memory bounds: beyond these the table is emptied and fills again.
 const RESULTS_MAX: usize = 50_000;
@@ -136,14 +136,14 @@ impl Shared {
         [&self.root[..], name.as_bytes()].concat()
     }
 
-    pub(super) fn folder(&self, cwd: &[u8], places: &[Vec<u8>]) -> Arc<Folder> {
+    pub(super) fn folder(&self, cwd: &[u8], places: &Places) -> Arc<Folder> {
         let mut folders = self.folders.lock();
-        let key = (cwd.to_vec(), places.to_vec());
+        let key = (cwd.to_vec(), places.clone());
         if folders.len() >= FOLDERS_MAX && !folders.contains_key(&key) {
             folders.clear();
         }
         let make = || {
-            Arc::new(Folder { path: cwd.to_vec(), places: places.to_vec(), ids: Mutex::default() })
+            Arc::new(Folder { path: cwd.to_vec(), places: places.clone(), ids: Mutex::default() })
         };
         folders.entry(key).or_insert_with(make).clone()
     }
@@ -154,7 +154,7 @@ impl Shared {
             return Some(*id);
         }
         let text = self.spellings.text(spelling)?;
-        let path = unspell(&folder.places, &text);
+        let path = folder.places.unspell(&text);
         let id = self.table.intern(&absolute(&folder.path, &path));
         let mut ids = folder.ids.lock();
         if ids.len() <= spelling as usize {
@@ -165,9 +165,14 @@ impl Shared {
     }
 
     /// The resolver for a search path and a cwd, with what it remembers.
-    pub(super) fn resolver(&self, cwd: &[u8], search: &SearchPath) -> Arc<Mutex<Resolver>> {
+    pub(super) fn resolver(
+        &self,
+        cwd: &[u8],
+        places: &Places,
+        search: &SearchPath,
+    ) -> Arc<Mutex<Resolver>> {
         let mut scopes = self.scopes.lock();
-        let key = (cwd.to_vec(), search.clone());
+        let key = (cwd.to_vec(), places.clone(), search.clone());
         if scopes.len() >= SCOPES_MAX && !scopes.contains_key(&key) {
             scopes.clear();
         }

@@ -34,6 +34,8 @@ pub struct Counters {
     pub misses: u64,
     pub uncacheable: u64,
     pub errors: u64,
+    /// Hits, among those above, on what another checkout made.
+    pub worktree_hits: u64,
     /// Compile time that hits did not spend.
     pub saved_ns: u64,
     /// How often each reason was given.

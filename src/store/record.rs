@@ -98,6 +98,9 @@ pub struct Origin {
     /// The main output, absolute.
     #[serde(with = "serde_bytes")]
     pub output: Vec<u8>,
+    /// The checkout's root, where results are shared between checkouts; else empty.
+    #[serde(with = "serde_bytes")]
+    pub root: Vec<u8>,
 }
 
 /// The input sets seen of one action.
@@ -211,8 +214,10 @@ pub struct KnownAction {
     pub action: ActionKey,
     /// The tool's file.
     pub program: u32,
-    /// The main output, absolute.
+    /// The main output, absolute but for the root of a checkout that shares.
     pub output: u32,
+    /// That root.
+    pub root: u32,
     /// Number of the part (`tools::key_parts`), and its text.
     pub parts: Vec<(u8, u32)>,
     /// What the texts add up to: guards against numbers that the index lost and gave away again.

@@ -132,7 +132,13 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         REFUSED_VARIABLES,
         TEXT_VARIABLES,
         RUST_VARIABLES,
-        &["PWD", "ZCCACHE_RECACHE", "ZCCACHE_READONLY"],
+        &[
+            "PWD",
+            "ZCCACHE_RECACHE",
+            "ZCCACHE_READONLY",
+            "ZCCACHE_PATH_REMAP",
+            "ZCCACHE_WORKTREE_ROOT",
+        ],
     ];
     lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect()
 }

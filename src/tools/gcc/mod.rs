@@ -12,10 +12,12 @@
 mod compile;
 mod debug;
 mod language;
+mod layout;
 mod outputs;
 mod parse;
 mod passed;
 mod plan;
+mod portable;
 mod response;
 mod switches;
 mod table;
