@@ -1,17 +1,14 @@
 //! `zccache start`.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
+use super::given::Given;
 use super::{print, say, settings};
 use crate::daemon::root::Root;
 use crate::daemon::start;
 
 /// Makes sure that a daemon runs; fine when one does already.
-pub fn run(args: &[OsString]) -> ExitCode {
-    if let Some(code) = super::no_arguments("start", args) {
-        return code;
-    }
+pub fn run(_: &Given) -> ExitCode {
     let mut settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,

@@ -10,6 +10,8 @@ mod daemon;
 mod delivery;
 // What must be served from the cache, and served right.
 mod hits;
+// What commands say: help, completions, the man page, JSON as it is documented.
+mod look;
 // A real project, built by make, twice.
 mod project;
 // The rules of the code that runs before libc.
