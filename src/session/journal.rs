@@ -1,0 +1,84 @@
+//! The journal's lines: one JSON object for each command that a daemon was asked about (and
+//! for those that fell back to the bare compiler because none could be asked). The global
+//! journal, `logs/compile_journal.jsonl` under the cache root, and those of sessions have the
+//! same lines.
+//!
+//! A reader must expect fields it does not know, and lines that are cut off.
+
+use serde::{Deserialize, Serialize};
+
+use super::cause::Cause;
+use super::kind::{Language, Tool};
+use super::reason::Reason;
+
+/// How a command ended, for the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything came from the cache.
+    Hit,
+    /// The compiler ran, for at least one source, and succeeded.
+    Miss,
+    /// The compiler ran and failed, or was ended by a signal.
+    Error,
+    /// As `Hit`, for a link.
+    LinkHit,
+    /// As `Miss`, for a link.
+    LinkMiss,
+    /// The command ran as it was; the cache had no part in it.
+    Uncacheable,
+}
+
+/// One line. Text that is no UTF-8 is written with replacement characters, and `lossy` says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// When the daemon read the request: ISO 8601, UTC, milliseconds. The same moment as
+    /// `start_us`.
+    pub ts: String,
+    pub outcome: Outcome,
+    /// The compiler's file, absolute; as typed where it was not found out.
+    pub compiler: String,
+    /// The arguments after the compiler's name, as typed (response files not expanded).
+    pub args: Vec<String>,
+    pub cwd: String,
+    /// The variables that can affect the result, sorted by name, each `[name, value]`. Values
+    /// of names that sound like secrets are replaced by `blake3:` and a digest.
+    pub env: Vec<(String, String)>,
+    /// As a shell has it: 128 and the number for a signal. None where the command ran as it
+    /// was: nobody waited for it but its caller.
+    pub exit_code: Option<i32>,
+    /// None: no session, or `ZCCACHE_SESSION_ID` is no UUID.
+    pub session_id: Option<String>,
+    /// From the request's arrival until the wrapper was done (a hit delivered, a miss run and
+    /// taken in) or became the tool: of a command that ran as it was, this is only what the
+    /// cache added.
+    pub latency_ns: u64,
+    /// The first one of `causes` that can be acted on. None for hits.
+    pub reason: Option<Reason>,
+    /// The stored result's key in hex, of the first source; None where nothing was stored.
+    /// What `zccache inspect` takes.
+    pub key: Option<String>,
+
+    /// When the daemon read the request, microseconds since 1970 (exact in a double). The
+    /// command's end is `start_us + latency_ns / 1000`.
+    pub start_us: u64,
+    /// The lowest number, from 0, that no other command under way had: the row of a timeline.
+    pub lane: u32,
+    pub tool: Tool,
+    pub language: Language,
+    /// How long the compiler ran; 0 for hits and for commands that ran as they were.
+    pub compile_ns: u64,
+    /// Compile time that a hit did not spend: what the stored compile took.
+    pub saved_ns: u64,
+    /// Size of the outputs that came from the store, or went into it.
+    pub bytes: u64,
+    /// The sources, absolute. Empty for commands that were not understood.
+    pub sources: Vec<String>,
+    /// The main output of each source, absolute, in the same order.
+    pub outputs: Vec<String>,
+    /// For each source why it was not a hit, and why it was not stored. Empty for hits.
+    pub causes: Vec<Cause>,
+    /// Some bytes could not be written as text: this line can't be replayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lossy: bool,
+}

@@ -1,0 +1,88 @@
+//! What kind of command it was, as statistics and journal tell it.
+
+use serde::{Deserialize, Serialize};
+
+/// The family of the tool that was called.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    Gcc,
+    Clang,
+    Rustc,
+    Clippy,
+    /// Not found out: the command was refused before anybody was asked.
+    #[default]
+    Other,
+}
+
+/// What was compiled. Headers (precompiled) and preprocessed text count as their language.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub enum Language {
+    #[serde(rename = "c")]
+    C,
+    #[serde(rename = "c++")]
+    Cxx,
+    #[serde(rename = "objective-c")]
+    ObjC,
+    #[serde(rename = "objective-c++")]
+    ObjCxx,
+    #[serde(rename = "assembler")]
+    Assembler,
+    #[serde(rename = "llvm-ir")]
+    Ir,
+    #[serde(rename = "rust")]
+    Rust,
+    /// Not found out, or several in one command.
+    #[default]
+    #[serde(rename = "other")]
+    Other,
+}
+
+impl Tool {
+    /// As `status` and the journal write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tool::Gcc => "gcc",
+            Tool::Clang => "clang",
+            Tool::Rustc => "rustc",
+            Tool::Clippy => "clippy",
+            Tool::Other => "other",
+        }
+    }
+}
+
+impl Language {
+    /// As `status` and the journal write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::C => "c",
+            Language::Cxx => "c++",
+            Language::ObjC => "objective-c",
+            Language::ObjCxx => "objective-c++",
+            Language::Assembler => "assembler",
+            Language::Ir => "llvm-ir",
+            Language::Rust => "rust",
+            Language::Other => "other",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_is_written() {
+        for tool in [Tool::Gcc, Tool::Clang, Tool::Rustc, Tool::Clippy, Tool::Other] {
+            assert_eq!(serde_json::json!(tool), tool.name());
+        }
+        use Language::*;
+        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Other] {
+            assert_eq!(serde_json::json!(language), language.name());
+        }
+    }
+}
