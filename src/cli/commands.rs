@@ -2,7 +2,7 @@
 
 use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
-use super::{clear, completions, daemon, link, man, start, status, stop, version};
+use super::{clear, completions, config, daemon, link, man, start, status, stop, version};
 
 /// Names of our own program that stand for a command.
 pub const PERSONALITIES: [(&str, &str); 3] =
@@ -161,7 +161,25 @@ pub static COMMANDS: &[Command] = &[
         name: "config",
         group: Looking,
         summary: "each setting, and where its value comes from",
+        about: "The environment wins over the file, config.toml in the cache root, and that over \
+                the defaults. Exit status 1 when something that is set makes no sense.",
         flags: &[JSON],
+        example: ("zccache config", "what holds here, and why"),
+        json: &[
+            field("file", Str, "where the file is, or would be"),
+            field("settings", Object, "one object for each variable's name"),
+            field("settings.*", Object, "one setting"),
+            field("settings.*.key", MaybeStr, "its name in the file; null: a variable only"),
+            field("settings.*.value", Str, "what holds"),
+            field("settings.*.origin", Str, "default, file or environment"),
+            field("settings.*.line", MaybeInt, "the line, where it is from the file"),
+            field("settings.*.default", Str, "what holds when nothing is set"),
+            field("settings.*.allowed", Str, "what is understood"),
+            field("settings.*.meaning", Str, "what it is for"),
+            field("faults", Array, "what is set and makes no sense"),
+            field("faults[]", Str, "one line"),
+        ],
+        run: Some(config::run),
         ..COMMAND
     },
     Command {

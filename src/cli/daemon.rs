@@ -2,7 +2,6 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use super::given::Given;
 use super::{say, settings};
@@ -14,14 +13,16 @@ pub fn run(given: &Given) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Some(seconds) = given.number("idle-timeout") {
-        settings.idle_timeout = Some(Duration::from_secs(seconds));
-    }
     if let Some(endpoint) = given.value("endpoint") {
         settings.endpoint = Some(endpoint.as_bytes().to_vec());
     }
-    if let Some(level) = given.text("log-level") {
-        settings.log_level = level.parse().ok();
+    let over = [("idle-timeout", "ZCCACHE_IDLE_TIMEOUT"), ("log-level", "ZCCACHE_LOG")];
+    for (flag, variable) in over {
+        if let Some(value) = given.value(flag)
+            && let Err(bad) = settings.give(variable, value.as_bytes())
+        {
+            return super::unclear(&bad.to_string());
+        }
     }
     let result = if given.has("foreground") {
         serve::serve(&settings, given.has("detached"))

@@ -7,6 +7,7 @@ use super::commands::COMMANDS;
 use super::given::Given;
 use super::table::{Command, Flag};
 use super::{help, print};
+use crate::settings::table::{SETTINGS, Setting};
 
 /// Prints the page as roff.
 pub fn run(_: &Given) -> ExitCode {
@@ -46,6 +47,19 @@ pub fn page() -> String {
     text.push_str(".SH COMMANDS\n");
     for command in COMMANDS.iter().filter(|command| command.is_shown()) {
         describe(&mut text, command);
+    }
+    text.push_str(".SH SETTINGS\n");
+    paragraph(
+        &mut text,
+        "Each is a variable; those with a second name can also stand in the file config.toml in \
+         the cache root (a name, = and a value, as TOML has it). The variable wins. In the file a \
+         line that makes no sense is left out, and told by commands and in the daemon's log.",
+    );
+    for setting in SETTINGS {
+        let key = setting.key().map_or(String::new(), |key| format!(", \\fB{key}\\fR"));
+        let Setting { variable, meaning, allowed, default, .. } = setting;
+        let words = format!("{meaning}. {allowed}; by default {default}.");
+        let _ = writeln!(text, ".TP\n\\fB{variable}\\fR{key}\n{}", escaped(&words));
     }
     text.push_str(".SH EXIT STATUS\n");
     paragraph(

@@ -3,6 +3,7 @@
 mod clear;
 pub mod commands;
 mod completions;
+mod config;
 mod daemon;
 mod given;
 mod help;
@@ -11,6 +12,7 @@ mod man;
 mod start;
 mod status;
 mod stop;
+mod style;
 pub mod table;
 
 use std::ffi::{OsStr, OsString};
@@ -21,8 +23,9 @@ use commands::PERSONALITIES;
 use given::{Asked, Given};
 use table::Command;
 
-use crate::settings::{Settings, StrictPaths};
+use crate::settings::Settings;
 use crate::tools::find::base;
+use crate::tools::gcc::strict_paths::StrictPaths;
 use crate::wrapper::names::is_compiler;
 
 /// The status for a command line that makes no sense.
@@ -150,12 +153,17 @@ pub fn unclear(why: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// The settings; a bad variable is told and ends the command.
+/// The settings; a bad variable is told and ends the command, a bad line in the file is told.
 fn settings() -> Result<Settings, ExitCode> {
-    Settings::from_process().map_err(|bad| {
-        say(&bad.to_string());
-        ExitCode::from(USAGE)
-    })
+    match Settings::from_process() {
+        Ok((settings, file)) => {
+            for fault in &file.faults {
+                say(&fault.to_string());
+            }
+            Ok(settings)
+        }
+        Err(bad) => Err(unclear(&bad.to_string())),
+    }
 }
 
 /// A size as people read it.

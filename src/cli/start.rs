@@ -9,11 +9,10 @@ use crate::daemon::start;
 
 /// Makes sure that a daemon runs; fine when one does already.
 pub fn run(_: &Given) -> ExitCode {
-    let mut settings = match settings() {
+    let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    settings.no_spawn = false;
     match start::connect(&settings).and_then(|_| Root::of(&settings)) {
         Ok(root) => {
             print(&format!("daemon running at {}\n", root.socket().display()));

@@ -1,6 +1,8 @@
 //! Answering an invocation the long way, in a worker: understand it, check the inputs of
 //! what is known of it, and plan a run where nothing fits.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::ground;
@@ -11,15 +13,22 @@ use crate::files::table::Opened;
 use crate::files::{Counter, PathId, Seen};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
 use crate::session::reason::Reason;
+use crate::settings::Settings;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
+use crate::sys::priority::{Niceness, Priority};
 use crate::tools::environment::Environment;
+use crate::tools::find::{absolute, base};
+use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::plan::Plan;
+use crate::tools::rust::is_rust;
 use crate::tools::understand::{PLACES_VARIABLE, Refusal, Understood, understand, variable};
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
-    Plain(Refusal),
+    Plain(Refusal, Option<Niceness>),
+    /// Nothing may run: the line to tell.
+    Refused(String),
     Hit {
         deliveries: Vec<Arc<Delivery>>,
         results: Vec<ResultKey>,
@@ -69,12 +78,21 @@ struct Found {
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let verified = shared.table.counter();
-    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    if asked.disable {
+        return Outcome::Plain(Reason::Disabled.into(), None);
+    }
+    let understood = understand(invocation, &shared.table, &shared.toolchains);
+    // After the response files are watched: a hit is remembered for these paths as they are.
+    if let Err(line) = paths_are_allowed(invocation, &asked) {
+        return Outcome::Refused(line);
+    }
+    let understood = match understood {
         Ok(understood) => understood,
-        Err(refusal) => return Outcome::Plain(refusal),
+        Err(refusal) => return Outcome::Plain(refusal, niceness(shared, &asked)),
     };
     let env = Environment::new(&invocation.env);
-    let recache = env.is_set(b"ZCCACHE_RECACHE");
+    let recache = asked.recache;
     let folder = shared.folder(&understood.cwd, &understood.places);
     let found: Vec<Result<Found, Reason>> = understood
         .units
@@ -131,10 +149,37 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         plans,
         date_slot: date_slot(),
         env: invocation.env.clone(),
-        readonly: env.is_set(b"ZCCACHE_READONLY"),
+        readonly: asked.readonly,
     };
-    let work = Work { ticket: id, steps, fine_times: shared.fine_times };
+    let link_mode = shared.configured.link_mode();
+    let niceness = niceness(shared, &asked);
+    let work = Work { ticket: id, steps, fine_times: shared.fine_times, link_mode, niceness };
     Outcome::Miss { work, ticket: Box::new(ticket), reasons, results }
+}
+
+/// Checks the command by the caller's strict paths.
+fn paths_are_allowed(invocation: &Invocation, asked: &Settings) -> Result<(), String> {
+    let mode = asked.strict_paths.clone().map_err(|bad| bad.to_string())?;
+    let mut argv = invocation.argv.split(|byte| *byte == 0);
+    let tool = argv.next().unwrap_or_default();
+    if mode == StrictPaths::Off || is_rust(base(tool)) {
+        return Ok(());
+    }
+    let mut args: Vec<Vec<u8>> = argv.map(<[u8]>::to_vec).collect();
+    // Behind the last NUL.
+    args.pop();
+    strict_paths::check(mode, tool, &args, &mut |path| {
+        std::fs::read(OsStr::from_bytes(&absolute(&invocation.cwd, path))).ok()
+    })
+}
+
+/// What a compiler of this caller is to run at.
+fn niceness(shared: &Shared, asked: &Settings) -> Option<Niceness> {
+    let priority = asked.compile_priority.clone().unwrap_or_else(|bad| {
+        log::warn!("{bad}; low is used");
+        Priority::Low
+    });
+    priority.niceness(|| shared.processor.is_saturated())
 }
 
 /// The variables that some inputs depend on, with their values now.

@@ -58,6 +58,8 @@ impl Memos {
         let mut names: HashSet<&[u8]> =
             lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect();
         names.extend([&b"PWD"[..], b"ZCCACHE_RECACHE", b"ZCCACHE_READONLY"]);
+        // What a hit under one of these says nothing of a call under another.
+        names.extend([&b"ZCCACHE_STRICT_PATHS"[..], b"ZCCACHE_DISABLE"]);
         Memos { young: HashMap::new(), old: HashMap::new(), names }
     }
 

@@ -8,8 +8,10 @@
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `shared`, `spellings`: what loop and workers have in common;
+//! * `configured`, `processor`: what the settings file says; how busy the machine is;
 //! * `root`: the cache folder with its socket and locks.
 
+mod configured;
 mod connection;
 mod event_loop;
 mod finish;
@@ -17,6 +19,7 @@ mod ground;
 mod lookup;
 mod memo;
 mod peer;
+mod processor;
 mod requests;
 mod result_key;
 pub mod root;

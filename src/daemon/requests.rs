@@ -20,13 +20,32 @@ use crate::protocol::quick;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::store::deliver::LinkMode;
+use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
+use crate::tools::understand::Refusal;
 
 /// What a worker hands back.
 pub(super) enum Done {
-    Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
-    Stored { refused: Vec<Reason> },
-    Cleared { client: Token, cleared: Cleared },
+    Answered {
+        client: Token,
+        key: Option<RequestKey>,
+        quick: bool,
+        outcome: Box<Outcome>,
+    },
+    /// The settings file was read again; the invocation is yet to be answered.
+    Configured {
+        client: Token,
+        invocation: Box<Invocation>,
+        quick: bool,
+    },
+    Stored {
+        refused: Vec<Reason>,
+    },
+    Cleared {
+        client: Token,
+        cleared: Cleared,
+    },
 }
 
 impl EventLoop {
@@ -89,11 +108,15 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    pub(super) fn answer(&mut self, token: Token, invocation: Box<Invocation>, quick: bool) {
+    pub(super) fn answer(&mut self, token: Token, mut invocation: Box<Invocation>, quick: bool) {
         let Some(client) = self.clients.get_mut(&token) else { return };
         if client.peer == Peer::Foreign {
-            return self.plain(token, Reason::ForeignNamespace, None);
+            return self.plain(token, Reason::ForeignNamespace.into(), None);
         }
+        if !self.shared.configured.is_current(&self.shared.table) {
+            return self.reread_settings(token, invocation, quick);
+        }
+        self.shared.configured.complete(&mut invocation.env);
         if invocation.again {
             // Counted when it was first answered; what comes now counts in its place.
             self.counters.hits = self.counters.hits.saturating_sub(1);
@@ -110,7 +133,7 @@ impl EventLoop {
             let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
-                Outcome::Plain(Reason::InternalFault.into())
+                Outcome::Plain(Reason::InternalFault.into(), None)
             });
             done.lock().push(Done::Answered {
                 client: token,
@@ -148,7 +171,8 @@ impl EventLoop {
     /// Sends a hit, in the short form where it fits.
     fn hit(&mut self, token: Token, deliveries: &[Arc<Delivery>], quick: bool) {
         let shared = &self.shared;
-        let short = quick.then(|| {
+        let link_mode = shared.configured.link_mode();
+        let short = (quick && link_mode == LinkMode::Auto).then(|| {
             let path = |id: &BlobId| shared.blobs.path(id);
             let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
             quick::encode(deliveries, shared.fine_times, path, seen)
@@ -159,20 +183,49 @@ impl EventLoop {
         let steps = deliveries.iter();
         let steps =
             steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
-        let work = Work { ticket: 0, steps, fine_times: shared.fine_times };
+        let fine_times = shared.fine_times;
+        let work = Work { ticket: 0, steps, fine_times, link_mode, niceness: None };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 
-    fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
+    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+        let Refusal { reason, argument } = refusal;
         self.counters.uncacheable += 1;
         self.counters.count(reason);
-        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument)));
+        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));
+    }
+
+    /// The settings file changed: a worker reads it, then the question is answered.
+    fn reread_settings(&mut self, client: Token, invocation: Box<Invocation>, quick: bool) {
+        client_waits(&mut self.clients, client);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        self.answerers.give(move || {
+            shared.configured.refresh(&shared.table);
+            done.lock().push(Done::Configured { client, invocation, quick });
+            wake(&waker);
+        });
+    }
+
+    /// Takes over the daemon's own settings from the file.
+    fn configure(&mut self) {
+        let settings = self.config.settings.clone().over(&self.shared.configured.file());
+        crate::session::log::set_level(settings.log_level);
+        self.config.settings = settings;
+        self.upkeep.set_limit(self.config.limit_bytes());
     }
 
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
             Done::Answered { client, key, quick, outcome } => {
                 self.answered(client, key, quick, *outcome);
+            }
+            Done::Configured { client, invocation, quick } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
+                }
+                self.configure();
+                // Its answer waits for the drain, as all do.
+                self.asked.push((client, invocation, quick));
             }
             Done::Stored { refused } => {
                 for reason in refused {
@@ -196,7 +249,12 @@ impl EventLoop {
             None => true,
         };
         match outcome {
-            Outcome::Plain(refusal) => self.plain(token, refusal.reason, refusal.argument),
+            Outcome::Plain(refusal, niceness) => self.plain(token, refusal, niceness),
+            Outcome::Refused(line) => {
+                self.counters.uncacheable += 1;
+                self.counters.count(Reason::StrictPaths);
+                self.reply(token, &Reply::Answer(Answer::Refused(line)));
+            }
             Outcome::Hit { deliveries, results, saves_ns, memo } => {
                 self.counters.hits += 1;
                 self.counters.saved_ns += saves_ns;
@@ -232,6 +290,10 @@ impl EventLoop {
         let Some(ticket) = self.tickets.remove(&report.ticket) else { return };
         if let Some(client) = self.clients.get_mut(&token) {
             client.tickets.retain(|held| *held != report.ticket);
+        }
+        if let Some(error) = report.niceness_refused {
+            let error = std::io::Error::from_raw_os_error(error);
+            log::warn!("a compiler's priority stays as it was: {error}");
         }
         if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
             self.counters.errors += 1;
@@ -272,7 +334,7 @@ impl EventLoop {
             counters: self.counters.clone(),
             artifacts: self.upkeep.artifacts(),
             artifact_bytes: self.upkeep.bytes(),
-            artifact_limit: self.config.limit_bytes,
+            artifact_limit: self.config.limit_bytes(),
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,

@@ -18,13 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// A stopping daemon first writes down what it knows.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects, starting a daemon if none answers and that is allowed.
+/// Connects, starting a daemon if none answers.
 pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
     let root = Root::of(settings)?;
     match root.connect() {
-        Ok(stream) => Ok(stream),
-        Err(error) if settings.no_spawn || !nobody_listens(&error) => Err(error),
-        Err(_) => start(settings, &root),
+        Err(error) if nobody_listens(&error) => start(settings, &root),
+        connected => connected,
+    }
+}
+
+/// Connects for a compile: starts a daemon only where environment and file allow it. The
+/// file is read only then.
+pub fn connect_if_allowed(settings: &Settings) -> io::Result<UnixStream> {
+    match connect_only(settings) {
+        Err(error) if nobody_listens(&error) => {
+            let settings = settings.clone().over(&settings.file());
+            if settings.no_spawn || settings.disable {
+                return Err(error);
+            }
+            connect(&settings)
+        }
+        connected => connected,
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Reason {
     Incremental,
     /// The crate is named in `ZCCACHE_EXCLUDE_CRATES`.
     Excluded,
+    /// `ZCCACHE_STRICT_PATHS` forbids the command: nothing was run.
+    StrictPaths,
 
     // The cache can't be used right now.
     /// The client sees other files than the daemon (container, chroot).

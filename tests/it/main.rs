@@ -18,6 +18,8 @@ mod project;
 mod quick;
 // One for each bug that was found.
 mod regressions;
+// Settings: the file and the environment, strict paths, the compilers' priority.
+mod settings;
 // What must not be served from the cache, since something it depends on changed.
 mod stale;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
