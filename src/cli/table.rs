@@ -131,7 +131,8 @@ pub const JSON: Flag = switch("json", "print one JSON object instead of words");
 /// One field of a JSON object.
 #[derive(Debug)]
 pub struct Field {
-    /// A dot leads into an object, `[]` into each element of a list, `*` stands for any name.
+    /// A dot leads into an object, `[]` into each element of a list, `*` stands for any name,
+    /// `**` for everything below.
     pub path: &'static str,
     pub kind: Json,
     pub meaning: &'static str,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::files::{Counter, FileTable, PathId};
+use crate::protocol::message::Invocation;
 use crate::settings::file::{self, ConfigFile};
 use crate::store::deliver::LinkMode;
 use crate::tools::environment::Environment;
@@ -75,6 +76,13 @@ impl Configured {
         // In front, where it counts before an empty one.
         if !added.is_empty() {
             env.splice(0..0, added);
+        }
+    }
+
+    /// `complete` for an invocation that others may hold.
+    pub(super) fn complete_shared(&self, invocation: &mut Arc<Invocation>) {
+        if self.file().compile_entries().next().is_some() {
+            self.complete(&mut Arc::make_mut(invocation).env);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use mio::net::UnixStream;
 
+use super::underway::Underway;
 use crate::protocol::frame::{HEADER_BYTES, Header};
 
 /// Who is at the other end.
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     /// Tickets handed out here and not reported on yet.
     pub(super) tickets: Vec<u64>,
+    /// The command it last asked about, until that is in the journal.
+    pub(super) command: Option<Underway>,
     /// A worker is busy for this client.
     pub(super) waiting: bool,
     /// When it last said something.
@@ -47,6 +50,7 @@ impl Connection {
             stream,
             peer,
             tickets: Vec::new(),
+            command: None,
             waiting: false,
             heard: Instant::now(),
             input: Vec::new(),

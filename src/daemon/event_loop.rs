@@ -7,7 +7,9 @@
 //! the request of whoever was started after its sender ended.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +24,9 @@ use super::lookup::Ticket;
 use super::memo::Memos;
 use super::peer::View;
 use super::requests::Done;
+use super::scribe::Scribe;
 use super::shared::Shared;
+use super::underway::{Ended, Fate, Lanes, Underway};
 use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::message::Invocation;
@@ -93,9 +97,11 @@ pub(super) struct EventLoop {
     next_client: usize,
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
-    pub(super) asked: Vec<(Token, Box<Invocation>, bool)>,
+    pub(super) asked: Vec<(Token, Arc<Invocation>, bool)>,
     pub(super) memos: Memos,
     pub(super) counters: Counters,
+    pub(super) scribe: Scribe,
+    lanes: Lanes,
     pub(super) upkeep: Upkeep,
     view: View,
     pub(super) config: Config,
@@ -129,6 +135,7 @@ impl EventLoop {
         }
         let counters = upkeep::load_counters(&shared.index);
         let upkeep = Upkeep::new(&shared, config.limit_bytes());
+        let scribe = Scribe::start(Path::new(OsStr::from_bytes(&shared.root)))?;
         Ok(EventLoop {
             poll,
             waker,
@@ -143,6 +150,8 @@ impl EventLoop {
             asked: Vec::new(),
             memos: Memos::new(),
             counters,
+            scribe,
+            lanes: Lanes::default(),
             upkeep,
             view: View::own(),
             socket_inode: inode(&config.socket),
@@ -287,8 +296,11 @@ impl EventLoop {
 
     fn end(mut self) {
         self.remove_socket();
+        let left: Vec<Token> = self.clients.keys().copied().collect();
+        left.into_iter().for_each(|token| self.drop_client(token));
         self.answerers.finish();
         self.finishers.finish();
+        self.scribe.finish();
         self.upkeep.last(&self.shared, &self.counters);
     }
 
@@ -325,12 +337,36 @@ impl EventLoop {
         let Some(mut client) = self.clients.remove(&token) else { return };
         // Fails only for a descriptor that is closed, which ends the registration as well.
         let _ = self.poll.registry().deregister(&mut client.stream);
+        self.last_active = Instant::now();
+        let mut ran = false;
         for ticket in client.tickets {
-            if self.tickets.remove(&ticket).is_some() {
+            if let Some(ticket) = self.tickets.remove(&ticket) {
                 self.shared.table.close_ticket();
+                ran = true;
+                self.abandon(ticket, client.command.take());
             }
         }
-        self.last_active = Instant::now();
+        if let Some(command) = client.command
+            && !ran
+        {
+            self.ended(command);
+        }
+    }
+
+    /// A command begins to be under way on a connection.
+    pub(super) fn begin(&mut self, invocation: Arc<Invocation>, began: Instant) -> Underway {
+        Underway { invocation, began, lane: self.lanes.take(), fate: Fate::Asked }
+    }
+
+    /// A command has ended just now: its line goes to the journal.
+    pub(super) fn ended(&mut self, command: Underway) {
+        self.lanes.release(command.lane);
+        self.scribe.tell(Ended { command, at: self.last_active });
+    }
+
+    /// Its lane is free; its line follows from a worker.
+    pub(super) fn leave_lane(&mut self, command: &Underway) {
+        self.lanes.release(command.lane);
     }
 
     fn read(&mut self, token: Token) {

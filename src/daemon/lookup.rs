@@ -5,13 +5,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::ground;
+use super::about::About;
 use super::memo::{Memo, Variable};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
+use super::{explain, ground};
 use crate::files::table::Opened;
 use crate::files::{Counter, PathId, Seen};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
+use crate::protocol::told::{ExplainedUnit, Explanation};
+use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::store::key::{ActionKey, ResultKey};
@@ -33,12 +36,12 @@ pub(super) enum Outcome {
         deliveries: Vec<Arc<Delivery>>,
         results: Vec<ResultKey>,
         saves_ns: u64,
+        about: Arc<About>,
         memo: Option<Memo>,
     },
     Miss {
         work: Work,
         ticket: Box<Ticket>,
-        reasons: Vec<Reason>,
         results: Vec<ResultKey>,
     },
 }
@@ -51,6 +54,10 @@ pub(super) struct Ticket {
     pub(super) understood_at: Counter,
     pub(super) understood: Understood,
     pub(super) plans: Vec<Plan>,
+    /// What there is to tell of it; with the results that were found.
+    pub(super) about: About,
+    /// The units that were not found, and why.
+    pub(super) missed: Vec<(usize, Reason)>,
     pub(super) date_slot: u64,
     /// The caller's environment.
     pub(super) env: Vec<u8>,
@@ -92,22 +99,13 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         Err(refusal) => return Outcome::Plain(refusal, niceness(shared, &asked)),
     };
     let env = Environment::new(&invocation.env);
-    let recache = asked.recache;
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let found: Vec<Result<Found, Reason>> = understood
-        .units
-        .iter()
-        .map(|action| {
-            if recache {
-                return Err(Reason::Recache);
-            }
-            shared.storing.wait(action);
-            find(shared, action, &understood, &folder, invocation)
-        })
-        .collect();
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
     let delivery =
         |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
     let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
+    let mut about = About::of(&understood);
+    found.iter().flatten().for_each(|found| about.served(found.key, &found.result));
     if found.iter().all(Result::is_ok) {
         let hits: Vec<&Found> = found.iter().flatten().collect();
         let deliveries: Vec<_> =
@@ -121,16 +119,20 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         let lasting = !hits.iter().any(|found| found.dated)
             && !understood.scripted
             && shared.table.watched(input_paths.iter().chain(&understood.depends).copied());
+        let variables = variables_of(&hits, env);
+        about.variables = variables.iter().map(|(name, _)| name.clone()).collect();
+        let about = Arc::new(about);
         let memo = lasting.then(|| Memo {
+            about: about.clone(),
             tool_paths: shared.shared_paths(&understood.depends),
             input_paths: input_paths.into(),
             deliveries: deliveries.clone(),
             results: results.clone(),
             saves_ns,
-            variables: variables_of(&hits, env),
+            variables,
             verified,
         });
-        return Outcome::Hit { deliveries, results, saves_ns, memo };
+        return Outcome::Hit { deliveries, results, saves_ns, about, memo };
     }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
@@ -139,7 +141,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
             });
         }
     }
-    let reasons = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
+    let missed = missed(&found);
     let (steps, plans, id) = plan_steps(shared, &understood, &found, &delivery);
     let ticket = Ticket {
         id,
@@ -147,6 +149,8 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         understood_at: verified,
         understood,
         plans,
+        about,
+        missed,
         date_slot: date_slot(),
         env: invocation.env.clone(),
         readonly: asked.readonly,
@@ -154,7 +158,94 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let link_mode = shared.configured.link_mode();
     let niceness = niceness(shared, &asked);
     let work = Work { ticket: id, steps, fine_times: shared.fine_times, link_mode, niceness };
-    Outcome::Miss { work, ticket: Box::new(ticket), reasons, results }
+    Outcome::Miss { work, ticket: Box::new(ticket), results }
+}
+
+/// Looks for every unit's result.
+fn find_all(
+    shared: &Shared,
+    understood: &Understood,
+    folder: &Folder,
+    invocation: &Invocation,
+    recache: bool,
+) -> Vec<Result<Found, Reason>> {
+    let find_one = |action| {
+        if recache {
+            return Err(Reason::Recache);
+        }
+        shared.storing.wait(action);
+        find(shared, action, understood, folder, invocation)
+    };
+    understood.units.iter().map(find_one).collect()
+}
+
+/// The units that were not found.
+fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
+    let units = found.iter().enumerate();
+    units.filter_map(|(unit, found)| Some((unit, *found.as_ref().err()?))).collect()
+}
+
+/// What would become of an invocation, without doing any of it.
+pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanation {
+    shared.configured.refresh(&shared.table);
+    shared.configured.complete(&mut invocation.env);
+    let invocation = &invocation;
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    let forbidden = match paths_are_allowed(invocation, &asked) {
+        _ if asked.disable => Some(Reason::Disabled),
+        Err(_) => Some(Reason::StrictPaths),
+        Ok(()) => None,
+    };
+    if let Some(reason) = forbidden {
+        let cause = Cause::new(b"", reason, vec![]);
+        return Explanation { causes: vec![cause], ..Explanation::default() };
+    }
+    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+        Ok(understood) => understood,
+        Err(Refusal { reason, argument }) => {
+            let argument =
+                argument.map(|argument| Difference::Argument { argument: text(&argument) });
+            let cause = Cause::new(b"", reason, argument.into_iter().collect());
+            return Explanation { causes: vec![cause], ..Explanation::default() };
+        }
+    };
+    let folder = shared.folder(&understood.cwd, &understood.places);
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
+    let env = Environment::new(&invocation.env);
+    let mut units = Vec::new();
+    let mut causes = Vec::new();
+    for (unit, found) in found.iter().enumerate() {
+        let parts = understood.parts[unit].iter().map(|(part, bytes)| {
+            let value = if part.is_hash() { hex(bytes) } else { text(bytes) };
+            (part.name().to_owned(), value)
+        });
+        let mut explained = ExplainedUnit {
+            name: text(understood.meaning.name(unit)),
+            action: hex(&understood.units[unit].0),
+            parts: parts.collect(),
+            outputs: (understood.meaning.outputs(unit).iter())
+                .map(|output| text(&absolute(&understood.cwd, &output.path)))
+                .collect(),
+            ..ExplainedUnit::default()
+        };
+        match found {
+            Ok(found) => {
+                explained.key = Some(hex(&found.key.0));
+                explained.inputs = found.paths.len() as u64;
+                explained.compile_ns = found.result.record.compile_ns;
+                explained.bytes = found.result.record.bytes;
+            }
+            Err(reason) => {
+                causes.push(explain::cause(shared, &understood, &folder, env, unit, *reason));
+            }
+        }
+        units.push(explained);
+    }
+    Explanation { compiler: text(&understood.program), kind: understood.kind, units, causes }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks the command by the caller's strict paths.
@@ -272,9 +363,9 @@ fn find(
     let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
     let mut reason = Reason::NewAction;
     let env = Environment::new(&invocation.env);
-    for id in &manifest.sets {
+    for known in &manifest.sets {
         reason = Reason::InputChanged;
-        let Some(set) = shared.index.set(*id) else { continue };
+        let Some(set) = shared.index.set(known.id) else { continue };
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::about::About;
 use crate::files::{Counter, PathId};
 use crate::protocol::message::{Delivery, Invocation};
 use crate::store::key::ResultKey;
-use crate::tools::environment::{
-    Environment, REFUSED_VARIABLES, RESULT_VARIABLES, RUST_VARIABLES, TEXT_VARIABLES,
-    TOOLCHAIN_VARIABLES,
-};
+use crate::tools::environment::{Environment, names_that_matter};
 
 /// Names one request: everything an answer may depend on, but for the files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +27,8 @@ pub(super) struct Memo {
     pub(super) input_paths: Box<[PathId]>,
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) results: Vec<ResultKey>,
+    /// What the journal tells of it.
+    pub(super) about: Arc<About>,
     /// Variables that the inputs depend on, beside those in the request's key.
     pub(super) variables: Box<[Variable]>,
     /// Compile time that one hit saves.
@@ -48,18 +48,7 @@ pub(super) struct Memos {
 
 impl Memos {
     pub(super) fn new() -> Memos {
-        let lists = [
-            RESULT_VARIABLES,
-            TOOLCHAIN_VARIABLES,
-            REFUSED_VARIABLES,
-            TEXT_VARIABLES,
-            RUST_VARIABLES,
-        ];
-        let mut names: HashSet<&[u8]> =
-            lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect();
-        names.extend([&b"PWD"[..], b"ZCCACHE_RECACHE", b"ZCCACHE_READONLY"]);
-        // What a hit under one of these says nothing of a call under another.
-        names.extend([&b"ZCCACHE_STRICT_PATHS"[..], b"ZCCACHE_DISABLE"]);
+        let names = names_that_matter();
         Memos { young: HashMap::new(), old: HashMap::new(), names }
     }
 

@@ -6,16 +6,25 @@
 //! * `requests`: what it does with each message;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
+//! * `explain`, `compare`, `known`: why something was missed;
+//! * `underway`, `about`, `line`, `scribe`: what the journal is told, and who writes it;
+//! * `inspect`: a stored result in words;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `shared`, `spellings`: what loop and workers have in common;
 //! * `configured`, `processor`: what the settings file says; how busy the machine is;
 //! * `root`: the cache folder with its socket and locks.
 
+mod about;
+mod compare;
 mod configured;
 mod connection;
 mod event_loop;
+mod explain;
 mod finish;
 mod ground;
+mod inspect;
+mod known;
+pub mod line;
 mod lookup;
 mod memo;
 mod peer;
@@ -23,9 +32,11 @@ mod processor;
 mod requests;
 mod result_key;
 pub mod root;
+mod scribe;
 pub mod serve;
 mod shared;
 mod spellings;
 pub mod start;
+mod underway;
 mod upkeep;
 mod workers;

@@ -6,23 +6,32 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Token, Waker};
+use parking_lot::Mutex;
 
+use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
-use super::lookup::{self, Outcome};
+use super::finish::{self, Finished};
+use super::lookup::{self, Outcome, Ticket};
 use super::memo::RequestKey;
-use super::{finish, upkeep};
+use super::scribe::{Desk, Scribe};
+use super::shared::Shared;
+use super::underway::{Ended, Fate, Underway};
+use super::{inspect, upkeep};
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
     Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
 };
 use crate::protocol::quick;
+use crate::protocol::told::Json;
+use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
 use crate::store::deliver::LinkMode;
 use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
+use crate::tools::find::base;
 use crate::tools::understand::Refusal;
 
 /// What a worker hands back.
@@ -36,11 +45,15 @@ pub(super) enum Done {
     /// The settings file was read again; the invocation is yet to be answered.
     Configured {
         client: Token,
-        invocation: Box<Invocation>,
+        invocation: Arc<Invocation>,
         quick: bool,
     },
     Stored {
-        refused: Vec<Reason>,
+        reasons: Vec<Reason>,
+    },
+    Reply {
+        client: Token,
+        reply: Box<Reply>,
     },
     Cleared {
         client: Token,
@@ -70,7 +83,7 @@ impl EventLoop {
         }
         match postcard::from_bytes(payload) {
             Ok(Request::Compile(invocation)) => {
-                self.asked.push((token, Box::new(invocation), header.quick));
+                self.asked.push((token, Arc::new(invocation), header.quick));
             }
             Ok(Request::Report(report)) => self.report(token, report),
             Ok(Request::Status) => {
@@ -82,6 +95,24 @@ impl EventLoop {
                 self.leave();
             }
             Ok(Request::Clear) => self.clear(token),
+            Ok(Request::Explain(invocation)) => {
+                self.tell(token, move |shared| {
+                    Reply::Explained(Box::new(Json(lookup::explain(shared, invocation))))
+                });
+            }
+            Ok(Request::Inspect(start)) => {
+                self.tell(token, move |shared| {
+                    Reply::Inspected(inspect::results(&shared.index, &start))
+                });
+            }
+            Ok(Request::Session { id, end }) => {
+                self.after_writing(token, move |desk| {
+                    let record = desk.tell_session(id, end);
+                    Reply::Session(record.map(|record| Box::new(Json(record))))
+                });
+            }
+            Ok(Request::Flush) => self.after_writing(token, |_| Reply::Done),
+            Ok(Request::FellBack(reason)) => self.fell_back(token, reason),
             Err(error) => {
                 log::warn!("a message of our own build does not decode: {error}");
                 self.drop_client(token);
@@ -108,24 +139,35 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    pub(super) fn answer(&mut self, token: Token, mut invocation: Box<Invocation>, quick: bool) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        if client.peer == Peer::Foreign {
-            return self.plain(token, Reason::ForeignNamespace.into(), None);
-        }
+    pub(super) fn answer(&mut self, token: Token, mut invocation: Arc<Invocation>, quick: bool) {
         if !self.shared.configured.is_current(&self.shared.table) {
             return self.reread_settings(token, invocation, quick);
         }
-        self.shared.configured.complete(&mut invocation.env);
-        if invocation.again {
-            // Counted when it was first answered; what comes now counts in its place.
-            self.counters.hits = self.counters.hits.saturating_sub(1);
+        let Some(client) = self.clients.get_mut(&token) else { return };
+        let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
+        let earlier = client.command.take();
+        self.shared.configured.complete_shared(&mut invocation);
+        let command = self.begin(invocation.clone(), began);
+        if let Some(client) = self.clients.get_mut(&token) {
+            client.command = Some(command);
+        }
+        if let Some(earlier) = earlier {
+            self.ended(earlier);
+        }
+        if foreign {
+            return self.plain(token, Reason::ForeignNamespace.into(), None);
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
+        if invocation.again {
+            // Counted when it was first answered; what comes now counts in its place.
+            let memo = self.memos.get(self.memos.key(&invocation));
+            let kind = memo.map_or(Kind::default(), |memo| memo.about.kind);
+            self.counters.take_back_hit(kind);
+        }
         if let Some(key) = key
-            && let Some(deliveries) = self.remembered(key, &invocation)
+            && let Some((deliveries, about, saved_ns)) = self.remembered(key, &invocation)
         {
-            return self.hit(token, &deliveries, quick);
+            return self.hit(token, &deliveries, about, saved_ns, quick);
         }
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
@@ -150,7 +192,7 @@ impl EventLoop {
         &mut self,
         key: RequestKey,
         invocation: &Invocation,
-    ) -> Option<Vec<Arc<Delivery>>> {
+    ) -> Option<(Vec<Arc<Delivery>>, Arc<About>, u64)> {
         let memo = self.memos.get(key)?;
         let env = Environment::new(&invocation.env);
         if !memo.variables.iter().all(|(name, value)| env.get(name) == value.as_deref()) {
@@ -162,14 +204,21 @@ impl EventLoop {
             return None;
         };
         memo.verified = now;
-        self.counters.hits += 1;
-        self.counters.saved_ns += memo.saves_ns;
         self.upkeep.used(&memo.results);
-        Some(memo.deliveries.clone())
+        Some((memo.deliveries.clone(), memo.about.clone(), memo.saves_ns))
     }
 
     /// Sends a hit, in the short form where it fits.
-    fn hit(&mut self, token: Token, deliveries: &[Arc<Delivery>], quick: bool) {
+    fn hit(
+        &mut self,
+        token: Token,
+        deliveries: &[Arc<Delivery>],
+        about: Arc<About>,
+        saved_ns: u64,
+        quick: bool,
+    ) {
+        self.counters.hit(about.kind, saved_ns);
+        self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
         let link_mode = shared.configured.link_mode();
         let short = (quick && link_mode == LinkMode::Auto).then(|| {
@@ -188,15 +237,8 @@ impl EventLoop {
         self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 
-    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
-        let Refusal { reason, argument } = refusal;
-        self.counters.uncacheable += 1;
-        self.counters.count(reason);
-        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));
-    }
-
     /// The settings file changed: a worker reads it, then the question is answered.
-    fn reread_settings(&mut self, client: Token, invocation: Box<Invocation>, quick: bool) {
+    fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
         client_waits(&mut self.clients, client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
@@ -214,6 +256,46 @@ impl EventLoop {
         self.upkeep.set_limit(self.config.limit_bytes());
     }
 
+    fn fate(&mut self, token: Token, fate: Fate) {
+        let client = self.clients.get_mut(&token);
+        if let Some(command) = client.and_then(|client| client.command.as_mut()) {
+            command.fate = fate;
+        }
+    }
+
+    /// An answer did not help: the client becomes the tool.
+    fn fell_back(&mut self, token: Token, reason: Reason) {
+        let Some(client) = self.clients.get_mut(&token) else { return };
+        let Some(command) = &mut client.command else { return };
+        let kind = kind_of(&command.invocation);
+        if let Fate::Hit { about, .. } = &command.fate {
+            self.counters.take_back_hit(about.kind);
+        }
+        command.fate = Fate::FellBack(reason);
+        self.counters.uncacheable(kind, reason);
+        for ticket in std::mem::take(&mut client.tickets) {
+            if let Some(ticket) = self.tickets.remove(&ticket) {
+                self.counters.take_back_miss(ticket.about.kind);
+                self.shared.table.close_ticket();
+            }
+        }
+    }
+
+    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+        let Refusal { reason, argument } = refusal;
+        self.count_plain(token, reason, argument.clone());
+        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));
+    }
+
+    /// The cache has no part in this command.
+    fn count_plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
+        let client = self.clients.get(&token);
+        let command = client.and_then(|client| client.command.as_ref());
+        let kind = command.map_or(Kind::default(), |command| kind_of(&command.invocation));
+        self.counters.uncacheable(kind, reason);
+        self.fate(token, Fate::Plain(reason, argument));
+    }
+
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
             Done::Answered { client, key, quick, outcome } => {
@@ -227,10 +309,14 @@ impl EventLoop {
                 // Its answer waits for the drain, as all do.
                 self.asked.push((client, invocation, quick));
             }
-            Done::Stored { refused } => {
-                for reason in refused {
-                    self.counters.count(reason);
+            Done::Stored { reasons } => {
+                reasons.into_iter().for_each(|reason| self.counters.count(reason));
+            }
+            Done::Reply { client, reply } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
                 }
+                self.reply(client, &reply);
             }
             Done::Cleared { client, cleared } => {
                 self.memos.clear();
@@ -251,28 +337,23 @@ impl EventLoop {
         match outcome {
             Outcome::Plain(refusal, niceness) => self.plain(token, refusal, niceness),
             Outcome::Refused(line) => {
-                self.counters.uncacheable += 1;
-                self.counters.count(Reason::StrictPaths);
+                self.count_plain(token, Reason::StrictPaths, None);
                 self.reply(token, &Reply::Answer(Answer::Refused(line)));
             }
-            Outcome::Hit { deliveries, results, saves_ns, memo } => {
-                self.counters.hits += 1;
-                self.counters.saved_ns += saves_ns;
+            Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
                 if let (Some(key), Some(memo)) = (key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.hit(token, &deliveries, quick);
+                self.hit(token, &deliveries, about, saves_ns, quick);
             }
-            Outcome::Miss { work, ticket, reasons, results } => {
+            Outcome::Miss { work, ticket, results } => {
                 if gone {
                     self.shared.table.close_ticket();
                     return;
                 }
-                self.counters.misses += 1;
-                for reason in reasons {
-                    self.counters.count(reason);
-                }
+                self.counters.miss(ticket.about.kind);
+                self.fate(token, Fate::Running);
                 self.upkeep.used(&results);
                 if let Some(client) = self.clients.get_mut(&token) {
                     client.tickets.push(ticket.id);
@@ -287,9 +368,11 @@ impl EventLoop {
         for (id, stat) in &report.blobs {
             self.shared.set_blob_stat(*id, *stat);
         }
-        let Some(ticket) = self.tickets.remove(&report.ticket) else { return };
+        let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
+        let mut command = None;
         if let Some(client) = self.clients.get_mut(&token) {
             client.tickets.retain(|held| *held != report.ticket);
+            command = client.command.take();
         }
         if let Some(error) = report.niceness_refused {
             let error = std::io::Error::from_raw_os_error(error);
@@ -301,15 +384,64 @@ impl EventLoop {
         let actions = ticket.actions();
         self.shared.storing.begin(&actions);
         self.upkeep.note_stored(&report);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
+        let exit = Some(failed.map_or(Exit::Status(0), |run| run.exit));
+        let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
+        let end = self.end_of(command, exit, took_ns);
+        let shared = self.shared.clone();
         self.finishers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| finish::finish(&shared, &ticket, &report));
-            let refused =
-                std::panic::catch_unwind(work).unwrap_or_else(|_| vec![Reason::InternalFault]);
+            let work =
+                std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
+            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
             shared.table.close_ticket();
             shared.storing.end(&actions);
-            done.lock().push(Done::Stored { refused });
+            end.conclude(finished);
+        });
+    }
+
+    fn end_of(&mut self, command: Option<Underway>, exit: Option<Exit>, took_ns: u64) -> End {
+        if let Some(command) = &command {
+            self.leave_lane(command);
+        }
+        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.waker.clone());
+        End { scribe, done, waker, command, at: self.last_active, exit, took_ns }
+    }
+
+    /// A client is gone and left a compile unreported.
+    pub(super) fn abandon(&mut self, mut ticket: Box<Ticket>, command: Option<Underway>) {
+        let end = self.end_of(command, None, 0);
+        let shared = self.shared.clone();
+        self.finishers.give(move || {
+            let work = std::panic::AssertUnwindSafe(|| finish::abandon(&shared, &mut ticket));
+            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
+            end.conclude(finished);
+        });
+    }
+
+    /// Has a worker find out a reply.
+    fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
+        client_waits(&mut self.clients, token);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        self.answerers.give(move || {
+            done.lock().push(Done::Reply { client: token, reply: Box::new(find(&shared)) });
             wake(&waker);
+        });
+    }
+
+    /// Has the scribe reply once all commands that have ended are written down.
+    fn after_writing(
+        &mut self,
+        token: Token,
+        find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
+    ) {
+        client_waits(&mut self.clients, token);
+        let (done, waker, scribe) = (self.done.clone(), self.waker.clone(), self.scribe.clone());
+        // Compiles that are just being finished tell the scribe when they are.
+        self.finishers.after_all(move || {
+            scribe.then(move |desk| {
+                done.lock().push(Done::Reply { client: token, reply: Box::new(find(desk)) });
+                wake(&waker);
+            });
         });
     }
 
@@ -338,8 +470,42 @@ impl EventLoop {
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
+            journal_lines_lost: self.scribe.lost(),
         }
     }
+}
+
+/// How a compile ended, to be told once its worker is done with it.
+struct End {
+    scribe: Scribe,
+    done: Arc<Mutex<Vec<Done>>>,
+    waker: Arc<Waker>,
+    command: Option<Underway>,
+    at: Instant,
+    /// None: no report came.
+    exit: Option<Exit>,
+    took_ns: u64,
+}
+
+impl End {
+    /// The reasons go to the counters, the line to the journal.
+    fn conclude(self, finished: Finished) {
+        let Finished { causes, about } = finished;
+        let reasons = causes.iter().map(|cause| cause.reason).collect();
+        if let Some(mut command) = self.command {
+            let (exit, took_ns) = (self.exit, self.took_ns);
+            command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
+            self.scribe.tell(Ended { command, at: self.at });
+        }
+        self.done.lock().push(Done::Stored { reasons });
+        wake(&self.waker);
+    }
+}
+
+/// As far as the invocation tells.
+fn kind_of(invocation: &Invocation) -> Kind {
+    let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
+    Kind::of_name(base(name))
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use super::configured::Configured;
 use super::processor::Processor;
 use super::spellings::Spellings;
+use super::upkeep::now_ns;
 use crate::files::hash::FileStat;
 use crate::files::table::Remembered;
 use crate::files::{ContentHash, FileTable, PathId};
@@ -268,11 +269,17 @@ pub(super) struct KeptHashes {
 impl Remembered for KeptHashes {
     fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash> {
         let kept = self.index.file(path)?;
-        (kept.stat == *stat).then_some(ContentHash(kept.hash))
+        (kept.stat == Some(*stat)).then_some(ContentHash(kept.hash))
     }
 
-    fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash) {
-        self.index.put_file(path, &FileRecord { stat: *stat, hash: hash.0 });
+    /// Contents are kept with their times, so that a miss can tell which input is another one.
+    fn remember(&self, path: &[u8], stat: Option<&FileStat>, hash: &ContentHash) {
+        let kept = self.index.file(path);
+        if stat.is_none() && kept.as_ref().is_some_and(|kept| kept.hash == hash.0) {
+            return;
+        }
+        let record = FileRecord::seen(kept, stat.copied(), hash.0, now_ns());
+        self.index.put_file(path, &record);
     }
 }
 

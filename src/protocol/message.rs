@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::told::{Explanation, Inspected, Json};
 use crate::session::reason::Reason;
+use crate::session::record::{SessionId, SessionRecord};
 use crate::store::blob::{BlobId, BlobStat};
 use crate::store::deliver::LinkMode;
 use crate::sys::priority::Niceness;
@@ -22,6 +24,16 @@ pub enum Request {
     Stop,
     /// Answered by `Reply::Cleared`.
     Clear,
+    /// What a compile would come to. Answered by `Reply::Explained`.
+    Explain(Invocation),
+    /// Answered by `Reply::Session`, after all its commands so far are written down.
+    Session { id: SessionId, end: bool },
+    /// Answered by `Reply::Done` after the journal is written.
+    Flush,
+    /// The results whose keys begin with these bytes. Answered by `Reply::Inspected`.
+    Inspect(Vec<u8>),
+    /// The client becomes the tool although it got an answer. Not answered.
+    FellBack(Reason),
 }
 
 /// What the daemon says back.
@@ -30,6 +42,10 @@ pub enum Reply {
     Answer(Answer),
     Status(Box<crate::session::stats::Status>),
     Cleared(Cleared),
+    Explained(Box<Json<Explanation>>),
+    /// None: no session of that name.
+    Session(Option<Box<Json<SessionRecord>>>),
+    Inspected(Vec<Inspected>),
     Done,
 }
 

@@ -78,7 +78,53 @@ pub struct Line {
     pub outputs: Vec<String>,
     /// For each source why it was not a hit, and why it was not stored. Empty for hits.
     pub causes: Vec<Cause>,
-    /// Some bytes could not be written as text: this line can't be replayed.
+    /// A line before this one calls the same command a hit that could not be delivered after
+    /// all; this line tells what became of it, and the other one does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// Some bytes could not be written as text: this line can't be replayed as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lossy: bool,
+}
+
+impl Outcome {
+    /// As the journal writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Hit => "hit",
+            Outcome::Miss => "miss",
+            Outcome::Error => "error",
+            Outcome::LinkHit => "link_hit",
+            Outcome::LinkMiss => "link_miss",
+            Outcome::Uncacheable => "uncacheable",
+        }
+    }
+
+    /// Everything came from the cache.
+    pub fn is_hit(self) -> bool {
+        matches!(self, Outcome::Hit | Outcome::LinkHit)
+    }
+}
+
+impl Line {
+    /// One line for people: when, what became of it, how long it took, what it was about, why.
+    pub fn words(&self) -> String {
+        let about = match (self.sources.first(), self.outputs.first()) {
+            (Some(source), Some(output)) => format!("{source} -> {output}"),
+            _ => format!("{} {}", self.compiler, self.args.join(" ")),
+        };
+        let mut text = format!(
+            "{} {:<11} {:>9.3} ms  {about}",
+            self.ts,
+            self.outcome.name(),
+            self.latency_ns as f64 / 1e6
+        );
+        for cause in &self.causes {
+            text.push_str(&format!("  {:?}", cause.reason));
+            let first = cause.differences.iter().map(|difference| difference.words()).next();
+            text.extend(first.map(|words| format!(": {words}")));
+        }
+        // A name may hold anything, and this is to be one line.
+        text.replace('\n', "\\n")
+    }
 }

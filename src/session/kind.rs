@@ -42,6 +42,35 @@ pub enum Language {
     Other,
 }
 
+/// Which tool, on which language.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Kind {
+    pub tool: Tool,
+    pub language: Language,
+}
+
+impl Kind {
+    /// As far as a tool's name tells, without its folder.
+    pub fn of_name(name: &[u8]) -> Kind {
+        let has = |part: &[u8]| name.windows(part.len()).any(|piece| piece == part);
+        let tool = if has(b"clippy") {
+            Tool::Clippy
+        } else if has(b"rustc") {
+            Tool::Rustc
+        } else if has(b"clang") {
+            Tool::Clang
+        } else if has(b"gcc") || has(b"g++") {
+            Tool::Gcc
+        } else {
+            Tool::Other
+        };
+        let is_rust = matches!(tool, Tool::Rustc | Tool::Clippy);
+        Kind { tool, language: if is_rust { Language::Rust } else { Language::Other } }
+    }
+}
+
 impl Tool {
     /// As `status` and the journal write it.
     pub fn name(self) -> &'static str {

@@ -19,6 +19,9 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
     /// What messages and logs call a unit.
     fn name(&self, unit: usize) -> &[u8];
 
+    /// The unit's source file, absolute or relative to the cwd.
+    fn source(&self, unit: usize) -> &[u8];
+
     /// The files of a unit, the main one first.
     fn outputs(&self, unit: usize) -> &[Output];
 

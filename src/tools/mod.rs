@@ -3,6 +3,7 @@
 
 pub mod understand;
 
+pub mod key_parts;
 pub mod meaning;
 pub mod plan;
 

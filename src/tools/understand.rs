@@ -6,11 +6,13 @@ use super::command::Arg;
 use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use super::gcc;
+use super::key_parts::KeyParts;
 use super::meaning::Meaning;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use crate::files::{FileTable, PathId};
 use crate::protocol::message::Invocation;
+use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 
@@ -24,6 +26,9 @@ pub struct Understood {
     pub cwd: Vec<u8>,
     /// One for each unit, in order.
     pub units: Vec<ActionKey>,
+    /// What each unit's key is made of.
+    pub parts: Vec<KeyParts>,
+    pub kind: Kind,
     pub meaning: Box<dyn Meaning>,
     /// Folders whose names are no part of the actions: where inputs lie in them, input sets
     /// say so by number (see `spell`), and the same set fits other folders. Absolute.
@@ -38,7 +43,8 @@ pub struct Understood {
 
 /// What one family of tools makes of a command.
 pub(super) struct Actions {
-    pub(super) units: Vec<ActionKey>,
+    pub(super) units: Vec<KeyParts>,
+    pub(super) kind: Kind,
     pub(super) meaning: Box<dyn Meaning>,
     pub(super) places: Vec<Vec<u8>>,
     pub(super) scripted: bool,
@@ -101,9 +107,20 @@ pub fn understand(
     depends.dedup();
     // gcc looks itself up on PATH by its argv[0]; it must not find us there.
     let argv0 = if invocation.masquerade || behind_us { program.clone() } else { name };
-    let Actions { units, meaning, places, scripted, text_context } = actions;
     let cwd = invocation.cwd.clone();
-    Ok(Understood { program, argv0, cwd, units, meaning, places, depends, scripted, text_context })
+    Ok(Understood {
+        program,
+        argv0,
+        cwd,
+        units: actions.units.iter().map(KeyParts::key).collect(),
+        parts: actions.units,
+        kind: actions.kind,
+        meaning: actions.meaning,
+        places: actions.places,
+        depends,
+        scripted: actions.scripted,
+        text_context: actions.text_context,
+    })
 }
 
 /// Begins a path that lies in a place. No command with this byte in an argument is followed

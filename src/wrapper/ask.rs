@@ -73,7 +73,7 @@ pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answ
     }
     // An older daemon makes room for one of our build; a newer one stays.
     if Build::own().version < header.build.version {
-        return Err(io::Error::other("the daemon is newer"));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "the daemon is newer"));
     }
     drop(stream);
     let stream = start::replace(settings)?;
@@ -83,7 +83,12 @@ pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answ
 
 /// Tells what became of the answer. Best effort: a lost report costs a later miss.
 pub fn report(stream: &UnixStream, report: Report) {
-    if let Ok(bytes) = frame::message(&Request::Report(report)) {
+    tell(stream, &Request::Report(report));
+}
+
+/// Sends what is not answered. Best effort.
+pub fn tell(stream: &UnixStream, what: &Request) {
+    if let Ok(bytes) = frame::message(what) {
         let _ = send(stream, &bytes, Instant::now() + REPORT_TIME);
     }
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod capture;
+mod fallback;
 mod gather;
 pub mod names;
 mod plain;
@@ -97,27 +98,37 @@ fn with_cache(
     let mut plain = End::Plain { judged: false, niceness: None };
     // A second time only to tell of damaged blobs.
     for round in 0..2 {
-        let answered = match if round == 0 { ask::pick_up() } else { None } {
+        let asked = match if round == 0 { ask::pick_up() } else { None } {
             Some(picked_up) => picked_up,
             None => match frame::message(&request) {
                 Ok(question) => ask::ask(settings, &question),
                 Err(_) => return plain,
             },
         };
-        let (stream, work) = match answered {
-            Ok((stream, Answer::Work(work))) => (stream, work),
-            Ok((_, Answer::Refused(line))) => return End::Refused(line),
-            Ok((_, Answer::Plain(reason, _, niceness))) => {
+        let (stream, work) = match (asked, &request) {
+            (Ok((stream, Answer::Work(work))), _) => (stream, work),
+            (Ok((_, Answer::Refused(line))), _) => return End::Refused(line),
+            (Ok((_, Answer::Plain(reason, _, niceness))), _) => {
                 // These know nothing of the command.
                 let judged = !matches!(reason, Reason::ForeignNamespace | Reason::InternalFault);
                 return End::Plain { judged, niceness };
             }
-            Err(_) => return plain,
+            (Err(error), Request::Compile(invocation)) => {
+                fallback::without_daemon(settings, invocation, &error);
+                return plain;
+            }
+            (Err(_), _) => return plain,
         };
         plain = End::Plain { judged: true, niceness: work.niceness };
         match steps::perform(&work, call, settings, Some(broken_pipe), held) {
-            Outcome::Plain => return plain,
+            Outcome::Plain => {
+                fallback::undelivered(&stream);
+                return plain;
+            }
             Outcome::Damaged(blobs) => {
+                if round > 0 {
+                    fallback::undelivered(&stream);
+                }
                 *held = Held::default();
                 if let Request::Compile(Invocation { damaged, again, .. }) = &mut request {
                     damaged.extend(blobs);

@@ -29,6 +29,10 @@ impl Meaning for Compile {
         &self.command.sources[unit].path
     }
 
+    fn source(&self, unit: usize) -> &[u8] {
+        self.name(unit)
+    }
+
     fn outputs(&self, unit: usize) -> &[Output] {
         &self.command.outputs[unit]
     }

@@ -3,12 +3,13 @@
 use super::compile::Compile;
 use crate::files::PathId;
 use crate::files::Seen;
+use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
-use crate::tools::command::{Command, Parsed};
+use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES};
 use crate::tools::find::absolute;
-use crate::tools::toolchain::{Caller, Toolchain, Toolchains, field};
+use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::toolchain::{Caller, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 
 /// Understands a command of this family; what it looked at is added to `depends`.
@@ -45,52 +46,72 @@ pub(in crate::tools) fn understand(
     }
     let units = toolchain_of.iter().enumerate();
     let units =
-        units.map(|(unit, toolchain)| action_key(&command, unit, toolchain, caller)).collect();
+        units.map(|(unit, toolchain)| key_parts(&command, unit, toolchain, caller)).collect();
+    let kind = kind(driver.flavor, &command);
     let text_context = text_context(&command, typed.terminal, caller.env);
     let scripted = toolchain_of[0].scripted;
     let meaning = Box::new(Compile { command, toolchains: toolchain_of });
-    Ok(Actions { units, meaning, places: Vec::new(), scripted, text_context })
+    Ok(Actions { units, kind, meaning, places: Vec::new(), scripted, text_context })
 }
 
-/// Everything that is known before an input is read, in one hash.
-fn action_key(
+/// Everything that is known before an input is read.
+fn key_parts(
     command: &Command,
     unit: usize,
     toolchain: &Toolchain,
     caller: Caller<'_>,
-) -> ActionKey {
-    let mut key = blake3::Hasher::new();
-    field(&mut key, b"action 1");
-    field(&mut key, &toolchain.identity);
+) -> KeyParts {
+    let mut parts = KeyParts::default();
+    parts.add(Part::Rules, b"gcc 2");
+    parts.add(Part::Tool, &toolchain.identity);
     let source = &command.sources[unit];
-    field(&mut key, format!("{:?} {:?}", command.mode, source.language).as_bytes());
-    field(&mut key, &source.path);
-    key.update(&(command.key_args.len() as u64).to_le_bytes());
+    parts.add(Part::Mode, format!("{:?} {:?}", command.mode, source.language).as_bytes());
+    parts.add(Part::Source, &source.path);
     for arg in &command.key_args {
-        field(&mut key, arg);
+        parts.add(Part::Flag, arg);
     }
     for name in RESULT_VARIABLES {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+        parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     if command.records_cwd {
-        field(&mut key, b"cwd");
-        field(&mut key, caller.cwd);
+        parts.add(Part::Folder, caller.cwd);
         // Compilers record $PWD in place of the cwd when both are one folder.
-        field(&mut key, caller.env.get(b"PWD").unwrap_or_default());
+        parts.add(Part::Folder, caller.env.get(b"PWD").unwrap_or_default());
     }
     if command.records_output {
-        field(&mut key, b"outputs");
         for output in &command.outputs[unit] {
-            field(&mut key, &output.path);
+            parts.add(Part::OutputName, &output.path);
         }
     }
     if command.records_command {
-        field(&mut key, b"command");
         for arg in &command.args {
-            field(&mut key, arg);
+            parts.add(Part::Word, arg);
         }
     }
-    ActionKey(*key.finalize().as_bytes())
+    parts
+}
+
+/// What statistics count it as: the language of all sources, if they have one in common.
+fn kind(flavor: Flavor, command: &Command) -> Kind {
+    let tool = match flavor {
+        Flavor::Gcc => Tool::Gcc,
+        Flavor::Clang => Tool::Clang,
+    };
+    let mut languages = command.sources.iter().map(|source| counted_as(source.language));
+    let first = languages.next().unwrap_or_default();
+    let language = if languages.all(|other| other == first) { first } else { Default::default() };
+    Kind { tool, language }
+}
+
+fn counted_as(language: Language) -> kind::Language {
+    match language {
+        Language::C | Language::PreprocessedC | Language::CHeader => kind::Language::C,
+        Language::Cxx | Language::PreprocessedCxx | Language::CxxHeader => kind::Language::Cxx,
+        Language::ObjC => kind::Language::ObjC,
+        Language::ObjCxx => kind::Language::ObjCxx,
+        Language::Assembler | Language::AssemblerWithCpp => kind::Language::Assembler,
+        Language::Ir => kind::Language::Ir,
+    }
 }
 
 /// What messages look like depends on the terminal and a few variables; when a command wrote

@@ -60,6 +60,10 @@ impl Meaning for Compile {
         &self.command.crate_name
     }
 
+    fn source(&self, _unit: usize) -> &[u8] {
+        &self.command.source
+    }
+
     fn outputs(&self, _unit: usize) -> &[Output] {
         &self.command.outputs
     }

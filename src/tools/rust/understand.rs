@@ -9,11 +9,12 @@ use super::fold::is_clean;
 use super::parse::{Command, parse};
 use super::tool;
 use crate::files::{PathId, Seen};
+use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
 use crate::tools::command::Arg;
 use crate::tools::find::absolute;
-use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
+use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::toolchain::{Answer, Caller, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed, find, spell};
 
 /// Variables that the compiler itself looks at.
@@ -100,28 +101,22 @@ pub(in crate::tools) fn understand(
     depends.extend(known.iter().flat_map(|answer| answer.depends.iter().copied()));
 
     let places = places(&command);
-    let mut key = blake3::Hasher::new();
-    field(&mut key, b"rust 1");
-    field(&mut key, typed.called);
+    let mut parts = KeyParts::default();
+    parts.add(Part::Rules, b"rust 2");
+    parts.add(Part::Called, typed.called);
     for answer in &known {
-        field(&mut key, &answer.identity);
+        parts.add(Part::Tool, &answer.identity);
     }
     if is_clippy {
-        field(&mut key, &program_hash(caller, &real, depends)?);
+        parts.add(Part::Tool, &program_hash(caller, &real, depends)?);
     }
-    field(&mut key, caller.cwd);
-    match &places {
-        Some(places) => {
-            for opt in &command.options {
-                let value = placed(opt, places);
-                field(&mut key, opt.name.as_bytes());
-                field(&mut key, &value);
-            }
-        }
-        None => command.options.iter().for_each(|opt| {
-            field(&mut key, opt.name.as_bytes());
-            field(&mut key, &opt.value);
-        }),
+    parts.add(Part::Folder, caller.cwd);
+    for opt in &command.options {
+        let value = match &places {
+            Some(places) => placed(opt, places),
+            None => opt.value.clone(),
+        };
+        parts.add(Part::Flag, &[opt.name.as_bytes(), b" ", &value].concat());
     }
     let places = places.unwrap_or_default();
     let mut names = RUSTC_VARIABLES.to_vec();
@@ -132,16 +127,16 @@ pub(in crate::tools) fn understand(
         names.extend(LINKER_VARIABLES);
     }
     for name in names {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+        parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     for path in &extra_inputs(caller) {
-        field(&mut key, path);
+        parts.add(Part::ExtraInput, path);
     }
     for hash in libraries_in_front(caller, &compiler, depends) {
-        field(&mut key, &hash);
+        parts.add(Part::Library, &hash);
     }
     if command.native_cpu {
-        field(&mut key, &this_cpu());
+        parts.add(Part::Machine, &this_cpu());
     }
     let text_context = text_context(&command, typed.terminal, caller);
     let prefix = typed.args.len() - args.len();
@@ -157,7 +152,11 @@ pub(in crate::tools) fn understand(
         command,
     };
     Ok(Actions {
-        units: vec![ActionKey(*key.finalize().as_bytes())],
+        units: vec![parts],
+        kind: Kind {
+            tool: if is_clippy { Tool::Clippy } else { Tool::Rustc },
+            language: Language::Rust,
+        },
         meaning: Box::new(meaning),
         places,
         scripted: false,
