@@ -3,8 +3,8 @@
 use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
 use super::{
-    clear, completions, config, crashes, daemon, explain, inspect, link, man, session, start,
-    status, stop, version, why,
+    clear, completions, config, crashes, daemon, explain, inspect, link, man, report, session,
+    start, status, stop, version, why,
 };
 
 /// Names of our own program that stand for a command.
@@ -297,7 +297,23 @@ pub static COMMANDS: &[Command] = &[
         name: "report",
         group: Looking,
         summary: "make a web page of a build from its journal",
+        about: "One file that loads nothing: a timeline by lane, hits and misses, causes. With \
+                --trace alone only the trace is made, for Perfetto or chrome://tracing.",
         words: words("JOURNAL", 1, 1, File),
+        flags: &[
+            Flag {
+                short: Some('o'),
+                ..valued(
+                    "output",
+                    "FILE",
+                    File,
+                    "the page, by default zccache-report.html; - is stdout",
+                )
+            },
+            valued("trace", "FILE", File, "the same as trace event JSON"),
+        ],
+        example: ("zccache report build.jsonl -o build.html", "then open it in a browser"),
+        run: Some(report::run),
         ..COMMAND
     },
     Command {
@@ -306,6 +322,36 @@ pub static COMMANDS: &[Command] = &[
         summary: "sum up a journal in words",
         words: words("JOURNAL", 1, 1, File),
         flags: &[JSON],
+        example: (
+            "zccache analyze ~/.zccache/logs/compile_journal.jsonl",
+            "all that was done lately",
+        ),
+        json: &[
+            field("commands", Int, "lines that make sense"),
+            field("hits", Int, "served from the cache"),
+            field("misses", Int, "compiled, the failed ones included"),
+            field("non_cacheable", Int, "run as they are"),
+            field("errors", Int, "compiles that failed"),
+            field("hit_rate", Float, "hits in a hundred of hits and misses"),
+            field("compile_ns", Int, "time that compilers ran"),
+            field("time_saved_ns", Int, "compile time that hits did not spend"),
+            field("wall_ns", Int, "from the first start to the last end"),
+            field("bytes", Int, "outputs that came from the store or went into it"),
+            field("builds", Int, "groups of commands with long pauses between them"),
+            field("causes", Array, "why it was compiled, the most frequent first"),
+            field("causes[]", Object, "one cause"),
+            field("causes[].reason", Str, "its name"),
+            field("causes[].subject", Str, "what differed"),
+            field("causes[].count", Int, "commands it struck"),
+            field("causes[].of", Int, "out of so many"),
+            field("slowest_misses", Array, "the slowest first"),
+            field("slowest_misses[]", Object, "one command"),
+            field("slowest_misses[].name", Str, "its source"),
+            field("slowest_misses[].latency_ns", Int, "how long it took"),
+            field("slowest_misses[].reason", MaybeStr, "why it was compiled"),
+            field("skipped", Int, "lines that make no sense"),
+        ],
+        run: Some(report::analyze),
         ..COMMAND
     },
     Command {

@@ -12,6 +12,7 @@ mod help;
 mod inspect;
 mod link;
 mod man;
+mod report;
 mod session;
 mod start;
 mod status;

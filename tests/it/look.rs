@@ -169,8 +169,13 @@ fn json_is_as_documented() {
     s.z("gcc -c a.c").ok();
     s.z("gcc --version").ok();
     is_as_documented(json_of("status"), &parsed("status --json"));
+    // It waits until all that happened is written down.
+    is_as_documented(json_of("why"), &parsed("why --last 5 --json"));
+    let journal = s.cache.join("logs/compile_journal.jsonl");
+    let analyzed = format!("analyze --json {}", journal.display());
+    is_as_documented(json_of("analyze"), &parsed(&analyzed));
     let key = serde_json::from_str::<Value>(
-        std::fs::read_to_string(s.cache.join("logs/compile_journal.jsonl"))
+        std::fs::read_to_string(&journal)
             .unwrap()
             .lines()
             .find(|line| line.contains("\"miss\""))
@@ -181,7 +186,6 @@ fn json_is_as_documented() {
         .unwrap()
         .to_owned();
     is_as_documented(json_of("inspect"), &parsed(&format!("inspect {key} --json")));
-    is_as_documented(json_of("why"), &parsed("why --last 5 --json"));
     is_as_documented(json_of("explain"), &parsed("explain --json -- gcc -c a.c"));
     is_as_documented(json_of("explain"), &parsed("explain --json -- gcc -DX -c a.c"));
     is_as_documented(json_of("session-start"), &parsed("session-start --format json"));
