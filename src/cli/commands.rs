@@ -4,7 +4,7 @@ use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
 use super::{
     clear, completions, config, crashes, daemon, explain, inspect, link, man, report, session,
-    start, status, stop, version, why,
+    start, status, stop, top, version, why,
 };
 
 /// Names of our own program that stand for a command.
@@ -290,7 +290,41 @@ pub static COMMANDS: &[Command] = &[
         name: "top",
         group: Looking,
         summary: "watch compiles as they happen",
-        flags: &[switch("once", "print one picture and end"), JSON],
+        about: "q or Ctrl-C ends it. Where stdout is no terminal, and with --json, pictures are \
+                printed one after the other. Exit status 1 from --once when no daemon runs.",
+        flags: &[
+            switch("once", "print one picture and end"),
+            valued("interval", "MS", Number, "milliseconds between two pictures, by default 500"),
+            JSON,
+        ],
+        example: ("zccache top --once", "what is going on right now"),
+        json: &[
+            field("running", Bool, "false, and nothing else: no daemon runs"),
+            field("pid", Int, "the daemon's process"),
+            field("uptime_s", Int, "seconds since it started"),
+            field("compilations", Int, "hits, misses and non_cacheable"),
+            field("hits", Int, "served from the cache"),
+            field("misses", Int, "compiled"),
+            field("non_cacheable", Int, "run as they are"),
+            field("errors", Int, "compiles that failed"),
+            field("time_saved_ns", Int, "compile time that hits did not spend"),
+            field("under_way", Array, "commands that have not ended, at most 200"),
+            field("under_way[]", Object, "one command"),
+            field("under_way[].lane", Int, "its row of the timeline"),
+            field("under_way[].state", Str, "asked, hit, compiling or plain"),
+            field("under_way[].name", Str, "its source, or the command"),
+            field("under_way[].for_ms", Int, "since it was asked about"),
+            field("under_way_more", Int, "how many more there are"),
+            field("recent", Array, "the latest that ended, the latest first"),
+            field("recent[]", Object, "one command"),
+            field("recent[].lane", Int, "its row of the timeline"),
+            field("recent[].outcome", Str, "as in the journal"),
+            field("recent[].name", Str, "its source, or the command"),
+            field("recent[].latency_ns", Int, "how long it took"),
+            field("recent[].saved_ns", Int, "compile time it did not spend"),
+            field("recent[].reason", MaybeStr, "why it was no hit"),
+        ],
+        run: Some(top::run),
         ..COMMAND
     },
     Command {

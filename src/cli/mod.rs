@@ -19,6 +19,7 @@ mod status;
 mod stop;
 mod style;
 pub mod table;
+mod top;
 mod why;
 
 use std::ffi::{OsStr, OsString};

@@ -118,7 +118,7 @@ fn machine(build: &Build, sum: &RollUp) -> String {
         .map(|number| {
             let line = &build.commands[number].line;
             serde_json::json!({
-                "name": report::name(line),
+                "name": line.name(),
                 "latency_ns": line.latency_ns,
                 "reason": line.reason,
             })
@@ -164,7 +164,7 @@ fn words(build: &Build, sum: &RollUp) -> String {
         let _ = writeln!(text, "{name:<18}{value}");
     }
     if !sum.causes.is_empty() {
-        let _ = writeln!(text, "\n{}", style.bold("Why it was compiled"));
+        let _ = writeln!(text, "\n{}", style.bold("Why it was not a hit"));
         for cause in sum.causes.iter().take(LIST) {
             let _ = writeln!(text, "{}", cause.words());
         }
@@ -173,7 +173,7 @@ fn words(build: &Build, sum: &RollUp) -> String {
     for number in build.slowest_misses(LIST) {
         let line = &build.commands[number].line;
         let reason = line.reason.map_or(String::new(), |reason| format!("{reason:?}"));
-        slow.row([seconds(line.latency_ns), reason, report::name(line)]);
+        slow.row([seconds(line.latency_ns), reason, line.name()]);
     }
     let slow = slow.text(&style);
     if !slow.is_empty() {

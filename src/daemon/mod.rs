@@ -8,6 +8,7 @@
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `explain`, `compare`, `known`: why something was missed;
 //! * `underway`, `about`, `line`, `scribe`: what the journal is told, and who writes it;
+//! * `picture`: what is going on right now;
 //! * `inspect`: a stored result in words;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `shared`, `spellings`: what loop and workers have in common;
@@ -28,6 +29,7 @@ pub mod line;
 mod lookup;
 mod memo;
 mod peer;
+mod picture;
 mod processor;
 mod requests;
 mod result_key;

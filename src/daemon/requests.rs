@@ -111,6 +111,7 @@ impl EventLoop {
                     Reply::Session(record.map(|record| Box::new(Json(record))))
                 });
             }
+            Ok(Request::Picture) => self.picture(token),
             Ok(Request::Flush) => self.after_writing(token, |_| Reply::Done),
             Ok(Request::FellBack(reason)) => self.fell_back(token, reason),
             Err(error) => {

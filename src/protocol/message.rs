@@ -34,6 +34,8 @@ pub enum Request {
     Inspect(Vec<u8>),
     /// The client becomes the tool although it got an answer. Not answered.
     FellBack(Reason),
+    /// What is going on; answered by `Reply::Picture`.
+    Picture,
 }
 
 /// What the daemon says back.
@@ -47,6 +49,7 @@ pub enum Reply {
     Session(Option<Box<Json<SessionRecord>>>),
     Inspected(Vec<Inspected>),
     Done,
+    Picture(Box<super::told::Picture>),
 }
 
 /// What `clear` removed.

@@ -85,27 +85,6 @@ pub fn end_us(line: &Line) -> u64 {
     line.start_us.saturating_add(line.latency_ns / 1000)
 }
 
-/// What a command is called in a list: its source, else its output, else what was typed.
-pub fn name(line: &Line) -> String {
-    let made = line.sources.first().or(line.outputs.first());
-    match (made, line.sources.len()) {
-        (Some(first), 0 | 1) => first.clone(),
-        (Some(first), count) => format!("{first} and {} more", count - 1),
-        (None, _) => {
-            let tool = line.compiler.rsplit('/').next().unwrap_or_default();
-            shortened(&format!("{tool} {}", line.args.join(" ")), 120)
-        }
-    }
-}
-
-/// The beginning of a text, in whole characters.
-fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// Leaves out hits that could not be delivered: a later line tells what became of them.
 fn without_undelivered(lines: Vec<Line>) -> Vec<Line> {
     let mut keep = vec![true; lines.len()];
@@ -200,7 +179,7 @@ pub(crate) mod tests {
     #[test]
     fn names_are_short() {
         let nameless = Line { sources: vec![], args: vec!["é".repeat(500)], ..line(1, 1, "hit") };
-        assert_eq!(name(&nameless).chars().count(), 121);
-        assert_eq!(name(&line(7, 1, "hit")), "/w/7.c");
+        assert_eq!(nameless.name().chars().count(), 121);
+        assert_eq!(line(7, 1, "hit").name(), "/w/7.c");
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{Build, name, shortened};
+use super::Build;
+use crate::session::journal::shortened;
 use crate::session::rollup::RollUp;
 use crate::session::time::iso;
 
@@ -44,7 +45,7 @@ fn data(build: &Build, title: &str) -> Value {
     let mut commands = Vec::new();
     for command in &build.commands {
         let line = &command.line;
-        let full = name(line);
+        let full = line.name();
         let (folder, file) = full.rsplit_once('/').unwrap_or(("", &full));
         let detail = if line.outcome.is_hit() {
             Value::Null

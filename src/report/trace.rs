@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Build, name};
+use super::Build;
 
 /// All commands of one build are threads of one process.
 const PROCESS: u32 = 1;
@@ -19,7 +19,7 @@ pub fn json(build: &Build) -> Value {
     }
     for command in &build.commands {
         let line = &command.line;
-        let short = name(line);
+        let short = line.name();
         events.push(json!({
             "ph": "X",
             "name": short.rsplit('/').next().unwrap_or(&short),

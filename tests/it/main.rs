@@ -16,11 +16,15 @@ mod look;
 mod project;
 // The rules of the code that runs before libc.
 mod quick;
+// A journal as a web page, a trace, and words; the page in a real browser.
+mod report;
 // One for each bug that was found.
 mod regressions;
 // Settings: the file and the environment, strict paths, the compilers' priority.
 mod settings;
 // What must not be served from the cache, since something it depends on changed.
 mod stale;
+// The live view, on a real terminal.
+mod top;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
