@@ -121,7 +121,9 @@ fn begin(settings: &mut Settings, wanted: Wanted) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", root.path().display()))?;
     // The build would start one, too; whoever names a socket expects somebody there. Without a
     // daemon the build works as well, so this is no reason to fail.
-    if let Err(error) = start::connect(settings) {
+    if let Err(error) = start::connect(settings)
+        && !settings.no_spawn
+    {
         say(&format!("session-start: no daemon yet: {error}"));
     }
     let shell = wanted.stats && session.journal_path.is_none();

@@ -3,7 +3,7 @@
 //! * `start`: the client's side: connect, start one if there is none, replace an older one;
 //! * `serve`: the process's own life: lock, detach, listen, end;
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
-//! * `requests`: what it does with each message;
+//! * `requests`, `endings`: what it does with each message, and with the ends of compiles;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `explain`, `compare`, `known`: why something was missed;
@@ -16,6 +16,7 @@
 mod about;
 mod compare;
 mod connection;
+mod endings;
 mod event_loop;
 mod explain;
 mod finish;

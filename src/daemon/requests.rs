@@ -1,28 +1,23 @@
-//! What the loop does with each message: answer from memory or have a worker find out, hand
-//! reports on, tell and clear. The other half of `event_loop`.
+//! What the loop does with each message: answer from memory or have a worker find out, tell and
+//! clear. `endings` has the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Token, Waker};
-use parking_lot::Mutex;
 
 use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
-use super::finish::{self, Finished};
-use super::in_flight::Waiter;
-use super::lookup::{self, Outcome, Ticket};
+use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
-use super::scribe::{Desk, Scribe};
+use super::scribe::Desk;
 use super::shared::Shared;
-use super::underway::{Ended, Fate, Underway};
-use super::{inspect, peer, upkeep};
+use super::underway::Fate;
+use super::{inspect, upkeep};
 use crate::protocol::frame::{self, Build, Header, Verb};
-use crate::protocol::message::{
-    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
-};
+use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
 use crate::session::kind::Kind;
@@ -61,14 +56,14 @@ pub(super) enum Done {
 
 /// A question that a worker is busy with.
 pub(super) struct Asked {
-    client: Token,
-    invocation: Arc<Invocation>,
+    pub(super) client: Token,
+    pub(super) invocation: Arc<Invocation>,
     /// None where memory must not answer.
-    key: Option<RequestKey>,
+    pub(super) key: Option<RequestKey>,
     /// The client reads short hits.
-    quick: bool,
+    pub(super) quick: bool,
     /// It may wait for a compile of the same that is under way.
-    may_wait: bool,
+    pub(super) may_wait: bool,
 }
 
 impl EventLoop {
@@ -130,7 +125,7 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, token: Token, frame: &[u8]) {
+    pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -178,7 +173,7 @@ impl EventLoop {
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
-    fn find_out(&mut self, asked: Asked) {
+    pub(super) fn find_out(&mut self, asked: Asked) {
         client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
@@ -244,25 +239,6 @@ impl EventLoop {
         let client = self.clients.get_mut(&token);
         if let Some(command) = client.and_then(|client| client.command.as_mut()) {
             command.fate = fate;
-        }
-    }
-
-    /// An answer did not help: the client becomes the tool.
-    fn fell_back(&mut self, token: Token, reason: Reason) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(command) = &mut client.command else { return };
-        let kind = kind_of(&command.invocation);
-        if let Fate::Hit { about, .. } = &command.fate {
-            self.counters.take_back_hit(about.kind);
-        }
-        command.fate = Fate::FellBack(reason);
-        self.counters.uncacheable(kind, reason);
-        for ticket in std::mem::take(&mut client.tickets) {
-            if let Some(ticket) = self.tickets.remove(&ticket) {
-                self.counters.take_back_miss(ticket.about.kind);
-                self.shared.table.close_ticket();
-                self.compile_ended(ticket.id, &ticket.actions(), false);
-            }
         }
     }
 
@@ -348,62 +324,15 @@ impl EventLoop {
         }
     }
 
-    fn report(&mut self, token: Token, report: Report) {
-        for (id, stat) in &report.blobs {
-            self.shared.set_blob_stat(*id, *stat);
-        }
-        let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
-        let mut command = None;
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.tickets.retain(|held| *held != report.ticket);
-            command = client.command.take();
-        }
-        if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
-            self.counters.errors += 1;
-        }
-        let (id, actions) = (ticket.id, ticket.actions());
-        self.shared.storing.begin(&actions);
-        self.upkeep.note_stored(&report);
-        let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
-        let exit = Some(failed.map_or(Exit::Status(0), |run| run.exit));
-        let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
-        let end = self.end_of(command, exit, took_ns);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work =
-                std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            shared.table.close_ticket();
-            shared.storing.end(&actions);
-            end.conclude(finished, Some((id, actions)));
-        });
-    }
-
-    fn end_of(&mut self, command: Option<Underway>, exit: Option<Exit>, took_ns: u64) -> End {
-        if let Some(command) = &command {
-            self.leave_lane(command);
-        }
-        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.waker.clone());
-        End { scribe, done, waker, command, at: self.last_active, exit, took_ns }
-    }
-
-    /// A client is gone and left a compile unreported.
-    pub(super) fn abandon(&mut self, mut ticket: Box<Ticket>, command: Option<Underway>) {
-        let end = self.end_of(command, None, 0);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| finish::abandon(&shared, &mut ticket));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            end.conclude(finished, None);
-        });
-    }
-
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            done.lock().push(Done::Reply { client: token, reply: Box::new(find(&shared)) });
+            let work = std::panic::AssertUnwindSafe(|| find(&shared));
+            // The client takes it for what it is: no answer to its question.
+            let reply = std::panic::catch_unwind(work).unwrap_or(Reply::Done);
+            done.lock().push(Done::Reply { client: token, reply: Box::new(reply) });
             wake(&waker);
         });
     }
@@ -423,38 +352,6 @@ impl EventLoop {
                 wake(&waker);
             });
         });
-    }
-
-    /// Answers those who waited for a compile.
-    pub(super) fn compile_ended(&mut self, ticket: u64, actions: &[ActionKey], is_stored: bool) {
-        for waiter in self.in_flight.end(ticket, actions, is_stored) {
-            self.waited(waiter);
-        }
-    }
-
-    /// Answers a request that waited, and waits no more: what it waited for may have failed.
-    fn waited(&mut self, waiter: Waiter) {
-        let Waiter { client, invocation, .. } = waiter;
-        if self.clients.contains_key(&client) {
-            let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
-            // It reads no short hits any more.
-            self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
-        }
-    }
-
-    /// Tells those who wait that we are still there, and answers those who waited enough.
-    pub(super) fn look_after_waiters(&mut self) {
-        let clients = &self.clients;
-        let (waiting, enough) = self.in_flight.round(|ticket| {
-            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
-            holder.is_some_and(|client| peer::is_stopped(&client.stream))
-        });
-        for client in waiting {
-            self.send(client, &frame::bare(Verb::Wait));
-        }
-        for waiter in enough {
-            self.waited(waiter);
-        }
     }
 
     fn clear(&mut self, token: Token) {
@@ -487,38 +384,8 @@ impl EventLoop {
     }
 }
 
-/// How a compile ended, to be told once its worker is done with it.
-struct End {
-    scribe: Scribe,
-    done: Arc<Mutex<Vec<Done>>>,
-    waker: Arc<Waker>,
-    command: Option<Underway>,
-    at: Instant,
-    /// None: no report came.
-    exit: Option<Exit>,
-    took_ns: u64,
-}
-
-impl End {
-    /// The reasons go to the counters, the line to the journal.
-    fn conclude(self, finished: Finished, compile: Option<(u64, Vec<ActionKey>)>) {
-        let Finished { causes, about, is_stored } = finished;
-        let reasons = causes.iter().map(|cause| cause.reason).collect();
-        if let Some(mut command) = self.command {
-            let (exit, took_ns) = (self.exit, self.took_ns);
-            command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
-            self.scribe.tell(Ended { command, at: self.at });
-        }
-        self.done.lock().push(match compile {
-            Some((ticket, actions)) => Done::Stored { ticket, actions, is_stored, reasons },
-            None => Done::Abandoned { reasons },
-        });
-        wake(&self.waker);
-    }
-}
-
 /// As far as the invocation tells.
-fn kind_of(invocation: &Invocation) -> Kind {
+pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
     Kind::of_name(base(name))
 }
@@ -529,7 +396,7 @@ fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
     }
 }
 
-fn wake(waker: &Waker) {
+pub(super) fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("wake: {error}");
     }
