@@ -51,7 +51,7 @@ pub fn run(given: &Given) -> ExitCode {
 /// None for anything but hex digits, at least eight and at most a whole key.
 fn bytes_of(word: &str) -> Option<Vec<u8>> {
     let digits = word.as_bytes();
-    if !(8..=64).contains(&digits.len()) || digits.len() % 2 != 0 {
+    if !(8..=64).contains(&digits.len()) || !digits.len().is_multiple_of(2) {
         return None;
     }
     let value = |digit: &u8| char::from(*digit).to_digit(16);

@@ -56,8 +56,11 @@ pub(super) fn reasons_object(counters: &Counters) -> Map<String, Value> {
     all.map(|(reason, count)| (format!("{reason:?}"), (*count).into())).collect()
 }
 
+/// A property of kinds, by name.
+type NameOf = fn(&Kind) -> &'static str;
+
 /// Counts by some property of the kinds.
-fn by_kind(counters: &Counters, name: fn(&Kind) -> &'static str) -> BTreeMap<&'static str, Tally> {
+fn by_kind(counters: &Counters, name: NameOf) -> BTreeMap<&'static str, Tally> {
     let mut sums: BTreeMap<&str, Tally> = BTreeMap::new();
     for (kind, tally) in &counters.kinds {
         sums.entry(name(kind)).or_default().add(tally);
@@ -65,10 +68,7 @@ fn by_kind(counters: &Counters, name: fn(&Kind) -> &'static str) -> BTreeMap<&'s
     sums
 }
 
-pub(super) fn kinds_object(
-    counters: &Counters,
-    name: fn(&Kind) -> &'static str,
-) -> Map<String, Value> {
+pub(super) fn kinds_object(counters: &Counters, name: NameOf) -> Map<String, Value> {
     let object = |tally: Tally| {
         serde_json::json!({
             "hits": tally.hits,
@@ -166,7 +166,7 @@ fn table(status: &Status, running: bool, sessions: usize) -> String {
     if status.journal_lines_lost > 0 {
         row("journal", format!("{} lines lost", status.journal_lines_lost));
     }
-    let kinds: [(&str, fn(&Kind) -> &'static str); 2] =
+    let kinds: [(&str, NameOf); 2] =
         [("by language", |kind| kind.language.name()), ("by tool", |kind| kind.tool.name())];
     for (title, name) in kinds {
         for (n, (name, tally)) in by_kind(counters, name).into_iter().enumerate() {

@@ -110,6 +110,7 @@ fn tell(settings: &Settings, about: About, json: bool) -> Result<String, String>
     Ok(match about {
         About::LastMiss if lines.is_empty() => "no misses so far\n".to_owned(),
         About::LastMiss | About::Path(_) => lines.iter().map(in_words).collect(),
+        About::Last(_) if lines.len() < 2 => lines.iter().map(in_words).collect(),
         About::Last(_) => lines.iter().map(in_words).collect::<String>() + &summary(&sum),
         About::Session(_) => summary(&sum),
     })
@@ -168,15 +169,11 @@ fn is_about(line: &Line, path: &Path) -> bool {
     let same = |name: &String| {
         // As spelled by the command, which may go through `..`.
         let full = folder.join(name);
-        full == path || plain(&full) == path
+        full == path || plain_path(&full) == path
     };
     let named = || line.args.iter().filter(|arg| !arg.starts_with('-')).any(same);
     line.sources.iter().chain(&line.outputs).any(same)
         || (line.outcome == Outcome::Uncacheable && named())
-}
-
-fn plain(path: &Path) -> PathBuf {
-    plain_path(path)
 }
 
 /// One command: what it was, what became of it, and every cause.

@@ -14,8 +14,8 @@ use crate::store::record::{FileRecord, KnownSet, SetRecord};
 use crate::tools::environment::Environment;
 use crate::tools::understand::{PLACES_VARIABLE, Understood, variable};
 
-/// Input sets that are compared with the state at hand, the latest first.
-const SETS_COMPARED: usize = 4;
+/// States that are compared with the one at hand, the latest first.
+const STATES_COMPARED: usize = 6;
 
 /// What `find` said, with what exactly differs. `reason` is `NewAction`, `InputChanged`,
 /// `ResultGone` or `Recache`.
@@ -98,7 +98,7 @@ impl Explain<'_> {
     fn other_state(mut self, action: &ActionKey) -> (Reason, Vec<Difference>) {
         let manifest = self.shared.index.manifest(action).unwrap_or_default();
         let mut nearest: Option<(KnownSet, bool, Vec<Difference>)> = None;
-        for known in manifest.sets.iter().take(SETS_COMPARED) {
+        for known in manifest.sets.iter().take(STATES_COMPARED) {
             let Some(set) = self.shared.index.set(known.id) else { continue };
             if self.shared.spellings.sum(&set) != Some(set.spelling_sum) {
                 continue;

@@ -34,13 +34,15 @@ pub(super) struct Finished {
     pub(super) causes: Vec<Cause>,
     /// With the results that were found or stored.
     pub(super) about: About,
+    /// Nothing was refused.
+    pub(super) is_stored: bool,
 }
 
 impl Finished {
     /// When finding out panicked.
     pub(super) fn fault() -> Finished {
         let cause = Cause::new(b"", Reason::InternalFault, Vec::new());
-        Finished { causes: vec![cause], about: About::default() }
+        Finished { causes: vec![cause], about: About::default(), is_stored: false }
     }
 }
 
@@ -49,6 +51,7 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
     // Before the results are written: they take the place of what the misses are compared with.
     let mut causes = why_missed(shared, ticket);
     let mut about = std::mem::take(&mut ticket.about);
+    let mut is_stored = true;
     for (plan, run) in ticket.plans.iter().zip(&report.runs) {
         for discovery in &plan.discoveries {
             match store(shared, ticket, plan, discovery, run) {
@@ -57,18 +60,19 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
                     let name = ticket.understood.meaning.name(discovery.unit);
                     log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(name));
                     causes.push(Cause::new(name, reason, difference.into_iter().collect()));
+                    is_stored = false;
                 }
             }
         }
     }
-    Finished { causes, about }
+    Finished { causes, about, is_stored }
 }
 
 /// A compile whose report never came.
 pub(super) fn abandon(shared: &Shared, ticket: &mut Ticket) -> Finished {
     let mut causes = why_missed(shared, ticket);
     causes.push(Cause::new(b"", Reason::Unreported, Vec::new()));
-    Finished { causes, about: std::mem::take(&mut ticket.about) }
+    Finished { causes, about: std::mem::take(&mut ticket.about), is_stored: false }
 }
 
 fn why_missed(shared: &Shared, ticket: &Ticket) -> Vec<Cause> {
@@ -95,6 +99,7 @@ impl From<Reason> for NotStored {
 
 fn changed_meanwhile(shared: &Shared, id: PathId) -> NotStored {
     let path = text(&shared.table.path(id));
+    log::debug!("changed during the compile: {path}");
     let difference = Some(Difference::ChangedMeanwhile { path });
     NotStored { reason: Reason::ChangedDuringCompile, difference }
 }

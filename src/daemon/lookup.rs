@@ -363,9 +363,9 @@ fn find(
     let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
     let mut reason = Reason::NewAction;
     let env = Environment::new(&invocation.env);
-    for known in &manifest.sets {
+    for id in manifest.distinct() {
         reason = Reason::InputChanged;
-        let Some(set) = shared.index.set(known.id) else { continue };
+        let Some(set) = shared.index.set(id) else { continue };
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }

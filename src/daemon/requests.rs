@@ -1,27 +1,23 @@
-//! What the loop does with each message: answer from memory or have a worker find out, hand
-//! reports on, tell and clear. The other half of `event_loop`.
+//! What the loop does with each message: answer from memory or have a worker find out, tell and
+//! clear. `endings` has the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Token, Waker};
-use parking_lot::Mutex;
 
 use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
-use super::finish::{self, Finished};
-use super::lookup::{self, Outcome, Ticket};
+use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
-use super::scribe::{Desk, Scribe};
+use super::scribe::Desk;
 use super::shared::Shared;
-use super::underway::{Ended, Fate, Underway};
+use super::underway::Fate;
 use super::{inspect, upkeep};
 use crate::protocol::frame::{self, Build, Header, Verb};
-use crate::protocol::message::{
-    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
-};
+use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
 use crate::session::kind::Kind;
@@ -30,6 +26,7 @@ use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
 use crate::store::deliver::LinkMode;
 use crate::sys::priority::Niceness;
+use crate::store::key::ActionKey;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
 use crate::tools::understand::Refusal;
@@ -37,9 +34,7 @@ use crate::tools::understand::Refusal;
 /// What a worker hands back.
 pub(super) enum Done {
     Answered {
-        client: Token,
-        key: Option<RequestKey>,
-        quick: bool,
+        asked: Asked,
         outcome: Box<Outcome>,
     },
     /// The settings file was read again; the invocation is yet to be answered.
@@ -49,6 +44,13 @@ pub(super) enum Done {
         quick: bool,
     },
     Stored {
+        ticket: u64,
+        actions: Vec<ActionKey>,
+        is_stored: bool,
+        reasons: Vec<Reason>,
+    },
+    /// A compile whose end nobody reported.
+    Abandoned {
         reasons: Vec<Reason>,
     },
     Reply {
@@ -59,6 +61,18 @@ pub(super) enum Done {
         client: Token,
         cleared: Cleared,
     },
+}
+
+/// A question that a worker is busy with.
+pub(super) struct Asked {
+    pub(super) client: Token,
+    pub(super) invocation: Arc<Invocation>,
+    /// None where memory must not answer.
+    pub(super) key: Option<RequestKey>,
+    /// The client reads short hits.
+    pub(super) quick: bool,
+    /// It may wait for a compile of the same that is under way.
+    pub(super) may_wait: bool,
 }
 
 impl EventLoop {
@@ -121,7 +135,7 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, token: Token, frame: &[u8]) {
+    pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -170,20 +184,19 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
-        client_waits(&mut self.clients, token);
+        self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
+    }
+
+    pub(super) fn find_out(&mut self, asked: Asked) {
+        client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &invocation));
+            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into(), None)
             });
-            done.lock().push(Done::Answered {
-                client: token,
-                key,
-                quick,
-                outcome: Box::new(outcome),
-            });
+            done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
         });
     }
@@ -264,24 +277,6 @@ impl EventLoop {
         }
     }
 
-    /// An answer did not help: the client becomes the tool.
-    fn fell_back(&mut self, token: Token, reason: Reason) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(command) = &mut client.command else { return };
-        let kind = kind_of(&command.invocation);
-        if let Fate::Hit { about, .. } = &command.fate {
-            self.counters.take_back_hit(about.kind);
-        }
-        command.fate = Fate::FellBack(reason);
-        self.counters.uncacheable(kind, reason);
-        for ticket in std::mem::take(&mut client.tickets) {
-            if let Some(ticket) = self.tickets.remove(&ticket) {
-                self.counters.take_back_miss(ticket.about.kind);
-                self.shared.table.close_ticket();
-            }
-        }
-    }
-
     fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
         let Refusal { reason, argument } = refusal;
         self.count_plain(token, reason, argument.clone());
@@ -299,8 +294,10 @@ impl EventLoop {
 
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
-            Done::Answered { client, key, quick, outcome } => {
-                self.answered(client, key, quick, *outcome);
+            Done::Answered { asked, outcome } => self.answered(asked, *outcome),
+            Done::Stored { ticket, actions, is_stored, reasons } => {
+                self.compile_ended(ticket, &actions, is_stored);
+                reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Configured { client, invocation, quick } => {
                 if let Some(client) = self.clients.get_mut(&client) {
@@ -310,7 +307,7 @@ impl EventLoop {
                 // Its answer waits for the drain, as all do.
                 self.asked.push((client, invocation, quick));
             }
-            Done::Stored { reasons } => {
+            Done::Abandoned { reasons } => {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Reply { client, reply } => {
@@ -327,7 +324,8 @@ impl EventLoop {
         }
     }
 
-    fn answered(&mut self, token: Token, key: Option<RequestKey>, quick: bool, outcome: Outcome) {
+    fn answered(&mut self, asked: Asked, outcome: Outcome) {
+        let token = asked.client;
         let gone = match self.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
@@ -343,15 +341,29 @@ impl EventLoop {
             }
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (key, memo) {
+                if let (Some(key), Some(memo)) = (asked.key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.hit(token, &deliveries, about, saves_ns, quick);
+                self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }
             Outcome::Miss { work, ticket, results } => {
                 if gone {
                     self.shared.table.close_ticket();
                     return;
+                }
+                let actions = ticket.actions();
+                let recache = ticket.missed.iter().any(|(_, reason)| *reason == Reason::Recache);
+                if asked.may_wait
+                    && !recache
+                    && let Some(other) = self.in_flight.other(&actions)
+                {
+                    self.shared.table.close_ticket();
+                    client_waits(&mut self.clients, token);
+                    self.in_flight.wait(other, token, asked.invocation);
+                    return self.send(token, &frame::bare(Verb::Wait));
+                }
+                if !ticket.readonly {
+                    self.in_flight.begin(ticket.id, &actions);
                 }
                 self.counters.miss(ticket.about.kind);
                 self.fate(token, Fate::Running);
@@ -365,66 +377,15 @@ impl EventLoop {
         }
     }
 
-    fn report(&mut self, token: Token, report: Report) {
-        for (id, stat) in &report.blobs {
-            self.shared.set_blob_stat(*id, *stat);
-        }
-        let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
-        let mut command = None;
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.tickets.retain(|held| *held != report.ticket);
-            command = client.command.take();
-        }
-        if let Some(error) = report.niceness_refused {
-            let error = std::io::Error::from_raw_os_error(error);
-            log::warn!("a compiler's priority stays as it was: {error}");
-        }
-        if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
-            self.counters.errors += 1;
-        }
-        let actions = ticket.actions();
-        self.shared.storing.begin(&actions);
-        self.upkeep.note_stored(&report);
-        let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
-        let exit = Some(failed.map_or(Exit::Status(0), |run| run.exit));
-        let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
-        let end = self.end_of(command, exit, took_ns);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work =
-                std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            shared.table.close_ticket();
-            shared.storing.end(&actions);
-            end.conclude(finished);
-        });
-    }
-
-    fn end_of(&mut self, command: Option<Underway>, exit: Option<Exit>, took_ns: u64) -> End {
-        if let Some(command) = &command {
-            self.leave_lane(command);
-        }
-        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.waker.clone());
-        End { scribe, done, waker, command, at: self.last_active, exit, took_ns }
-    }
-
-    /// A client is gone and left a compile unreported.
-    pub(super) fn abandon(&mut self, mut ticket: Box<Ticket>, command: Option<Underway>) {
-        let end = self.end_of(command, None, 0);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| finish::abandon(&shared, &mut ticket));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            end.conclude(finished);
-        });
-    }
-
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            done.lock().push(Done::Reply { client: token, reply: Box::new(find(&shared)) });
+            let work = std::panic::AssertUnwindSafe(|| find(&shared));
+            // The client takes it for what it is: no answer to its question.
+            let reply = std::panic::catch_unwind(work).unwrap_or(Reply::Done);
+            done.lock().push(Done::Reply { client: token, reply: Box::new(reply) });
             wake(&waker);
         });
     }
@@ -476,35 +437,8 @@ impl EventLoop {
     }
 }
 
-/// How a compile ended, to be told once its worker is done with it.
-struct End {
-    scribe: Scribe,
-    done: Arc<Mutex<Vec<Done>>>,
-    waker: Arc<Waker>,
-    command: Option<Underway>,
-    at: Instant,
-    /// None: no report came.
-    exit: Option<Exit>,
-    took_ns: u64,
-}
-
-impl End {
-    /// The reasons go to the counters, the line to the journal.
-    fn conclude(self, finished: Finished) {
-        let Finished { causes, about } = finished;
-        let reasons = causes.iter().map(|cause| cause.reason).collect();
-        if let Some(mut command) = self.command {
-            let (exit, took_ns) = (self.exit, self.took_ns);
-            command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
-            self.scribe.tell(Ended { command, at: self.at });
-        }
-        self.done.lock().push(Done::Stored { reasons });
-        wake(&self.waker);
-    }
-}
-
 /// As far as the invocation tells.
-fn kind_of(invocation: &Invocation) -> Kind {
+pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
     Kind::of_name(base(name))
 }
@@ -515,7 +449,7 @@ fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
     }
 }
 
-fn wake(waker: &Waker) {
+pub(super) fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("wake: {error}");
     }

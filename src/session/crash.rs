@@ -107,6 +107,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_panic_leaves_a_report() {
+        // The hook belongs to the process, so this runs in one of its own.
+        const FOLDER_OF_CHILD: &str = "ZCCACHE_TEST_CRASHES";
+        if let Some(root) = std::env::var_os(FOLDER_OF_CHILD) {
+            report_panics(Path::new(&root));
+            assert!(std::panic::catch_unwind(|| panic!("one thing too many: {}", 7)).is_err());
+            return;
+        }
+        let root = std::env::temp_dir().join(format!("zcc-panic-{}", std::process::id()));
+        std::fs::create_dir_all(root.join(FOLDER)).unwrap();
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "session::crash::tests::a_panic_leaves_a_report"])
+            .env(FOLDER_OF_CHILD, &root)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(child.unwrap().success());
+        let all = list(&root);
+        assert_eq!(all.len(), 1);
+        for word in ["one thing too many: 7", "crash.rs:", "version: ", "0x"] {
+            assert!(all[0].text.contains(word), "{word}: {}", all[0].text);
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
     fn reports_are_kept_within_bounds() {
         let root = std::env::temp_dir().join(format!("zcc-crash-{}", std::process::id()));
         std::fs::create_dir_all(root.join(FOLDER)).unwrap();
