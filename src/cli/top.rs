@@ -23,6 +23,8 @@ use crate::sys::terminal::{Event, Screen};
 const INTERVAL_MS: u64 = 500;
 /// The least: more often only heats the room.
 const INTERVAL_MS_MIN: u64 = 50;
+/// A daemon that takes longer to answer is told of, and asked again: keys must not wait for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Recent commands in a picture that is printed.
 const RECENT_PRINTED: usize = 20;
 
@@ -53,10 +55,16 @@ pub fn run(given: &Given) -> ExitCode {
 
 /// None: no daemon runs.
 fn ask(settings: &Settings) -> io::Result<Option<Picture>> {
-    match start::ask_running(settings, &Request::Picture)? {
-        Some(Reply::Picture(picture)) => Ok(Some(*picture)),
-        None => Ok(None),
-        Some(_) => Err(io::Error::other("the daemon gave another answer")),
+    match start::ask_within(settings, &Request::Picture, PATIENCE) {
+        Ok(Some(Reply::Picture(picture))) => Ok(Some(*picture)),
+        Ok(None) => Ok(None),
+        Ok(Some(_)) => Err(io::Error::other("the daemon gave another answer")),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
+            Err(io::Error::other("the daemon does not answer"))
+        }
+        Err(error) => Err(error),
     }
 }
 

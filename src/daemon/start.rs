@@ -63,13 +63,23 @@ pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
 
 /// Asks a running daemon. None when there is none.
 pub fn ask_running(settings: &Settings, request: &Request) -> io::Result<Option<Reply>> {
+    // A clear may have much to remove.
+    ask_within(settings, request, Duration::from_secs(120))
+}
+
+/// The same, with an end: a daemon that takes longer is an error.
+pub fn ask_within(
+    settings: &Settings,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<Option<Reply>> {
     let mut stream = match connect_only(settings) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    // A clear may have much to remove.
-    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(&frame::message(request)?)?;
     let (header, payload) = frame::read(&mut stream)?;
     if header.verb != Verb::Message || header.build != Build::own() {

@@ -128,6 +128,13 @@ fn ctrl_c_and_signals_end_it_cleanly() {
     }
     // It watches; it starts nothing.
     assert!(s.daemons().is_empty());
+    // Keys do not wait for a daemon that hangs.
+    s.z("start").ok();
+    s.signal(s.daemon(), rustix::process::Signal::STOP);
+    let mut top = Terminal::start(&s);
+    top.shows("the daemon does not answer");
+    top.keys.write_all(b"q").unwrap();
+    assert_eq!(top.ended().code(), Some(0));
 }
 
 #[test]
