@@ -155,6 +155,8 @@ class Lab:
         env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         env.update(
             HOME=str(self.home), ZCCACHE_CACHE_DIR=str(self.root), LC_ALL="C.UTF-8",
+            # As the bare build has it: else others on the machine decide what is measured.
+            ZCCACHE_COMPILE_PRIORITY="normal",
             PATH=f"{self.bin}:{os.environ['PATH']}", GIT_CONFIG_NOSYSTEM="1",
         )
         env.pop("CC", None)

@@ -1,25 +1,15 @@
 //! `zccache crashes`.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::{USAGE, print, say, settings};
+use super::given::Given;
+use super::{print, say, settings};
 use crate::daemon::root::Root;
 use crate::session::crash;
 
 /// Shows what past daemons left behind when something went wrong, or removes it.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let (mut clear, mut json) = (false, false);
-    for arg in args {
-        match arg.to_str() {
-            Some("--clear") => clear = true,
-            Some("--json") => json = true,
-            _ => {
-                say(&format!("crashes: {}: unexpected argument", arg.display()));
-                return ExitCode::from(USAGE);
-            }
-        }
-    }
+pub fn run(given: &Given) -> ExitCode {
+    let (clear, json) = (given.has("clear"), given.has("json"));
     let root = match settings().map(|settings| Root::of(&settings)) {
         Ok(Ok(root)) => root,
         Ok(Err(error)) => {

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use super::{USAGE, human_bytes, print, say, settings};
+use super::given::Given;
+use super::{human_bytes, print, say, settings};
 use crate::daemon::start;
 use crate::protocol::message::{Invocation, Reply, Request};
 use crate::protocol::told::{Explanation, Json};
@@ -13,35 +14,15 @@ use crate::sys::{process, terminal};
 
 /// Says what a command would come to, and what its key is made of. Compiles nothing and
 /// stores no result; a compiler that is not known yet is asked about itself.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let (mut json, mut rest) = (false, args);
-    while let Some((first, more)) = rest.split_first() {
-        match first.as_bytes() {
-            b"--json" => json = true,
-            b"--" => {
-                rest = more;
-                break;
-            }
-            word if word.starts_with(b"-") => {
-                say(&format!("explain: {}: unexpected argument", first.display()));
-                return ExitCode::from(USAGE);
-            }
-            _ => break,
-        }
-        rest = more;
-    }
-    if rest.is_empty() {
-        say("explain: a command is needed: zccache explain -- gcc -c a.c -o a.o");
-        return ExitCode::from(USAGE);
-    }
+pub fn run(given: &Given) -> ExitCode {
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let explained = ask(&settings, rest);
+    let explained = ask(&settings, &given.words);
     match explained {
         Ok(explained) => {
-            print(&if json { machine(&explained) } else { table(&explained) });
+            print(&if given.has("json") { machine(&explained) } else { table(&explained) });
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -60,7 +41,7 @@ fn ask(settings: &crate::settings::Settings, words: &[OsString]) -> std::io::Res
         terminal: terminal::stderr_size().map(|size| size.ws_col),
         ..Invocation::default()
     };
-    drop(start::connect(settings)?);
+    drop(start::connect_if_allowed(settings)?);
     match start::ask_running(settings, &Request::Explain(invocation))? {
         Some(Reply::Explained(explained)) => {
             let Json(explained) = *explained;

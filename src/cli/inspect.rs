@@ -1,33 +1,21 @@
 //! `zccache inspect KEY`.
 
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use super::{USAGE, human_bytes, print, say, settings};
+use super::given::Given;
+use super::{human_bytes, print, say, settings};
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::told::Inspected;
 use crate::session::time::iso;
 
 /// Shows one stored result, named by its key or by the beginning of it.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let mut json = false;
-    let mut key = None;
-    for arg in args {
-        match arg.to_str() {
-            Some("--json") => json = true,
-            Some(word) if !word.starts_with('-') && key.is_none() => key = Some(word),
-            _ => {
-                say(&format!("inspect: {}: unexpected argument", arg.display()));
-                return ExitCode::from(USAGE);
-            }
-        }
-    }
-    let Some(word) = key else {
-        say("inspect: a key is needed: the `key` of a journal line, or what `why` shows");
-        return ExitCode::from(USAGE);
-    };
+pub fn run(given: &Given) -> ExitCode {
+    let json = given.has("json");
+    // The table says that there is one.
+    let word = given.words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let word = &*word;
     let Some(start) = bytes_of(word) else {
         say(&format!(
             "inspect: {word}: not a key, which is 64 hex digits or an even number, from 8, of \

@@ -1,12 +1,13 @@
 //! `zccache session-start`, `session-stats`, `session-end`.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use super::{USAGE, human_bytes, print, say, settings};
+use super::given::Given;
+use super::{human_bytes, print, say, settings};
 use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
@@ -17,62 +18,19 @@ use crate::session::time::iso;
 use crate::settings::Settings;
 
 /// How `session-start` says what it made.
-#[derive(Clone, Copy, PartialEq)]
 enum Format {
     Json,
     /// A line for `eval`.
     Shell,
 }
 
-#[derive(Default)]
-struct Wanted {
-    stats: bool,
-    journal: Option<PathBuf>,
-    log: Option<PathBuf>,
-    cwd: Option<PathBuf>,
-    endpoint: Option<OsString>,
-    format: Option<Format>,
-}
-
-fn wanted(args: &[OsString]) -> Result<Wanted, lexopt::Error> {
-    use lexopt::prelude::*;
-    let mut wanted = Wanted::default();
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("stats") => wanted.stats = true,
-            Long("journal") => wanted.journal = Some(parser.value()?.into()),
-            Long("log") => wanted.log = Some(parser.value()?.into()),
-            Long("cwd") => wanted.cwd = Some(parser.value()?.into()),
-            Long("endpoint") => wanted.endpoint = Some(parser.value()?),
-            Long("format") => {
-                let format = parser.value()?;
-                wanted.format = Some(match format.as_bytes() {
-                    b"json" => Format::Json,
-                    b"shell" => Format::Shell,
-                    _ => return Err("the format is json or shell".into()),
-                });
-            }
-            _ => return Err(arg.unexpected()),
-        }
-    }
-    Ok(wanted)
-}
-
 /// Makes a session and says how to join it.
-pub fn start(args: &[OsString]) -> ExitCode {
-    let wanted = match wanted(args) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            say(&format!("session-start: {error}"));
-            return ExitCode::from(USAGE);
-        }
-    };
+pub fn start(given: &Given) -> ExitCode {
     let mut settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match begin(&mut settings, wanted) {
+    match begin(&mut settings, given) {
         Ok(text) => {
             print(&text);
             ExitCode::SUCCESS
@@ -84,23 +42,23 @@ pub fn start(args: &[OsString]) -> ExitCode {
     }
 }
 
-fn begin(settings: &mut Settings, wanted: Wanted) -> Result<String, String> {
+fn begin(settings: &mut Settings, given: &Given) -> Result<String, String> {
     let here = std::env::current_dir().map_err(|error| format!("the working folder: {error}"))?;
-    let cwd = wanted.cwd.map_or(here.clone(), |cwd| here.join(cwd));
+    let cwd = given.value("cwd").map_or(here.clone(), |cwd| here.join(cwd));
     if !cwd.is_dir() {
         return Err(format!("--cwd {}: no such folder", cwd.display()));
     }
-    if let Some(endpoint) = &wanted.endpoint {
+    if let Some(endpoint) = given.value("endpoint") {
         let endpoint = here.join(endpoint).into_os_string();
         settings.endpoint = Some(endpoint.into_vec());
     }
-    let journal = wanted.journal.map(|path| cwd.join(path));
+    let journal = given.value("journal").map(|path| cwd.join(path));
     if let Some(path) = &journal
         && path.extension().is_none_or(|end| end != "jsonl")
     {
         return Err(format!("--journal {}: the name must end in .jsonl", path.display()));
     }
-    let log = wanted.log.map(|path| cwd.join(path));
+    let log = given.value("log").map(|path| cwd.join(path));
     for (option, path) in [("--journal", &journal), ("--log", &log)] {
         if let Some(path) = path {
             open_for_lines(path)
@@ -121,11 +79,19 @@ fn begin(settings: &mut Settings, wanted: Wanted) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", root.path().display()))?;
     // The build would start one, too; whoever names a socket expects somebody there. Without a
     // daemon the build works as well, so this is no reason to fail.
-    if let Err(error) = start::connect(settings) {
+    if let Err(error) = start::connect_if_allowed(settings)
+        && !settings.no_spawn
+    {
         say(&format!("session-start: no daemon yet: {error}"));
     }
-    let shell = wanted.stats && session.journal_path.is_none();
-    match wanted.format.unwrap_or(if shell { Format::Shell } else { Format::Json }) {
+    let shell = given.has("stats") && session.journal_path.is_none();
+    let format = match given.value("format").map(OsStr::as_bytes) {
+        Some(b"shell") => Format::Shell,
+        Some(_) => Format::Json,
+        None if shell => Format::Shell,
+        None => Format::Json,
+    };
+    match format {
         Format::Json => Ok(format!(
             "{}\n",
             serde_json::json!({
@@ -136,7 +102,7 @@ fn begin(settings: &mut Settings, wanted: Wanted) -> Result<String, String> {
         )),
         Format::Shell => {
             let mut text = format!("export ZCCACHE_SESSION_ID={}\n", session.session_id);
-            if let (Some(_), Some(endpoint)) = (&wanted.endpoint, &settings.endpoint) {
+            if let (Some(_), Some(endpoint)) = (given.value("endpoint"), &settings.endpoint) {
                 let _ = writeln!(text, "export ZCCACHE_ENDPOINT={}", quoted(endpoint));
             }
             Ok(text)
@@ -150,32 +116,19 @@ fn quoted(word: &[u8]) -> String {
 }
 
 /// Tells what a session came to so far.
-pub fn stats(args: &[OsString]) -> ExitCode {
-    tell("session-stats", args, false)
+pub fn stats(given: &Given) -> ExitCode {
+    tell(given, false)
 }
 
 /// Ends a session, and tells what it came to.
-pub fn end(args: &[OsString]) -> ExitCode {
-    tell("session-end", args, true)
+pub fn end(given: &Given) -> ExitCode {
+    tell(given, true)
 }
 
-fn tell(command: &str, args: &[OsString], end: bool) -> ExitCode {
-    let mut json = false;
-    let mut id = None;
-    for arg in args {
-        if arg == "--json" {
-            json = true;
-        } else if arg.as_bytes().starts_with(b"-") || id.is_some() {
-            say(&format!("{command}: {}: unexpected argument", arg.display()));
-            return ExitCode::from(USAGE);
-        } else {
-            id = Some(arg);
-        }
-    }
-    let Some(word) = id else {
-        say(&format!("{command}: which session? its id is needed, see session-start"));
-        return ExitCode::from(USAGE);
-    };
+fn tell(given: &Given, end: bool) -> ExitCode {
+    let (command, json) = (given.command.name, given.has("json"));
+    // The table says that there is one.
+    let word = given.words.first().cloned().unwrap_or_default();
     let Some(id) = SessionId::parse(word.as_bytes()) else {
         say(&format!("{command}: {}: not a session id, which is a UUID", word.display()));
         return ExitCode::FAILURE;

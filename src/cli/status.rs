@@ -1,12 +1,12 @@
 //! `zccache status`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
 
+use super::given::Given;
 use super::{human_bytes, print, say, settings};
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
@@ -16,11 +16,8 @@ use crate::session::record::{self, SessionRecord};
 use crate::session::stats::{Counters, Status, Tally, hit_rate};
 
 /// Shows what the daemon knows; without one, what the disk says, and exit 1.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let json = match super::only_json("status", args) {
-        Ok(json) => json,
-        Err(code) => return code,
-    };
+pub fn run(given: &Given) -> ExitCode {
+    let json = given.has("json");
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,

@@ -1,12 +1,12 @@
 //! `zccache why`.
 
-use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{USAGE, print, say, settings};
+use super::given::Given;
+use super::{print, say, settings};
 use crate::daemon::root::Root;
 use crate::daemon::start;
 use crate::protocol::message::Request;
@@ -31,19 +31,16 @@ enum About {
 const CAUSES_SHOWN: usize = 25;
 
 /// Tells why commands were not hits, in words.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let (about, json) = match wanted(args) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            say(&format!("why: {error}"));
-            return ExitCode::from(USAGE);
-        }
+pub fn run(given: &Given) -> ExitCode {
+    let about = match wanted(given) {
+        Ok(about) => about,
+        Err(why) => return super::unclear(&format!("why: {why}")),
     };
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match tell(&settings, about, json) {
+    match tell(&settings, about, given.has("json")) {
         Ok(text) => {
             print(&text);
             ExitCode::SUCCESS
@@ -55,38 +52,28 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-fn wanted(args: &[OsString]) -> Result<(About, bool), lexopt::Error> {
-    use lexopt::prelude::*;
-    let mut json = false;
-    let mut about = None;
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        let one = match arg {
-            Long("json") => {
-                json = true;
-                continue;
-            }
-            Long("last") => About::Last(parser.value()?.parse()?),
-            Long("session") => {
-                let word = parser.value()?;
-                let id = SessionId::parse(word.as_bytes());
-                About::Session(id.ok_or_else(|| {
-                    format!("--session {}: not a session id, which is a UUID", word.display())
-                })?)
-            }
-            Value(path) => About::Path(path.into()),
-            _ => return Err(arg.unexpected()),
-        };
-        if about.replace(one).is_some() {
-            return Err("one file, --last N or --session ID at a time".into());
+fn wanted(given: &Given) -> Result<About, String> {
+    let session = match given.value("session") {
+        Some(word) => {
+            Some(SessionId::parse(word.as_bytes()).map(About::Session).ok_or_else(|| {
+                format!("--session {}: not a session id, which is a UUID", word.display())
+            })?)
         }
+        None => None,
+    };
+    let last = given.number("last").map(|count| About::Last(count as usize));
+    let path = given.words.first().map(|path| About::Path(path.into()));
+    let mut all = [session, last, path].into_iter().flatten();
+    let about = all.next();
+    if all.next().is_some() {
+        return Err("one file, --last N or --session ID at a time".to_owned());
     }
     // In a session its own commands are meant.
     let joined = || {
         let id = std::env::var_os("ZCCACHE_SESSION_ID")?;
         SessionId::parse(id.as_bytes()).map(About::Session)
     };
-    Ok((about.or_else(joined).unwrap_or(About::LastMiss), json))
+    Ok(about.or_else(joined).unwrap_or(About::LastMiss))
 }
 
 fn tell(settings: &Settings, about: About, json: bool) -> Result<String, String> {
@@ -123,6 +110,7 @@ fn tell(settings: &Settings, about: About, json: bool) -> Result<String, String>
     Ok(match about {
         About::LastMiss if lines.is_empty() => "no misses so far\n".to_owned(),
         About::LastMiss | About::Path(_) => lines.iter().map(in_words).collect(),
+        About::Last(_) if lines.len() < 2 => lines.iter().map(in_words).collect(),
         About::Last(_) => lines.iter().map(in_words).collect::<String>() + &summary(&sum),
         About::Session(_) => summary(&sum),
     })
@@ -181,15 +169,11 @@ fn is_about(line: &Line, path: &Path) -> bool {
     let same = |name: &String| {
         // As spelled by the command, which may go through `..`.
         let full = folder.join(name);
-        full == path || plain(&full) == path
+        full == path || plain_path(&full) == path
     };
     let named = || line.args.iter().filter(|arg| !arg.starts_with('-')).any(same);
     line.sources.iter().chain(&line.outputs).any(same)
         || (line.outcome == Outcome::Uncacheable && named())
-}
-
-fn plain(path: &Path) -> PathBuf {
-    plain_path(path)
 }
 
 /// One command: what it was, what became of it, and every cause.

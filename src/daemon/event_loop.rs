@@ -32,6 +32,7 @@ use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::message::Invocation;
 use crate::session::stats::Counters;
+use crate::settings::Settings;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -53,6 +54,9 @@ const RETRY: Duration = Duration::from_millis(50);
 /// How long an ending daemon waits for compiles that were already answered.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// An idle daemon leaves after this long.
+const IDLE: Duration = Duration::from_secs(3600);
+
 /// Why the loop is ending.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -64,10 +68,22 @@ enum Phase {
 /// What the loop needs to know to run.
 pub(super) struct Config {
     pub(super) socket: PathBuf,
-    pub(super) idle: Duration,
-    pub(super) limit_bytes: u64,
+    /// The daemon's own settings: its environment and command line, over the file.
+    pub(super) settings: Settings,
+    /// Where no setting says how large the store may grow.
+    pub(super) default_limit_bytes: u64,
     /// Readable when SIGTERM or SIGINT came.
     pub(super) signals: Option<RawFd>,
+}
+
+impl Config {
+    pub(super) fn idle(&self) -> Duration {
+        self.settings.idle_timeout.unwrap_or(IDLE)
+    }
+
+    pub(super) fn limit_bytes(&self) -> u64 {
+        self.settings.cache_size.unwrap_or(self.default_limit_bytes)
+    }
 }
 
 pub(super) struct EventLoop {
@@ -120,7 +136,7 @@ impl EventLoop {
             poll.registry().register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         }
         let counters = upkeep::load_counters(&shared.index);
-        let upkeep = Upkeep::new(&shared, config.limit_bytes);
+        let upkeep = Upkeep::new(&shared, config.limit_bytes());
         let scribe = Scribe::start(Path::new(OsStr::from_bytes(&shared.root)))?;
         Ok(EventLoop {
             poll,
@@ -211,16 +227,17 @@ impl EventLoop {
         match self.phase {
             Phase::Leaving(until) => self.clients.is_empty() || Instant::now() >= until,
             Phase::Serving => {
-                self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle
+                self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle()
             }
         }
     }
 
     fn nap(&self) -> Duration {
         match self.phase {
+            _ if !self.asked.is_empty() => Duration::ZERO,
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
-                let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
+                let idle_left = self.config.idle().saturating_sub(self.last_active.elapsed());
                 let retry = match () {
                     () if self.backlog || self.muted.is_some() => RETRY,
                     () if self.in_flight.has_waiters() => in_flight::ROUND,

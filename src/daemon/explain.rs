@@ -17,8 +17,8 @@ use crate::tools::find::absolute;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::understand::{Refusal, Understood};
 
-/// Input sets that are compared with the state at hand, the latest first.
-const SETS_COMPARED: usize = 4;
+/// States that are compared with the one at hand, the latest first.
+const STATES_COMPARED: usize = 6;
 
 /// What `find` said, with what exactly differs. `reason` is `NewAction`, `InputChanged`,
 /// `ResultGone` or `Recache`.
@@ -115,7 +115,7 @@ impl Explain<'_> {
         let manifest = self.shared.index.manifest(action).unwrap_or_default();
         let mut nearest: Option<(KnownSet, bool, Vec<Difference>)> = None;
         let (mut is_elsewhere, mut names_its_folder) = (false, false);
-        for known in manifest.sets.iter().take(SETS_COMPARED) {
+        for known in manifest.sets.iter().take(STATES_COMPARED) {
             let Some(set) = self.shared.index.set(known.id) else { continue };
             if self.shared.spellings.sum(&set) != Some(set.spelling_sum) {
                 continue;

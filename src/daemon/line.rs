@@ -1,6 +1,7 @@
 //! Journal lines of ended commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::about::About;
@@ -146,10 +147,10 @@ fn refuse(line: &mut Line, reason: Reason, argument: Option<&[u8]>) {
 /// those that the tool was found to read.
 fn environment(env: Environment<'_>, more: &[Vec<u8>]) -> (Vec<(String, String)>, bool) {
     let mut lossy = false;
-    let matter = names_that_matter();
+    static MATTER: LazyLock<HashSet<&[u8]>> = LazyLock::new(names_that_matter);
     let mut kept = BTreeMap::new();
     for (name, value) in env.iter() {
-        if !matter.contains(name) && !more.iter().any(|read| read == name) {
+        if !MATTER.contains(name) && !more.iter().any(|read| read == name) {
             continue;
         }
         lossy |= std::str::from_utf8(name).is_err() || std::str::from_utf8(value).is_err();

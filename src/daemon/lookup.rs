@@ -1,6 +1,8 @@
 //! Answering an invocation the long way, in a worker: understand it, check the inputs of
 //! what is known of it, and plan a run where nothing fits.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::about::About;
@@ -14,18 +16,24 @@ use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, 
 use crate::protocol::told::{ExplainedUnit, Explanation};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
+use crate::settings::Settings;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
+use crate::sys::priority::{Niceness, Priority};
 use crate::tools::environment::Environment;
-use crate::tools::find::absolute;
+use crate::tools::find::{absolute, base};
+use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::meaning::Text;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
+use crate::tools::rust::is_rust;
 use crate::tools::understand::{Refusal, Understood, understand};
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
-    Plain(Refusal),
+    Plain(Refusal, Option<Niceness>),
+    /// Nothing may run: the line to tell.
+    Refused(String),
     Hit {
         deliveries: Vec<Arc<Delivery>>,
         results: Vec<ResultKey>,
@@ -79,13 +87,22 @@ struct Found {
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let verified = shared.table.counter();
-    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    if asked.disable {
+        return Outcome::Plain(Reason::Disabled.into(), None);
+    }
+    let understood = understand(invocation, &shared.table, &shared.toolchains);
+    // After the response files are watched: a hit is remembered for these paths as they are.
+    if let Err(line) = paths_are_allowed(invocation, &asked) {
+        return Outcome::Refused(line);
+    }
+    let understood = match understood {
         Ok(understood) => understood,
-        Err(refusal) => return Outcome::Plain(refusal),
+        Err(refusal) => return Outcome::Plain(refusal, niceness(shared, &asked)),
     };
     let env = Environment::new(&invocation.env);
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let found = find_all(shared, &understood, &folder, invocation);
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
     let delivery =
         |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
     let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
@@ -138,9 +155,11 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         missed,
         date_slot: date_slot(),
         env: invocation.env.clone(),
-        readonly: env.is_set(b"ZCCACHE_READONLY"),
+        readonly: asked.readonly,
     };
-    let work = Work { ticket: id, steps, fine_times: shared.fine_times };
+    let link_mode = shared.configured.link_mode();
+    let niceness = niceness(shared, &asked);
+    let work = Work { ticket: id, steps, fine_times: shared.fine_times, link_mode, niceness };
     Outcome::Miss { work, ticket: Box::new(ticket), results }
 }
 
@@ -150,8 +169,8 @@ fn find_all(
     understood: &Understood,
     folder: &Folder,
     invocation: &Invocation,
+    recache: bool,
 ) -> Vec<Result<Found, Reason>> {
-    let recache = Environment::new(&invocation.env).is_set(b"ZCCACHE_RECACHE");
     let find_one = |action| {
         if recache {
             return Err(Reason::Recache);
@@ -169,7 +188,20 @@ fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
 }
 
 /// What would become of an invocation, without doing any of it.
-pub(super) fn explain(shared: &Shared, invocation: &Invocation) -> Explanation {
+pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanation {
+    shared.configured.refresh(&shared.table);
+    shared.configured.complete(&mut invocation.env);
+    let invocation = &invocation;
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    let forbidden = match paths_are_allowed(invocation, &asked) {
+        _ if asked.disable => Some(Reason::Disabled),
+        Err(_) => Some(Reason::StrictPaths),
+        Ok(()) => None,
+    };
+    if let Some(reason) = forbidden {
+        let cause = Cause::new(b"", reason, vec![]);
+        return Explanation { causes: vec![cause], ..Explanation::default() };
+    }
     let understood = match understand(invocation, &shared.table, &shared.toolchains) {
         Ok(understood) => understood,
         Err(Refusal { reason, argument }) => {
@@ -180,7 +212,7 @@ pub(super) fn explain(shared: &Shared, invocation: &Invocation) -> Explanation {
         }
     };
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let found = find_all(shared, &understood, &folder, invocation);
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
     let env = Environment::new(&invocation.env);
     let mut units = Vec::new();
     let mut causes: Vec<Cause> = explain::not_shared(&understood).into_iter().collect();
@@ -216,6 +248,31 @@ pub(super) fn explain(shared: &Shared, invocation: &Invocation) -> Explanation {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks the command by the caller's strict paths.
+fn paths_are_allowed(invocation: &Invocation, asked: &Settings) -> Result<(), String> {
+    let mode = asked.strict_paths.clone().map_err(|bad| bad.to_string())?;
+    let mut argv = invocation.argv.split(|byte| *byte == 0);
+    let tool = argv.next().unwrap_or_default();
+    if mode == StrictPaths::Off || is_rust(base(tool)) {
+        return Ok(());
+    }
+    let mut args: Vec<Vec<u8>> = argv.map(<[u8]>::to_vec).collect();
+    // Behind the last NUL.
+    args.pop();
+    strict_paths::check(mode, tool, &args, &mut |path| {
+        std::fs::read(OsStr::from_bytes(&absolute(&invocation.cwd, path))).ok()
+    })
+}
+
+/// What a compiler of this caller is to run at.
+fn niceness(shared: &Shared, asked: &Settings) -> Option<Niceness> {
+    let priority = asked.compile_priority.clone().unwrap_or_else(|bad| {
+        log::warn!("{bad}; low is used");
+        Priority::Low
+    });
+    priority.niceness(|| shared.processor.is_saturated())
 }
 
 /// The variables that some inputs depend on, with their values now.
@@ -310,9 +367,9 @@ fn find(
     let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
     let mut reason = Reason::NewAction;
     let env = Environment::new(&invocation.env);
-    for known in &manifest.sets {
+    for id in manifest.distinct() {
         reason = Reason::InputChanged;
-        let Some(set) = shared.index.set(known.id) else { continue };
+        let Some(set) = shared.index.set(id) else { continue };
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }

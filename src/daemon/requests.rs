@@ -1,43 +1,47 @@
-//! What the loop does with each message: answer from memory or have a worker find out, hand
-//! reports on, tell and clear. The other half of `event_loop`.
+//! What the loop does with each message: answer from memory or have a worker find out, tell and
+//! clear. `endings` has the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Token, Waker};
-use parking_lot::Mutex;
 
 use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
-use super::finish::{self, Finished};
-use super::in_flight::Waiter;
-use super::lookup::{self, Outcome, Ticket};
+use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
-use super::scribe::{Desk, Scribe};
+use super::scribe::Desk;
 use super::shared::Shared;
-use super::underway::{Ended, Fate, Underway};
-use super::{inspect, peer, upkeep};
+use super::underway::Fate;
+use super::{inspect, upkeep};
 use crate::protocol::frame::{self, Build, Header, Verb};
-use crate::protocol::message::{
-    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
-};
+use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::store::deliver::LinkMode;
 use crate::store::key::ActionKey;
+use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
+use crate::tools::understand::Refusal;
 
 /// What a worker hands back.
 pub(super) enum Done {
     Answered {
         asked: Asked,
         outcome: Box<Outcome>,
+    },
+    /// The settings file was read again; the invocation is yet to be answered.
+    Configured {
+        client: Token,
+        invocation: Arc<Invocation>,
+        quick: bool,
     },
     Stored {
         ticket: u64,
@@ -61,14 +65,14 @@ pub(super) enum Done {
 
 /// A question that a worker is busy with.
 pub(super) struct Asked {
-    client: Token,
-    invocation: Arc<Invocation>,
+    pub(super) client: Token,
+    pub(super) invocation: Arc<Invocation>,
     /// None where memory must not answer.
-    key: Option<RequestKey>,
+    pub(super) key: Option<RequestKey>,
     /// The client reads short hits.
-    quick: bool,
+    pub(super) quick: bool,
     /// It may wait for a compile of the same that is under way.
-    may_wait: bool,
+    pub(super) may_wait: bool,
 }
 
 impl EventLoop {
@@ -107,7 +111,7 @@ impl EventLoop {
             Ok(Request::Clear) => self.clear(token),
             Ok(Request::Explain(invocation)) => {
                 self.tell(token, move |shared| {
-                    Reply::Explained(Box::new(Json(lookup::explain(shared, &invocation))))
+                    Reply::Explained(Box::new(Json(lookup::explain(shared, invocation))))
                 });
             }
             Ok(Request::Inspect(start)) => {
@@ -121,6 +125,7 @@ impl EventLoop {
                     Reply::Session(record.map(|record| Box::new(Json(record))))
                 });
             }
+            Ok(Request::Picture) => self.picture(token),
             Ok(Request::Flush) => self.after_writing(token, |_| Reply::Done),
             Ok(Request::FellBack(reason)) => self.fell_back(token, reason),
             Err(error) => {
@@ -130,7 +135,7 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, token: Token, frame: &[u8]) {
+    pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -149,10 +154,14 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    pub(super) fn answer(&mut self, token: Token, invocation: Arc<Invocation>, quick: bool) {
+    pub(super) fn answer(&mut self, token: Token, mut invocation: Arc<Invocation>, quick: bool) {
+        if !self.shared.configured.is_current(&self.shared.table) {
+            return self.reread_settings(token, invocation, quick);
+        }
         let Some(client) = self.clients.get_mut(&token) else { return };
         let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
         let earlier = client.command.take();
+        self.shared.configured.complete_shared(&mut invocation);
         let command = self.begin(invocation.clone(), began);
         if let Some(client) = self.clients.get_mut(&token) {
             client.command = Some(command);
@@ -161,7 +170,7 @@ impl EventLoop {
             self.ended(earlier);
         }
         if foreign {
-            return self.plain(token, Reason::ForeignNamespace, None);
+            return self.plain(token, Reason::ForeignNamespace.into(), None);
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
         if invocation.again {
@@ -178,14 +187,14 @@ impl EventLoop {
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
-    fn find_out(&mut self, asked: Asked) {
+    pub(super) fn find_out(&mut self, asked: Asked) {
         client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
-                Outcome::Plain(Reason::InternalFault.into())
+                Outcome::Plain(Reason::InternalFault.into(), None)
             });
             done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
@@ -226,7 +235,8 @@ impl EventLoop {
         self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
         self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
-        let short = quick.then(|| {
+        let link_mode = shared.configured.link_mode();
+        let short = (quick && link_mode == LinkMode::Auto).then(|| {
             let path = |id: &BlobId| shared.blobs.path(id);
             let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
             quick::encode(deliveries, shared.fine_times, path, seen)
@@ -237,8 +247,28 @@ impl EventLoop {
         let steps = deliveries.iter();
         let steps =
             steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
-        let work = Work { ticket: 0, steps, fine_times: shared.fine_times };
+        let fine_times = shared.fine_times;
+        let work = Work { ticket: 0, steps, fine_times, link_mode, niceness: None };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
+    }
+
+    /// The settings file changed: a worker reads it, then the question is answered.
+    fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
+        client_waits(&mut self.clients, client);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        self.answerers.give(move || {
+            shared.configured.refresh(&shared.table);
+            done.lock().push(Done::Configured { client, invocation, quick });
+            wake(&waker);
+        });
+    }
+
+    /// Takes over the daemon's own settings from the file.
+    fn configure(&mut self) {
+        let settings = self.config.settings.clone().over(&self.shared.configured.file());
+        crate::session::log::set_level(settings.log_level);
+        self.config.settings = settings;
+        self.upkeep.set_limit(self.config.limit_bytes());
     }
 
     fn fate(&mut self, token: Token, fate: Fate) {
@@ -248,32 +278,19 @@ impl EventLoop {
         }
     }
 
-    /// An answer did not help: the client becomes the tool.
-    fn fell_back(&mut self, token: Token, reason: Reason) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(command) = &mut client.command else { return };
-        let kind = kind_of(&command.invocation);
-        if let Fate::Hit { about, .. } = &command.fate {
-            self.counters.take_back_hit(about.kind);
-        }
-        command.fate = Fate::FellBack(reason);
-        self.counters.uncacheable(kind, reason);
-        for ticket in std::mem::take(&mut client.tickets) {
-            if let Some(ticket) = self.tickets.remove(&ticket) {
-                self.counters.take_back_miss(ticket.about.kind);
-                self.shared.table.close_ticket();
-                self.compile_ended(ticket.id, &ticket.actions(), false);
-            }
-        }
+    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+        let Refusal { reason, argument } = refusal;
+        self.count_plain(token, reason, argument.clone());
+        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));
     }
 
-    fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
+    /// The cache has no part in this command.
+    fn count_plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
         let client = self.clients.get(&token);
         let command = client.and_then(|client| client.command.as_ref());
         let kind = command.map_or(Kind::default(), |command| kind_of(&command.invocation));
         self.counters.uncacheable(kind, reason);
-        self.fate(token, Fate::Plain(reason, argument.clone()));
-        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument)));
+        self.fate(token, Fate::Plain(reason, argument));
     }
 
     pub(super) fn take_in(&mut self, done: Done) {
@@ -282,6 +299,14 @@ impl EventLoop {
             Done::Stored { ticket, actions, is_stored, reasons } => {
                 self.compile_ended(ticket, &actions, is_stored);
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
+            }
+            Done::Configured { client, invocation, quick } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
+                }
+                self.configure();
+                // Its answer waits for the drain, as all do.
+                self.asked.push((client, invocation, quick));
             }
             Done::Abandoned { reasons } => {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
@@ -310,7 +335,11 @@ impl EventLoop {
             None => true,
         };
         match outcome {
-            Outcome::Plain(refusal) => self.plain(token, refusal.reason, refusal.argument),
+            Outcome::Plain(refusal, niceness) => self.plain(token, refusal, niceness),
+            Outcome::Refused(line) => {
+                self.count_plain(token, Reason::StrictPaths, None);
+                self.reply(token, &Reply::Answer(Answer::Refused(line)));
+            }
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
                 if let (Some(key), Some(memo)) = (asked.key, memo) {
@@ -349,62 +378,15 @@ impl EventLoop {
         }
     }
 
-    fn report(&mut self, token: Token, report: Report) {
-        for (id, stat) in &report.blobs {
-            self.shared.set_blob_stat(*id, *stat);
-        }
-        let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
-        let mut command = None;
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.tickets.retain(|held| *held != report.ticket);
-            command = client.command.take();
-        }
-        if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
-            self.counters.errors += 1;
-        }
-        let (id, actions) = (ticket.id, ticket.actions());
-        self.shared.storing.begin(&actions);
-        self.upkeep.note_stored(&report);
-        let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
-        let exit = Some(failed.map_or(Exit::Status(0), |run| run.exit));
-        let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
-        let end = self.end_of(command, exit, took_ns);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work =
-                std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            shared.table.close_ticket();
-            shared.storing.end(&actions);
-            end.conclude(finished, Some((id, actions)));
-        });
-    }
-
-    fn end_of(&mut self, command: Option<Underway>, exit: Option<Exit>, took_ns: u64) -> End {
-        if let Some(command) = &command {
-            self.leave_lane(command);
-        }
-        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.waker.clone());
-        End { scribe, done, waker, command, at: self.last_active, exit, took_ns }
-    }
-
-    /// A client is gone and left a compile unreported.
-    pub(super) fn abandon(&mut self, mut ticket: Box<Ticket>, command: Option<Underway>) {
-        let end = self.end_of(command, None, 0);
-        let shared = self.shared.clone();
-        self.finishers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| finish::abandon(&shared, &mut ticket));
-            let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
-            end.conclude(finished, None);
-        });
-    }
-
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            done.lock().push(Done::Reply { client: token, reply: Box::new(find(&shared)) });
+            let work = std::panic::AssertUnwindSafe(|| find(&shared));
+            // The client takes it for what it is: no answer to its question.
+            let reply = std::panic::catch_unwind(work).unwrap_or(Reply::Done);
+            done.lock().push(Done::Reply { client: token, reply: Box::new(reply) });
             wake(&waker);
         });
     }
@@ -424,38 +406,6 @@ impl EventLoop {
                 wake(&waker);
             });
         });
-    }
-
-    /// Answers those who waited for a compile.
-    pub(super) fn compile_ended(&mut self, ticket: u64, actions: &[ActionKey], is_stored: bool) {
-        for waiter in self.in_flight.end(ticket, actions, is_stored) {
-            self.waited(waiter);
-        }
-    }
-
-    /// Answers a request that waited, and waits no more: what it waited for may have failed.
-    fn waited(&mut self, waiter: Waiter) {
-        let Waiter { client, invocation, .. } = waiter;
-        if self.clients.contains_key(&client) {
-            let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
-            // It reads no short hits any more.
-            self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
-        }
-    }
-
-    /// Tells those who wait that we are still there, and answers those who waited enough.
-    pub(super) fn look_after_waiters(&mut self) {
-        let clients = &self.clients;
-        let (waiting, enough) = self.in_flight.round(|ticket| {
-            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
-            holder.is_some_and(|client| peer::is_stopped(&client.stream))
-        });
-        for client in waiting {
-            self.send(client, &frame::bare(Verb::Wait));
-        }
-        for waiter in enough {
-            self.waited(waiter);
-        }
     }
 
     fn clear(&mut self, token: Token) {
@@ -479,7 +429,7 @@ impl EventLoop {
             counters: self.counters.clone(),
             artifacts: self.upkeep.artifacts(),
             artifact_bytes: self.upkeep.bytes(),
-            artifact_limit: self.config.limit_bytes,
+            artifact_limit: self.config.limit_bytes(),
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
@@ -488,38 +438,8 @@ impl EventLoop {
     }
 }
 
-/// How a compile ended, to be told once its worker is done with it.
-struct End {
-    scribe: Scribe,
-    done: Arc<Mutex<Vec<Done>>>,
-    waker: Arc<Waker>,
-    command: Option<Underway>,
-    at: Instant,
-    /// None: no report came.
-    exit: Option<Exit>,
-    took_ns: u64,
-}
-
-impl End {
-    /// The reasons go to the counters, the line to the journal.
-    fn conclude(self, finished: Finished, compile: Option<(u64, Vec<ActionKey>)>) {
-        let Finished { causes, about, is_stored } = finished;
-        let reasons = causes.iter().map(|cause| cause.reason).collect();
-        if let Some(mut command) = self.command {
-            let (exit, took_ns) = (self.exit, self.took_ns);
-            command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
-            self.scribe.tell(Ended { command, at: self.at });
-        }
-        self.done.lock().push(match compile {
-            Some((ticket, actions)) => Done::Stored { ticket, actions, is_stored, reasons },
-            None => Done::Abandoned { reasons },
-        });
-        wake(&self.waker);
-    }
-}
-
 /// As far as the invocation tells.
-fn kind_of(invocation: &Invocation) -> Kind {
+pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
     Kind::of_name(base(name))
 }
@@ -530,7 +450,7 @@ fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
     }
 }
 
-fn wake(waker: &Waker) {
+pub(super) fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("wake: {error}");
     }

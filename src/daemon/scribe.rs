@@ -4,7 +4,7 @@
 //! for them by itself every few milliseconds, so that handing one over is a push to a list; it
 //! is woken only out of a longer sleep. What it can't keep up with is dropped and counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::line;
 use super::underway::{Ended, Fate};
 use super::upkeep::{now_ns, now_s};
+use crate::protocol::told::Recent;
 use crate::session::journal::{Line, Outcome};
 use crate::session::kind::Kind;
 use crate::session::record::{self, SessionId, SessionRecord, open_for_lines};
@@ -31,6 +32,9 @@ const ROUNDS_AWAKE: u32 = 50;
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// Sessions held at a time; beyond this all are let go and loaded again when needed.
 const SESSIONS_MAX: usize = 256;
+
+/// Commands remembered for `top`.
+const RECENT_MAX: usize = 64;
 
 /// A request for the thread: runs when everything handed over before is written.
 type Errand = Box<dyn FnOnce(&mut Desk) + Send>;
@@ -65,6 +69,7 @@ impl Scribe {
             root: root.to_owned(),
             journal: JournalFile::global(root),
             sessions: HashMap::new(),
+            recent: VecDeque::new(),
             saved: Instant::now(),
         };
         let theirs = inbox.clone();
@@ -165,6 +170,8 @@ pub(super) struct Desk {
     journal: JournalFile,
     /// None: there is no such session, or it has ended.
     sessions: HashMap<SessionId, Option<Session>>,
+    /// The latest commands, the latest last.
+    recent: VecDeque<Recent>,
     saved: Instant,
 }
 
@@ -188,6 +195,7 @@ impl Desk {
             let Ok(mut bytes) = serde_json::to_vec(&line) else { continue };
             bytes.push(b'\n');
             count += 1;
+            self.remember(&line);
             if let Some(id) = line::session_of(&ended.command.invocation)
                 && let Some(session) = self.session(id)
             {
@@ -211,6 +219,25 @@ impl Desk {
             self.save_sessions();
         }
         if self.journal.add(&all) { 0 } else { count }
+    }
+
+    fn remember(&mut self, line: &Line) {
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent {
+            lane: line.lane,
+            outcome: line.outcome,
+            name: line.name(),
+            latency_ns: line.latency_ns,
+            saved_ns: line.saved_ns,
+            reason: line.reason,
+        });
+    }
+
+    /// The latest commands, the latest first.
+    pub(super) fn recent(&self) -> Vec<Recent> {
+        self.recent.iter().rev().cloned().collect()
     }
 
     /// A session that has not ended.

@@ -28,8 +28,6 @@ use crate::store::evict;
 use crate::store::index::Index;
 use crate::sys::{detach, termination};
 
-/// An idle daemon leaves after this long.
-const IDLE: Duration = Duration::from_secs(3600);
 /// How long to wait for a daemon that is leaving.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -116,8 +114,8 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
     let config = Config {
         socket: root.socket().to_owned(),
-        idle: settings.idle_timeout.unwrap_or(IDLE),
-        limit_bytes: limit(settings, root),
+        settings: settings.clone(),
+        default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
     let event_loop = EventLoop::new(listener, shared, config)?;

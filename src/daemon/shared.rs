@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::configured::Configured;
+use super::processor::Processor;
 use super::spellings::Spellings;
 use super::upkeep::now_ns;
 use crate::files::hash::FileStat;
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     pub(super) manifests: Mutex<()>,
     /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
     pub(super) separate: Mutex<HashSet<ActionKey>>,
+    pub(super) configured: Configured,
+    pub(super) processor: Processor,
     /// See `protocol::message::Work`.
     pub(super) fine_times: bool,
     results: Mutex<HashMap<ResultKey, Arc<LiveResult>>>,
@@ -93,6 +97,8 @@ impl Shared {
     ) -> Shared {
         Shared {
             blobs: BlobDir::new(&root),
+            configured: Configured::new(&root, &table),
+            processor: Processor::new(),
             root,
             table,
             toolchains: Toolchains::default(),

@@ -64,6 +64,11 @@ impl Upkeep {
         }
     }
 
+    /// How large the store may grow from now on.
+    pub(super) fn set_limit(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
+    }
+
     pub(super) fn artifacts(&self) -> u64 {
         self.sizes.artifacts.load(Ordering::Relaxed)
     }

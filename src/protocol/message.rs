@@ -7,6 +7,8 @@ use super::told::{Explanation, Inspected, Json};
 use crate::session::reason::Reason;
 use crate::session::record::{SessionId, SessionRecord};
 use crate::store::blob::{BlobId, BlobStat};
+use crate::store::deliver::LinkMode;
+use crate::sys::priority::Niceness;
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 
 /// What a client asks.
@@ -32,6 +34,8 @@ pub enum Request {
     Inspect(Vec<u8>),
     /// The client becomes the tool although it got an answer. Not answered.
     FellBack(Reason),
+    /// What is going on; answered by `Reply::Picture`.
+    Picture,
 }
 
 /// What the daemon says back.
@@ -45,6 +49,7 @@ pub enum Reply {
     Session(Option<Box<Json<SessionRecord>>>),
     Inspected(Vec<Inspected>),
     Done,
+    Picture(Box<super::told::Picture>),
 }
 
 /// What `clear` removed.
@@ -82,7 +87,9 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Become the tool. The argument is the one to blame, if one is.
-    Plain(Reason, Option<Arg>),
+    Plain(Reason, Option<Arg>, Option<Niceness>),
+    /// Run nothing: the user's own rules forbid this command. The line to tell.
+    Refused(String),
     /// Do these steps in order; then exit as the first failed run did, or with 0.
     Work(Work),
 }
@@ -95,6 +102,10 @@ pub struct Work {
     /// Change times in the store's file system tell any two writes apart (multigrain
     /// timestamps), so a blob's stat taken right after a delivery can be trusted.
     pub fine_times: bool,
+    /// For callers that do not say how files may be shared.
+    pub link_mode: LinkMode,
+    /// What tools are to run at; None: as inherited.
+    pub niceness: Option<Niceness>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,6 +191,8 @@ pub struct Report {
     pub blobs: Vec<(BlobId, Option<BlobStat>)>,
     /// One for each `Step::Run`, in order.
     pub runs: Vec<RunReport>,
+    /// The error that came of taking on the niceness, if one did.
+    pub niceness_refused: Option<i32>,
 }
 
 /// How a run ended.

@@ -5,7 +5,10 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::session::cause::Cause;
+use crate::session::journal::Outcome;
 use crate::session::kind::Kind;
+use crate::session::reason::Reason;
+use crate::session::stats::Counters;
 
 /// Travels as JSON text: for types whose JSON form postcard can't follow.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +55,63 @@ pub struct ExplainedUnit {
     pub inputs: u64,
     pub compile_ns: u64,
     pub bytes: u64,
+}
+
+/// What is going on in a daemon, for `top`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    pub pid: u32,
+    pub uptime_s: u64,
+    pub counters: Counters,
+    /// By lane.
+    pub under_way: Vec<Moving>,
+    /// How many more there are.
+    pub more: u64,
+    /// The latest first.
+    pub recent: Vec<Recent>,
+}
+
+/// A command under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moving {
+    pub lane: u32,
+    pub state: State,
+    /// Its source, or the command as typed.
+    pub name: String,
+    pub for_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// No answer yet.
+    Asked,
+    /// Being delivered.
+    Hit,
+    Compiling,
+    /// It runs as it is.
+    Plain,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Asked => "asked",
+            State::Hit => "hit",
+            State::Compiling => "compiling",
+            State::Plain => "plain",
+        }
+    }
+}
+
+/// A command that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recent {
+    pub lane: u32,
+    pub outcome: Outcome,
+    pub name: String,
+    pub latency_ns: u64,
+    pub saved_ns: u64,
+    pub reason: Option<Reason>,
 }
 
 /// One stored result, for people.

@@ -109,7 +109,28 @@ impl Outcome {
     }
 }
 
+/// The beginning of a text, in whole characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 impl Line {
+    /// What a command is called in a list: its source, else its output, else what was typed.
+    pub fn name(&self) -> String {
+        let made = self.sources.first().or(self.outputs.first());
+        match (made, self.sources.len()) {
+            (Some(first), 0 | 1) => first.clone(),
+            (Some(first), count) => format!("{first} and {} more", count - 1),
+            (None, _) => {
+                let tool = self.compiler.rsplit('/').next().unwrap_or_default();
+                shortened(&format!("{tool} {}", self.args.join(" ")), 120)
+            }
+        }
+    }
+
     /// One line for people: when, what became of it, how long it took, what it was about, why.
     pub fn words(&self) -> String {
         let about = match (self.sources.first(), self.outputs.first()) {

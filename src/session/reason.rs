@@ -34,6 +34,8 @@ pub enum Reason {
     Incremental,
     /// The crate is named in `ZCCACHE_EXCLUDE_CRATES`.
     Excluded,
+    /// `ZCCACHE_STRICT_PATHS` forbids the command: nothing was run.
+    StrictPaths,
 
     // The cache can't be used right now.
     /// The client sees other files than the daemon (container, chroot).
@@ -135,7 +137,7 @@ impl Reason {
         match self {
             NotACompile | PreprocessOnly | Link | UnknownArgument | UncacheableArgument
             | SourceOnStdin | UnusualOutput | UnknownLanguage | ResponseFile | Environment
-            | UnknownCompiler | Modules | Incremental | Excluded => Stage::Refused,
+            | UnknownCompiler | Modules | Incremental | Excluded | StrictPaths => Stage::Refused,
             NewAction | CommandChanged | VariableChanged | ToolChanged | InputChanged
             | InputAppeared | InputGone | MessageStyle | DateChanged | Evicted | ResultGone
             | Recache | ContentHashMismatch | ToolchainMismatch | GitRootUnavailable
@@ -166,6 +168,7 @@ impl Reason {
             Modules => "language modules, which are not cached",
             Incremental => "an incremental compile: CARGO_INCREMENTAL=0 makes it cacheable",
             Excluded => "the crate is named in ZCCACHE_EXCLUDE_CRATES",
+            StrictPaths => "ZCCACHE_STRICT_PATHS forbids the command: nothing was run",
             ForeignNamespace => "the client sees other files than the daemon (container, chroot)",
             Disabled => "ZCCACHE_DISABLE is set",
             InternalFault => "a fault inside the cache: see `zccache crashes`",

@@ -106,11 +106,15 @@ pub struct Origin {
 /// The input sets seen of one action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ManifestRecord {
-    /// The one stored last comes first; at most `MANIFEST_SETS`.
+    /// The one stored last comes first: at most `MANIFEST_SETS` different sets, each at most
+    /// `STATES_OF_SET` times.
     pub sets: Vec<KnownSet>,
 }
 
-/// One of an action's input sets, and the last result stored with it.
+/// Results that are remembered of one input set, to tell what differs from the nearest.
+pub const STATES_OF_SET: usize = 2;
+
+/// One of an action's input sets, and a result stored with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSet {
     pub id: SetId,
@@ -245,11 +249,27 @@ impl Record for Vec<Chunk> {}
 impl Record for serde_bytes::ByteBuf {}
 
 impl ManifestRecord {
-    /// Puts a set first, new or not; the oldest falls off.
-    pub fn push(&mut self, set: KnownSet) {
-        self.sets.retain(|other| other.id != set.id);
-        self.sets.insert(0, set);
-        self.sets.truncate(MANIFEST_SETS);
+    /// Puts a state first, new or not; the oldest falls off.
+    pub fn push(&mut self, state: KnownSet) {
+        self.sets.retain(|other| other.result != state.result);
+        self.sets.insert(0, state);
+        let mut counts: Vec<(SetId, usize)> = Vec::new();
+        self.sets.retain(|state| match counts.iter_mut().find(|(id, _)| *id == state.id) {
+            Some((_, count)) => {
+                *count += 1;
+                *count <= STATES_OF_SET
+            }
+            None => {
+                counts.push((state.id, 1));
+                counts.len() <= MANIFEST_SETS
+            }
+        });
+    }
+
+    /// The different sets, in order.
+    pub fn distinct(&self) -> impl Iterator<Item = SetId> {
+        let earlier = |at: usize| self.sets[..at].iter().any(|other| other.id == self.sets[at].id);
+        (0..self.sets.len()).filter(move |at| !earlier(*at)).map(|at| self.sets[at].id)
     }
 }
 
@@ -368,17 +388,21 @@ mod tests {
         let names = [b"zero".as_slice(), b"one", b"other", b"three"];
         assert_ne!(set.sum_spellings(|id| names.get(id as usize).copied()), sum);
         assert_eq!(set.sum_spellings(|id| names[..3].get(id as usize).copied()), None);
-        let known = |id| KnownSet {
+        let known = |id, result| KnownSet {
             id: SetId(id),
-            result: ResultKey([id as u8; 32]),
+            result: ResultKey([result; 32]),
             stored_ns: id,
             variables: vec![7],
         };
         let mut manifest = ManifestRecord::default();
-        (0..40).for_each(|n| manifest.push(known(n)));
-        manifest.push(known(30));
-        assert_eq!(manifest.sets.len(), MANIFEST_SETS);
-        assert_eq!(manifest.sets[..3], [known(30), known(39), known(38)]);
+        (0..40).for_each(|n| manifest.push(known(n, n as u8)));
+        for result in [30, 100, 101, 100] {
+            manifest.push(known(30, result));
+        }
+        assert_eq!(manifest.distinct().count(), MANIFEST_SETS);
+        assert_eq!(manifest.sets.len(), MANIFEST_SETS + 1);
+        assert_eq!(manifest.sets[..3], [known(30, 100), known(30, 101), known(39, 39)]);
+        assert_eq!(manifest.distinct().nth(1), Some(SetId(39)));
         assert_eq!(ManifestRecord::decode(&manifest.encode()), Some(manifest));
     }
 

@@ -132,10 +132,13 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         REFUSED_VARIABLES,
         TEXT_VARIABLES,
         RUST_VARIABLES,
+        // Settings of compiles: a hit under one value says nothing of a call under another.
         &[
             "PWD",
             "ZCCACHE_RECACHE",
             "ZCCACHE_READONLY",
+            "ZCCACHE_STRICT_PATHS",
+            "ZCCACHE_DISABLE",
             "ZCCACHE_PATH_REMAP",
             "ZCCACHE_WORKTREE_ROOT",
         ],

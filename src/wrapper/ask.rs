@@ -66,7 +66,7 @@ pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
 /// the cache can't help now.
 pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answer)> {
     let deadline = Instant::now() + ANSWER_TIME;
-    let stream = start::connect(settings)?;
+    let stream = start::connect_if_allowed(settings)?;
     let (header, payload) = exchange(&stream, question, deadline)?;
     if header.verb != Verb::OtherBuild {
         return Ok((stream, decode(&header, &payload)?));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn answers_are_decoded_and_nothing_else() {
-        let answer = Answer::Plain(Reason::Link, None);
+        let answer = Answer::Plain(Reason::Link, None, None);
         let bytes = frame::message(&Reply::Answer(answer.clone())).unwrap();
         let (header, payload) = answered_with(bytes, frame::bare(Verb::Retire)).unwrap();
         assert_eq!(decode(&header, &payload).unwrap(), answer);
