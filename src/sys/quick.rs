@@ -159,6 +159,8 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     && !begins(entry, b"ZCCACHE_LOG=")
                     && !begins(entry, b"ZCCACHE_STRICT_PATHS=")
                     && !begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
+                    && !begins(entry, b"ZCCACHE_PATH_REMAP=")
+                    && !begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
                 {
                     return;
                 }

@@ -34,3 +34,5 @@ mod top;
 mod why;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
+// Several checkouts of one repository.
+mod worktrees;
