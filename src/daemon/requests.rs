@@ -201,8 +201,10 @@ impl EventLoop {
                 self.counters.hits += 1;
                 self.counters.saved_ns += saves_ns;
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (key, memo) {
-                    self.memos.insert(key, memo);
+                if let (Some(key), Some(memo)) = (key, memo)
+                    && let Some(retired) = self.memos.insert(key, memo)
+                {
+                    self.finishers.give(move || drop(retired));
                 }
                 self.hit(token, &deliveries, quick);
             }
