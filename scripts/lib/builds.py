@@ -127,12 +127,13 @@ SUBJECTS = {"c": GitSubject, "cxx": AbseilSubject, "rust": CargoSubject}
 
 
 class Builds:
-    """The rows of one project. `limits`: cold and warm rounds, and the moment after which no new round begins."""
+    """The rows of one project. `limits`: cold and warm rounds, and how many seconds there are: each phase runs
+    once, and again while its last round would still fit."""
 
     def __init__(self, name, lab, env, caches, figures, limits):
         self.kind = SUBJECTS[name]
         self.name = name
-        self.cold_rounds, self.warm_rounds, self.deadline = limits
+        self.cold_rounds, self.warm_rounds, self.seconds = limits
         language = "rust" if name == "rust" else "c"
         subject = self.subject = self.find_subject(lab, env)
         folder = lab.folder / f"caches-{name}"
@@ -145,9 +146,9 @@ class Builds:
         self.row = figures.row(name, f"{title}, -j{jobs}", "s", "bare")
         self.jobs_row = figures.row(f"{name}-jobs", f"{title}, warm, by jobs", "s", "instant" if language == "c" else None)
         self.footprint = figures.row(f"{name}-footprint", f"{title}: after the builds", "")
-        # Caches that failed, or that do not hit: measured once.
         self.broken = {}
-        self.once = set()
+        # Caches that do not hit: their warm builds are cold ones, and not measured again and again.
+        self.missing = set()
 
     def find_subject(self, lab, env):
         kind = self.kind.kind
@@ -157,6 +158,7 @@ class Builds:
             project = Application(lab, jobs, env)
         else:
             project = kind(lab, jobs, debian_source(kind.package, lab.tarballs))
+        project.patience = 900
         return self.kind(project, lab.folder / f"{self.name}.log")
 
     def make_instant(self, lab, env):
@@ -168,39 +170,49 @@ class Builds:
 
     def run(self):
         try:
+            start = time.monotonic()
             for cache in self.caches:
                 self.guarded(cache, self.subject.prepare, cache)
-            for round in range(max(self.cold_rounds, 1)):
-                self.phase("cold", round, self.cold)
-            for round in range(max(self.warm_rounds, 1)):
-                for phase, action in zip(WARM, (self.warm, self.restarted, self.branch)):
-                    self.phase(phase, round, action)
+            # Cold builds are the long ones: they leave room for the others.
+            self.rounds(self.cold_rounds, start + 0.6 * self.seconds, [("cold", self.cold)])
             self.measure_footprint()
+            warm = list(zip(WARM, (self.warm, self.restarted, self.branch)))
+            self.rounds(self.warm_rounds, start + 0.9 * self.seconds, warm)
             for jobs in JOBS:
                 self.subject.project.jobs = jobs
-                for round in range(2):
-                    self.phase(f"-j{jobs}", round, self.warm, self.jobs_row)
+                self.rounds(2, start + self.seconds, [(f"-j{jobs}", self.warm)], self.jobs_row)
+            self.note_server()
             self.note_limit()
         finally:
             for cache in self.caches:
                 cache.end()
 
-    def phase(self, phase, round, action, row=None):
-        row = row or self.row
-        if round and time.monotonic() > self.deadline:
-            return
+    def rounds(self, count, deadline, phases, row=None):
+        last = 0
+        for round in range(max(count, 1)):
+            begun = time.monotonic()
+            if round and begun + last > deadline:
+                return
+            for phase, action in phases:
+                self.phase(phase, round, action, row or self.row)
+            last = time.monotonic() - begun
+
+    def phase(self, phase, round, action, row):
         turn = round % len(self.caches)
         order = self.caches if not round else self.caches[turn:] + self.caches[:turn]
         cells = row["phases"].setdefault(phase, {})
         for cache in order:
-            if cache.name == "bare" and phase != "cold" or cache.name == "instant" and phase == "cold" or round and cache.name in self.once:
+            if cache.name == ("instant" if phase == "cold" else "bare"):
+                continue
+            if phase != "cold" and cache.name in self.missing:
+                cell(cells, cache.name).setdefault("note", "does not hit, see warm")
                 continue
             if cache.name in self.broken:
                 cell(cells, cache.name).setdefault("note", f"failed: {self.broken[cache.name]}")
                 continue
             self.guarded(cache, self.sample, cache, cell(cells, cache.name), action)
-        if phase == "cold" and not round:
-            self.teach_instant()
+            if phase == "cold" and cache.name == "bare" and not round:
+                self.teach_instant(cache)
         done = ", ".join(f"{name} {each['samples'][-1]:.1f}" for name, each in cells.items() if each["samples"])
         say(f"  {self.name}, {phase}, round {round + 1}: {done}")
 
@@ -228,7 +240,7 @@ class Builds:
             into.update(hits=hits, misses=misses)
             if action != self.cold and (hits or 0) <= (misses or 0):
                 into["note"] = "does not hit"
-                self.once.add(cache.name)
+                self.missing.add(cache.name)
 
     # ------------------------------------------------------------------------ what precedes each build
 
@@ -251,13 +263,10 @@ class Builds:
 
     # ------------------------------------------------------------------------ the rest
 
-    def teach_instant(self):
+    def teach_instant(self, bare):
         for cache in self.caches:
             if isinstance(cache, Instant):
-                # The last build in the tree may be any cache's: all of them made the same.
-                self.subject.clean(self.caches[0])
-                self.subject.build(self.caches[0])
-                built = self.subject.built(self.caches[0])
+                built = self.subject.built(bare)
                 cache.take(built, [path for path in built.rglob("*") if path.suffix in (".o", ".d") and "CompilerId" not in str(path)])
 
     def measure_footprint(self):
@@ -268,8 +277,12 @@ class Builds:
             rows.setdefault("MiB on the disk", {})[cache.name] = {"value": cache.disk() / 2**20}
             if cache.server:
                 rows.setdefault("MiB of memory, server", {})[cache.name] = {"value": cache.resident() / 2**20}
-                warm = self.row["phases"]["warm"].get(cache.name, {}).get("server_cpu")
-                rows.setdefault("s of CPU time, server, one warm build", {})[cache.name] = {"value": warm}
+
+    def note_server(self):
+        for phase in ("cold", "warm"):
+            cells = self.row["phases"][phase]
+            spent = {cache.name: {"value": cells[cache.name].get("server_cpu")} for cache in self.caches if cache.server and cache.name in cells}
+            self.footprint["phases"][f"s of CPU time, server, one {phase} build"] = spent
 
     def note_limit(self):
         cells = self.row["phases"]["warm"]

@@ -72,7 +72,7 @@ def svg(figures):
     if not drawn:
         return None
     foot = f"{figures.data['machine']}; {figures.data['taken']}"
-    versions = "; ".join(f"{name} {version.split()[-1] if name != 'ccache' else version.split()[-1]}" for name, version in figures.data["caches"].items())
+    versions = "; ".join(f"{name} {version.split()[-1]}" for name, version in figures.data["caches"].items() if version[-1:].isdigit())
     height = sum(panel.height() for panel in drawn) + 44
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
            f"<title>zccache beside other compiler caches</title><style>{STYLE}</style>"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab import Failure
 
+# Runs after which a compile must be known.
 WARM_UPS = 3
 
 
@@ -38,7 +39,7 @@ class Hit:
         earlier = self.cache.counts()[0]
         for _ in range(count):
             last = self.run(*before)
-        made = self.cache.counts()[0] - earlier
+        made = count if earlier is None else self.cache.counts()[0] - earlier
         if made != count:
             raise Failure(f"{count} compiles {'under ' + Path(before[0]).name + ' ' if before else ''}made {made} hits")
         return last
@@ -52,14 +53,15 @@ class Hit:
         self.hits_only(1, *words)
         return calls(trace)
 
-    def server_calls(self, count=20):
-        """The system calls of the server's processes for one hit, as a Counter of means. None without a server."""
+    def server_calls(self, count=20, threads=True):
+        """The system calls of the server's processes for one hit, as a Counter of means; without `threads`, of their
+        first thread only, which does not work in the background. None without a server."""
         servers = self.cache.processes()
         if not servers:
             return None
         self.hits_only(2)
         trace = self.traces / "server"
-        with Strace(servers, trace):
+        with Strace(servers, trace, threads):
             for _ in range(count):
                 self.run()
             time.sleep(0.2)
@@ -84,17 +86,20 @@ class Hit:
 class Strace:
     """Traces running processes while it is entered."""
 
-    def __init__(self, pids, trace):
+    def __init__(self, pids, trace, threads):
         self.pids = pids
         self.trace = trace
+        self.threads = threads
 
     def __enter__(self):
         attach = [word for pid in self.pids for word in ("-p", str(pid))]
-        words = [shutil.which("strace"), "-f", "-qq", "-o", str(self.trace), *attach]
+        follow = ["-f"] if self.threads else []
+        words = [shutil.which("strace"), *follow, "-qq", "-o", str(self.trace), *attach]
         self.tracer = subprocess.Popen(words, stderr=subprocess.DEVNULL)
         # Attached once every thread says so.
         deadline = time.monotonic() + 10
-        while not all(traced(task) for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir()):
+        tasks = [task for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir() if self.threads or task.name == str(pid)]
+        while not all(map(traced, tasks)):
             if time.monotonic() > deadline or self.tracer.poll() is not None:
                 self.__exit__()
                 raise Failure("strace can't attach to the server")

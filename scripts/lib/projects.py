@@ -19,6 +19,9 @@ SOURCES = (".c", ".cc", ".cpp", ".h", ".hpp", ".inc")
 class Project:
     """A source tree in one fixed folder, since paths get into objects. Subclasses know how it is built."""
 
+    # Seconds that one build may take.
+    patience = 3600
+
     def __init__(self, lab, jobs, tarball):
         self.lab = lab
         self.jobs = jobs
@@ -93,7 +96,7 @@ class Project:
             build = subprocess.Popen(words, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
                                      stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                build.wait(timeout=3600)
+                build.wait(timeout=self.patience)
             except BaseException:
                 os.killpg(build.pid, signal.SIGKILL)
                 build.wait()

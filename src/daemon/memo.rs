@@ -162,3 +162,39 @@ fn bytes(memo: &Memo) -> usize {
     let paths = memo.input_paths.len() * size_of::<PathId>();
     EACH + size_of::<Memo>() + paths + memo.deliveries.iter().map(delivered).sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::{Chunk, Stream};
+
+    fn memo(text_bytes: usize) -> Memo {
+        let chunk = Chunk { stream: Stream::Stdout, bytes: vec![0; text_bytes] };
+        Memo {
+            tool_paths: Arc::new([]),
+            input_paths: Box::new([]),
+            deliveries: vec![Arc::new(Delivery { outputs: Vec::new(), text: vec![chunk] })],
+            results: Vec::new(),
+            variables: Box::new([]),
+            saves_ns: 0,
+            verified: 0,
+        }
+    }
+
+    #[test]
+    fn the_older_generation_goes_and_what_is_used_stays() {
+        let mut memos = Memos::new();
+        let mut gone = 0;
+        // Each takes a quarter of a generation.
+        for n in 0..12 {
+            gone += usize::from(memos.insert(RequestKey(n), memo(GENERATION_BYTES / 4)).is_some());
+            assert!(memos.get(RequestKey(0)).is_some(), "used all the time, gone at {n}");
+        }
+        assert_eq!(gone, 3);
+        assert!(memos.get(RequestKey(1)).is_none());
+        assert!(memos.get(RequestKey(11)).is_some());
+        assert!(memos.len() <= 9, "{} memos", memos.len());
+        memos.clear();
+        assert_eq!(memos.len(), 0);
+    }
+}

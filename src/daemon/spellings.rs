@@ -132,3 +132,47 @@ fn read_all(index: &Index) -> Inner {
     inner.unsaved = inner.texts.len();
     inner
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_answers_are_those_of_later() {
+        let index = Arc::new(Index::in_memory());
+        let texts: [&[u8]; 3] = [b"a.h", b"/usr/include/b.h", b"../c.h"];
+        for (number, text) in texts.iter().enumerate() {
+            index.put_spelling(number as u32, text);
+        }
+        let early = Spellings {
+            index: index.clone(),
+            inner: Arc::new(OnceLock::new()),
+            early: Mutex::default(),
+        };
+        let loaded = Spellings::load(&index);
+        loaded.all();
+        let set = SetRecord { read: vec![0, 2], absent: vec![1], ..SetRecord::default() };
+        let lost = SetRecord { read: vec![0, 7], ..SetRecord::default() };
+        assert!(loaded.sum(&set).is_some());
+        assert_eq!(early.sum(&set), loaded.sum(&set));
+        assert_eq!(early.sum(&lost), None);
+        assert_eq!(loaded.sum(&lost), None);
+        for number in 0..4 {
+            assert_eq!(early.text(number), loaded.text(number));
+        }
+        assert_eq!(loaded.number(b"../c.h"), 2);
+        assert_eq!(loaded.number(b"new.h"), 3);
+    }
+
+    #[test]
+    fn numbers_wait_for_all() {
+        let index = Arc::new(Index::in_memory());
+        (0..2000).for_each(|n| index.put_spelling(n, format!("h{n}.h").as_bytes()));
+        let spellings = Spellings::load(&index);
+        assert_eq!(spellings.number(b"new.h"), 2000);
+        let mut batch = Batch::default();
+        spellings.save(&mut batch);
+        index.apply(batch);
+        assert_eq!(index.spelling(2000).as_deref(), Some(&b"new.h"[..]));
+    }
+}
