@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use zccache::protocol::frame::{self, HEADER_BYTES, Header, Verb};
+use zccache::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use zccache::protocol::message::{
     Answer, Content, Exit, Reply, Report, Request, RunReport, Step, Taken, TakenUnit, Work,
 };
@@ -33,12 +33,21 @@ impl Client {
 
     fn exchange(&mut self, frame: &[u8]) -> Header {
         self.stream.write_all(frame).expect("the daemon reads");
-        let mut head = [0; HEADER_BYTES];
-        self.stream.read_exact(&mut head).expect("the daemon answers");
-        let header = Header::decode(&head).expect("a frame");
-        self.payload.resize(header.length, 0);
-        self.stream.read_exact(&mut self.payload).expect("a whole frame");
-        header
+        loop {
+            let mut head = [0; HEADER_BYTES];
+            self.stream.read_exact(&mut head).expect("the daemon answers");
+            let header = Header::decode(&head).expect("a frame");
+            assert_eq!(
+                header.build,
+                Build::own(),
+                "the daemon is of another build than this bench"
+            );
+            self.payload.resize(header.length, 0);
+            self.stream.read_exact(&mut self.payload).expect("a whole frame");
+            if header.verb != Verb::Wait {
+                return header;
+            }
+        }
     }
 
     /// Sends a compile's frame and reads the answer. Panics when it is to run plainly.

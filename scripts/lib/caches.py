@@ -77,12 +77,11 @@ class Cache:
         self.start()
 
     def end(self):
-        """Stops it, by force if need be: only processes that carry our mark."""
+        """Stops it, by force if need be: only processes that are certainly ours."""
         try:
-            if self.processes():
-                self.stop()
+            self.stop()
         except Failure:
-            pass
+            pass  # none ran
         deadline = time.monotonic() + 5
         while self.processes() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -90,12 +89,16 @@ class Cache:
             os.kill(pid, signal.SIGKILL)
 
     def processes(self):
-        """The ids of its processes. Between builds that is its server."""
+        """The ids of its processes: those with our mark, or, where a server drops its environment, with a program in our
+        folder. Between builds that is its server."""
         mark = f"{MARK}={self.folder}".encode() + b"\0"
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes() + b"\0":
+                if not entry.name.isdigit():
+                    continue
+                marked = mark in (entry / "environ").read_bytes() + b"\0"
+                if marked or os.readlink(entry / "exe").startswith(f"{self.folder}/"):
                     found.append(int(entry.name))
             except OSError:
                 continue  # ended meanwhile, or not ours to look at
