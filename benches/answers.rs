@@ -2,8 +2,8 @@
 //!
 //!     cargo bench --bench answers -- [--results 1000,100000] [--answers 100000]
 //!
-//! For each number of known results: hits over a new connection each, as wrappers ask, and over one
-//! that is kept; the CPU time that the answering thread used for each, and what one core could answer
+//! For each number of known results: hits over a new connection each, as wrappers ask, from one client and
+//! from eight at once, and over one connection that is kept; the CPU time that the answering thread used for each, and what one core could answer
 //! in a second; times as the client sees them. Then the daemon is started anew: until it listens, until
 //! the first hit, and the hits after that, each of which has to be verified once.
 
@@ -35,8 +35,8 @@ fn main() {
             Content::Inline(format!("object {n}").into_bytes())
         });
         let learned = started.elapsed();
-        for fresh in [true, false] {
-            measure(&daemon, &project, results, answers, fresh);
+        for asking in [Asking::New, Asking::Crowd(8), Asking::Kept] {
+            measure(&daemon, &project, results, answers, asking);
         }
         let status = daemon.client().status();
         println!(
@@ -52,28 +52,48 @@ fn main() {
     }
 }
 
-fn measure(daemon: &Daemon, project: &Project, results: usize, answers: usize, fresh: bool) {
-    let mut kept = daemon.client();
-    let mut ask = |n: usize| {
-        let frame = project.request(n);
-        let started = Instant::now();
-        if fresh {
-            daemon.client().hit(&frame);
-        } else {
-            kept.hit(&frame);
-        }
-        started.elapsed()
+/// How clients ask.
+#[derive(Clone, Copy)]
+enum Asking {
+    /// One after the other, each over a new connection, as wrappers do.
+    New,
+    /// This many at once, each over a new connection: the daemon never rests.
+    Crowd(usize),
+    /// One after the other over one connection.
+    Kept,
+}
+
+fn measure(daemon: &Daemon, project: &Project, results: usize, answers: usize, asking: Asking) {
+    let clients = if let Asking::Crowd(clients) = asking { clients } else { 1 };
+    let ask_for = |count: usize| {
+        let mut kept = matches!(asking, Asking::Kept).then(|| daemon.client());
+        let ask = |n: usize| {
+            let frame = project.request(n);
+            let started = Instant::now();
+            match &mut kept {
+                Some(client) => client.hit(&frame),
+                None => daemon.client().hit(&frame),
+            }
+            started.elapsed()
+        };
+        shuffled(count, results).map(ask).collect::<Vec<Duration>>()
     };
-    for n in shuffled(WARM_UP, results) {
-        ask(n);
-    }
+    ask_for(WARM_UP);
     let before = daemon.cpu().0;
-    let times: Vec<Duration> = shuffled(answers, results).map(ask).collect();
-    let spent = (daemon.cpu().0 - before) / answers as u32;
+    let times = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            (0..clients).map(|_| scope.spawn(|| ask_for(answers / clients))).collect();
+        asked.into_iter().flat_map(|one| one.join().expect("hits")).collect()
+    });
     let times = Times::new(times);
+    let spent = (daemon.cpu().0 - before) / times.len() as u32;
+    let name = match asking {
+        Asking::New => "new".to_owned(),
+        Asking::Crowd(clients) => format!("new, {clients}"),
+        Asking::Kept => "kept".to_owned(),
+    };
     println!(
-        "{results:10}  {:10}  {:6.2}  {:14.0}  {:9.1}  {:9.1}  {:9.1}  {:9.1}",
-        if fresh { "new" } else { "kept" },
+        "{results:10}  {name:10}  {:6.2}  {:14.0}  {:9.1}  {:9.1}  {:9.1}  {:9.1}",
         us(spent),
         1e6 / us(spent),
         us(times.part(0.5)),

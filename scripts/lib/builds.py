@@ -17,6 +17,8 @@ from lab import Failure, debian_source, need_tools, say
 from projects import Abseil, Git
 
 JOBS = (1, 2, 4, 8)
+# What a cache that does not work ends in: its commands, its answers, its builds.
+BREAKS = (Failure, OSError, subprocess.SubprocessError, KeyError, ValueError)
 WARM = ("warm", "restarted", "branch and back")
 
 
@@ -188,6 +190,7 @@ class Builds:
                 cache.end()
 
     def rounds(self, count, deadline, phases, row=None):
+        """Runs the phases up to `count` times, as long as they end before the deadline."""
         last = 0
         for round in range(max(count, 1)):
             begun = time.monotonic()
@@ -207,10 +210,9 @@ class Builds:
             if phase != "cold" and cache.name in self.missing:
                 cell(cells, cache.name).setdefault("note", "does not hit, see warm")
                 continue
-            if cache.name in self.broken:
-                cell(cells, cache.name).setdefault("note", f"failed: {self.broken[cache.name]}")
-                continue
             self.guarded(cache, self.sample, cache, cell(cells, cache.name), action)
+            if cache.name in self.broken:
+                cells[cache.name].setdefault("note", f"failed: {self.broken[cache.name]}")
             if phase == "cold" and cache.name == "bare" and not round:
                 self.teach_instant(cache)
         done = ", ".join(f"{name} {each['samples'][-1]:.1f}" for name, each in cells.items() if each["samples"])
@@ -222,9 +224,9 @@ class Builds:
             return
         try:
             action(*words)
-        except (Failure, OSError, subprocess.SubprocessError) as failure:
+        except BREAKS as failure:
             if cache.name == "bare":
-                raise
+                raise Failure(f"the bare build: {failure}") from None
             self.broken[cache.name] = str(failure).splitlines()[-1][:200]
 
     def sample(self, cache, into, action):
@@ -238,7 +240,7 @@ class Builds:
         if cache.name not in ("bare", "instant"):
             hits, misses = (None if None in (now, then) else now - then for now, then in zip(cache.counts(), before))
             into.update(hits=hits, misses=misses)
-            if action != self.cold and (hits or 0) <= (misses or 0):
+            if action != self.cold and hits is not None and hits <= misses:
                 into["note"] = "does not hit"
                 self.missing.add(cache.name)
 

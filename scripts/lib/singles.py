@@ -50,7 +50,7 @@ class Singles:
 
     def small_c(self):
         (self.folder / "one.h").write_text("int add(int, int);\n")
-        text = '#include "one.h"\n#ifndef ROUND\n#define ROUND 0\n#endif\nint add(int a, int b) { return a + b + ROUND; }\n'
+        text = '#include "one.h"\n#ifndef ROUND\n#define ROUND -1\n#endif\nint add(int a, int b) { return a + b + ROUND; }\n'
         (self.folder / "small.c").write_text(text)
         words = [shutil.which("gcc"), "-O1", "-c", "small.c", "-o", "small.o"]
         return Compile("C, 1 header", "c", words, ["small.o"])
@@ -65,7 +65,7 @@ class Singles:
             path.write_text(f"#pragma once\n{before}inline int f{n}(int x) {{ return x + {n}; }}\n")
         includes = HEADERS + [f'"part{n // 20}/h{n}.hpp"' for n in range(19, OWN_HEADERS, 20)]
         text = "".join(f"#include {name}\n" for name in includes)
-        text += f"#ifndef ROUND\n#define ROUND 0\n#endif\nint total(int x) {{ return f{OWN_HEADERS - 1}(x) + ROUND; }}\n"
+        text += f"#ifndef ROUND\n#define ROUND -1\n#endif\nint total(int x) {{ return f{OWN_HEADERS - 1}(x) + ROUND; }}\n"
         (self.folder / "large.cpp").write_text(text)
         words = [shutil.which("g++"), "-O1", "-Imany", "-c", "large.cpp", "-o", "large.o"]
         return Compile(f"C++, {self.headers(words)} headers", "c", words, ["large.o"])
@@ -105,6 +105,14 @@ class Singles:
             raise Failure(f"the timed run broke off: {done.stderr.strip()}")
         return [[int(word) / 1e6 for word in line.split()] for line in done.stdout.splitlines()]
 
+    def enter(self, row, label, name, times):
+        """Enters the samples of those that ended well; the others are said."""
+        into = cell(row["phases"].setdefault(label, {}), name)
+        into["samples"] = [time for time in times if time >= 0]
+        failed = len(times) - len(into["samples"])
+        if failed:
+            into["note"] = f"failed {failed} times of {len(times)}"
+
     def hits(self, figures, caches, count):
         """One warm hit of each cache for each compile."""
         row = figures.row("hit", "One warm hit, whole process", "ms", RAW)
@@ -120,7 +128,7 @@ class Singles:
         times = self.rounds(count, [entry[2:] for entry in plan])
         after = counted(caches)
         for (label, name, *_), samples in zip(plan, times):
-            cell(row["phases"].setdefault(label, {}), name)["samples"] = samples
+            self.enter(row, label, name, samples)
         note_counts(row, before, after, {cache.name: count * sum(1 for entry in plan if entry[3] is cache) for cache in caches}, "hits")
 
     def misses(self, figures, caches, counts):
@@ -135,7 +143,7 @@ class Singles:
             times = self.rounds(count, [(words, cache, compile.outputs) for _, words, cache in plan])
             after = counted(users)
             for (name, *_), samples in zip(plan, times):
-                cell(row["phases"].setdefault(compile.label, {}), name)["samples"] = samples
+                self.enter(row, compile.label, name, samples)
             note_counts(row, before, after, {cache.name: count for cache in users}, "misses")
 
     def pairs(self, caches):
@@ -150,7 +158,13 @@ class Singles:
 
 
 def counted(caches):
-    return {cache.name: cache.counts() for cache in caches}
+    found = {}
+    for cache in caches:
+        try:
+            found[cache.name] = cache.counts()
+        except (Failure, KeyError, ValueError):
+            found[cache.name] = (None, None)
+    return found
 
 
 def note_counts(row, before, after, expected, kind):
