@@ -23,7 +23,7 @@ use super::connection::{Connection, Incoming};
 use super::in_flight::{self, InFlight};
 use super::lookup::Ticket;
 use super::memo::Memos;
-use super::peer::View;
+use super::peer::Doorkeeper;
 use super::requests::Done;
 use super::scribe::Scribe;
 use super::shared::Shared;
@@ -40,6 +40,8 @@ const WATCH: Token = Token(2);
 const SIGNALS: Token = Token(3);
 const FIRST_CLIENT: usize = 4;
 
+/// Read from a client at a time.
+const READ_BYTES: usize = 64 << 10;
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
 /// How often the loop looks after silent clients and its own socket.
@@ -105,7 +107,9 @@ pub(super) struct EventLoop {
     pub(super) scribe: Scribe,
     lanes: Lanes,
     pub(super) upkeep: Upkeep,
-    view: View,
+    doorkeeper: Doorkeeper,
+    /// What a client sends is read into here.
+    buffer: Box<[u8]>,
     pub(super) config: Config,
     pub(super) started: Instant,
     pub(super) last_active: Instant,
@@ -156,7 +160,8 @@ impl EventLoop {
             scribe,
             lanes: Lanes::default(),
             upkeep,
-            view: View::own(),
+            doorkeeper: Doorkeeper::new(),
+            buffer: vec![0; READ_BYTES].into(),
             socket_inode: inode(&config.socket),
             config,
             started: Instant::now(),
@@ -179,12 +184,15 @@ impl EventLoop {
                 log::error!("poll: {error}");
                 break;
             }
-            let mut accept = false;
+            let (mut accept, mut changed) = (false, false);
             for event in &events {
                 match event.token() {
                     LISTENER => accept = true,
                     WAKER => {}
-                    WATCH => self.mute_watch(),
+                    WATCH => {
+                        changed = true;
+                        self.mute_watch();
+                    }
                     SIGNALS => self.leave(),
                     client => {
                         if event.is_writable()
@@ -193,12 +201,15 @@ impl EventLoop {
                             self.drop_client(client);
                         }
                         if event.is_readable() || event.is_read_closed() {
-                            self.read(client);
+                            self.read(client, event.is_read_closed());
                         }
                     }
                 }
             }
-            self.shared.table.drain();
+            // Always before an answer; else when there is something.
+            if changed || !self.asked.is_empty() || self.in_flight.has_waiters() {
+                self.shared.table.drain();
+            }
             for (client, invocation, quick) in std::mem::take(&mut self.asked) {
                 self.answer(client, invocation, quick);
             }
@@ -328,7 +339,7 @@ impl EventLoop {
                     return;
                 }
             };
-            let Some(peer) = self.view.judge(&stream) else {
+            let Some(peer) = self.doorkeeper.judge(&stream) else {
                 log::warn!("a connection of another user was refused");
                 continue;
             };
@@ -344,9 +355,8 @@ impl EventLoop {
     }
 
     pub(super) fn drop_client(&mut self, token: Token) {
+        // Closing it ends its registration.
         let Some(mut client) = self.clients.remove(&token) else { return };
-        // Fails only for a descriptor that is closed, which ends the registration as well.
-        let _ = self.poll.registry().deregister(&mut client.stream);
         self.last_active = Instant::now();
         let mut ran = false;
         for id in client.tickets {
@@ -380,9 +390,9 @@ impl EventLoop {
         self.lanes.release(command.lane);
     }
 
-    fn read(&mut self, token: Token) {
+    fn read(&mut self, token: Token, ended: bool) {
         let Some(client) = self.clients.get_mut(&token) else { return };
-        let open = client.fill();
+        let open = client.fill(&mut self.buffer, ended);
         loop {
             let Some(client) = self.clients.get_mut(&token) else { return };
             match client.next() {

@@ -342,8 +342,10 @@ impl EventLoop {
             }
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (asked.key, memo) {
-                    self.memos.insert(key, memo);
+                if let (Some(key), Some(memo)) = (asked.key, memo)
+                    && let Some(retired) = self.memos.insert(key, memo)
+                {
+                    self.finishers.give(move || drop(retired));
                 }
                 self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }

@@ -219,10 +219,11 @@ impl Shared {
     pub(super) fn keep_result(&self, key: ResultKey, result: LiveResult) -> Arc<LiveResult> {
         let result = Arc::new(result);
         let mut results = self.results.lock();
-        if results.len() >= RESULTS_MAX {
-            results.clear();
-        }
+        // Taken out under the lock and dropped after it: that takes milliseconds.
+        let full = results.len() >= RESULTS_MAX;
+        let _old = full.then(|| std::mem::take(&mut *results));
         results.insert(key, result.clone());
+        drop(results);
         result
     }
 
@@ -255,7 +256,7 @@ impl Shared {
 
     /// After an eviction: what is still there is read again when asked for.
     pub(super) fn forget_results(&self) {
-        self.results.lock().clear();
+        let _old = std::mem::take(&mut *self.results.lock());
     }
 
     /// Forgets everything that was stored.
