@@ -83,7 +83,12 @@ impl Client {
             dependencies: vec![dependencies.to_vec().into(); run.read_back.len()],
             took_ns: 1_000_000,
         };
-        let report = Report { ticket: work.ticket, blobs: Vec::new(), runs: vec![report] };
+        let report = Report {
+            ticket: work.ticket,
+            blobs: Vec::new(),
+            runs: vec![report],
+            niceness_refused: false,
+        };
         let frame = frame::message(&Request::Report(report)).expect("a message");
         self.stream.write_all(&frame).expect("the daemon reads");
     }
