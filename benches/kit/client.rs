@@ -87,7 +87,7 @@ impl Client {
             ticket: work.ticket,
             blobs: Vec::new(),
             runs: vec![report],
-            niceness_refused: false,
+            niceness_refused: None,
         };
         let frame = frame::message(&Request::Report(report)).expect("a message");
         self.stream.write_all(&frame).expect("the daemon reads");
