@@ -11,7 +11,7 @@ mod kit;
 
 use std::time::{Duration, Instant};
 
-use kit::{Daemon, Lab, Project, Times, learn, numbers, shuffled, us};
+use kit::{Answered, Daemon, Lab, Project, Times, learn, numbers, shuffled, us};
 use zccache::protocol::message::Content;
 
 /// Sources on the disk; more results are the same sources with another macro.
@@ -106,8 +106,13 @@ fn measure(daemon: &Daemon, project: &Project, results: usize, answers: usize, a
 fn restart(lab: &Lab, project: &Project, results: usize) {
     let started = Instant::now();
     let (daemon, listening) = lab.daemon("40G");
-    daemon.client().hit(&project.request(0));
+    let known = matches!(daemon.client().compile(&project.request(0)), Answered::Hit);
     let first = started.elapsed();
+    if !known {
+        // The index did not open in time, or was set aside.
+        println!("            restarted: NOTHING IS KNOWN; the log: {}", daemon.log().trim_end());
+        return;
+    }
     let mut client = daemon.client();
     let times: Vec<Duration> = (1..results.min(5_000))
         .map(|n| {

@@ -97,6 +97,11 @@ impl Daemon {
         kib << 10
     }
 
+    pub fn log(&self) -> String {
+        let folder = self.socket.parent().expect("a root");
+        fs::read_to_string(folder.join("logs/daemon.log")).unwrap_or_default()
+    }
+
     pub fn stop(mut self) {
         self.end();
     }
