@@ -17,7 +17,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Err(code) => return code,
     };
     settings.no_spawn = false;
-    match start::connect(&settings).and_then(|_| Root::of(&settings)) {
+    match start::connect(&settings, start::soon()).and_then(|_| Root::of(&settings)) {
         Ok(root) => {
             print(&format!("daemon running at {}\n", root.socket().display()));
             ExitCode::SUCCESS

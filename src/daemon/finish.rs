@@ -16,6 +16,7 @@ use crate::store::key::SetId;
 use crate::store::record::{
     ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
+use crate::sys::fault::{self, Point};
 use crate::tools::command::Role;
 use crate::tools::environment::Environment;
 use crate::tools::meaning;
@@ -214,7 +215,9 @@ fn write_down(
     manifest.push(set_id);
     batch.put_manifest(&action, &manifest);
     batch.put_result(&key, &record);
+    fault::at(Point::Store);
     shared.index.apply(batch);
+    fault::at(Point::Stored);
     for output in &record.outputs {
         if let Content::Blob { id, seen, .. } = &output.content {
             shared.set_blob_stat(*id, *seen);

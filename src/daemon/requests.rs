@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Token, Waker};
 
@@ -20,7 +20,11 @@ use crate::protocol::quick;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::sys::fault::{self, Point};
 use crate::tools::environment::Environment;
+
+/// An index that keeps its callers waiting for longer is not asked.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a worker hands back.
 pub(super) enum Done {
@@ -51,6 +55,7 @@ impl EventLoop {
         }
         match postcard::from_bytes(payload) {
             Ok(Request::Compile(invocation)) => {
+                fault::at(Point::Request);
                 self.asked.push((token, Box::new(invocation), header.quick));
             }
             Ok(Request::Report(report)) => self.report(token, report),
@@ -71,6 +76,7 @@ impl EventLoop {
     }
 
     fn send(&mut self, token: Token, frame: &[u8]) {
+        fault::at(Point::Reply);
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -104,10 +110,18 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, quick);
         }
+        // Whoever needs the index now would wait for as long, and in vain.
+        if self.shared.index.stalled_for() > INDEX_PATIENCE {
+            self.end_if_index_is_lost();
+            return self.plain(token, Reason::InternalFault, None);
+        }
         client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &invocation));
+            let work = std::panic::AssertUnwindSafe(|| {
+                fault::at(Point::Lookup);
+                lookup::answer(&shared, &invocation)
+            });
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into())
@@ -229,6 +243,7 @@ impl EventLoop {
         for (id, stat) in &report.blobs {
             self.shared.set_blob_stat(*id, *stat);
         }
+        fault::at(Point::Reported);
         let Some(ticket) = self.tickets.remove(&report.ticket) else { return };
         if let Some(client) = self.clients.get_mut(&token) {
             client.tickets.retain(|held| *held != report.ticket);

@@ -22,10 +22,13 @@ use crate::settings::Settings;
 use crate::store::blob::BlobDir;
 use crate::store::evict;
 use crate::store::index::Index;
+use crate::sys::fault::{self, Point};
 use crate::sys::{detach, termination};
 
 /// An idle daemon leaves after this long.
 const IDLE: Duration = Duration::from_secs(3600);
+/// Clients that may wait to be accepted; the kernel may allow fewer.
+const QUEUE: i32 = 4096;
 /// How long to wait for a daemon that is leaving.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -84,18 +87,23 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     lock.set_len(0)?;
     io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
 
+    fault::at(Point::Locked);
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
     let index = Arc::new(open_index(root_bytes.clone()));
-    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }))?;
+    fault::at(Point::Indexed);
+    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }));
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
 
     // Gone already unless a daemon died here; the lock says that nobody serves it now.
     let _ = std::fs::remove_file(root.socket());
     let listener = root.with_address(|address| UnixListener::bind(address))?;
+    // The library's own queue is short for a build of hundreds of jobs.
+    rustix::net::listen(&listener, QUEUE)?;
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
+    fault::at(Point::Listening);
     let config = Config {
         socket: root.socket().to_owned(),
         idle: settings.idle_timeout.unwrap_or(IDLE),
@@ -107,6 +115,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     if detached {
         detach::say_ready();
     }
+    fault::at(Point::Ready);
     event_loop.run();
     log::info!("ended");
     // Released by the end of the process at the latest; the file stays, since removing a
@@ -119,10 +128,17 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
 /// files; the next opening finds the traces of that and sets the index aside.
 fn open_index(root: Vec<u8>) -> Index {
     const PATIENCE: Duration = Duration::from_secs(3);
+    const COMPACT_TIME: Duration = Duration::from_millis(700);
     let (send, receive) = std::sync::mpsc::channel();
     let open = move || {
+        let begin = Instant::now();
+        let (index, opened) = Index::open(&root);
+        // Nobody has it yet, and a client waits for us to listen: now, or when we are idle.
+        if begin.elapsed() < COMPACT_TIME {
+            index.compact_if_bloated(&|| begin.elapsed() > 2 * COMPACT_TIME);
+        }
         // Nobody listens any more when it came too late.
-        let _ = send.send(Index::open(&root));
+        let _ = send.send((index, opened));
     };
     let started = std::thread::Builder::new().name("index".to_owned()).spawn(open);
     match started.map(|_| receive.recv_timeout(PATIENCE)) {

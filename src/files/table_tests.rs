@@ -32,7 +32,7 @@ fn many_first_looks_at_once_all_see_the_content() {
     }
     const THREADS: usize = 6;
     for _ in 0..10 {
-        let table = FileTable::new(Box::new(Nothing)).unwrap();
+        let table = FileTable::new(Box::new(Nothing));
         let start = Barrier::new(THREADS);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -53,7 +53,7 @@ fn many_first_looks_at_once_all_see_the_content() {
 fn a_change_is_seen_by_the_next_drain() {
     let folder = folder("drain");
     let path = folder.join("x.h");
-    let table = FileTable::new(Box::new(Nothing)).unwrap();
+    let table = FileTable::new(Box::new(Nothing));
     let id = table.intern(bytes(&path));
     assert_eq!(table.look(id, true), Seen::Absent);
     let mut last = table.counter();

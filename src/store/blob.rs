@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
+use crate::sys::fault::{self, Point};
 
 /// blake3 of the content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,8 +150,10 @@ impl BlobDir {
         let taken = (|| {
             let (id, size) = fill(&temp)?;
             fchmod(&temp, Mode::from_raw_mode(mode & 0o7777))?;
+            fault::at(Point::BlobWritten);
             let before = BlobStat::of(&fstat(&temp)?);
             self.rename_in(&temp_path, &id)?;
+            fault::at(Point::BlobPlaced);
             let after = BlobStat::of(&fstat(&temp)?);
             // The rename moved ctime, so the stat must be taken after it. By then another process
             // may have delivered the file as a hard link, and its user may have written to it:

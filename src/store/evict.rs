@@ -7,6 +7,7 @@ use super::index::{Batch, Index};
 use super::key::{ActionKey, ResultKey, SetId};
 use super::record::{ResultRecord, Text};
 use crate::protocol::message::{Cleared, Content};
+use crate::sys::fault::{self, Point};
 
 /// What an eviction removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,10 +88,17 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     results.sort_unstable_by_key(|result| (result.used_s, result.key));
 
     let mut going: Vec<(BlobId, u64)> = Vec::new();
+    let mut young = 0;
     for (id, blob) in &found {
         let old = now_s.saturating_sub(blob.changed_s) >= ORPHAN_AGE_S;
-        if let (0, true, Some(size)) = (blob.results, old, blob.size) {
-            going.push((*id, size));
+        if let (0, Some(size)) = (blob.results, blob.size) {
+            if old {
+                going.push((*id, size));
+            } else {
+                young += size;
+            }
+            // No result must go on account of the young ones: an eviction that was cut short may
+            // have left many.
             total -= size;
         }
     }
@@ -120,11 +128,14 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     }
     out.actions = lost.difference(&kept).copied().collect();
     out.sets = sets_only_of(index, &out.actions);
+    fault::at(Point::EvictChosen);
     forget(index, &out);
+    fault::at(Point::EvictForgotten);
 
-    out.left_bytes = total;
+    out.left_bytes = total + young;
     for (id, size) in going {
         if blobs.remove(&id).is_ok() {
+            fault::at(Point::EvictRemoved);
             out.blobs += 1;
             out.bytes += size;
         } else {

@@ -14,15 +14,18 @@ mod text;
 mod tests;
 
 use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 
+use ask::Patience;
 use gather::Call;
 use steps::Outcome;
 use text::Held;
 
 use crate::protocol::frame;
-use crate::protocol::message::{Answer, Exit, Invocation, Request};
+use crate::protocol::message::{Answer, Exit, Invocation, Report, Request};
 use crate::settings::{Settings, StrictPaths};
+use crate::sys::fault::{self, Point};
 use crate::sys::signals::{self, Before};
 use crate::sys::{process, terminal};
 
@@ -53,12 +56,25 @@ pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> 
         with_cache(&call, cwd, &settings, &broken_pipe, &mut held)
     }));
     match end {
-        Ok(Some(exit)) => finish(exit),
+        Ok(Some(Done { exit, stream, report })) => {
+            if let Some(report) = report {
+                // The outcome stands, whatever becomes of the report.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| ask::report(&stream, report)));
+            }
+            finish(exit)
+        }
         _ => {
             broken_pipe.restore();
             plain::become_tool(&call)
         }
     }
+}
+
+/// All is in place and said; the daemon is yet to be told.
+struct Done {
+    exit: Exit,
+    stream: UnixStream,
+    report: Option<Report>,
 }
 
 /// None: the cache can't help with this one.
@@ -68,17 +84,23 @@ fn with_cache(
     settings: &Settings,
     broken_pipe: &Before,
     held: &mut Held,
-) -> Option<Exit> {
+) -> Option<Done> {
     let columns = terminal::stderr_size().map(|size| size.ws_col);
     let again = ask::was_answered();
     let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
+    let mut patience = Patience::new();
+    let mut picked_up = patience.spend(ask::pick_up);
     // A second time only to tell of damaged blobs.
-    for round in 0..2 {
-        let (stream, answer) = match if round == 0 { ask::pick_up() } else { None } {
+    for _ in 0..2 {
+        let (stream, answer) = match picked_up.take() {
             Some(picked_up) => picked_up,
-            None => ask::ask(settings, &frame::message(&request).ok()?),
+            None => {
+                let question = frame::message(&request).ok()?;
+                patience.spend(|deadline| ask::ask(settings, &question, deadline))
+            }
         }
         .ok()?;
+        fault::at(Point::Answered);
         let Answer::Work(work) = answer else { return None };
         match steps::perform(&work, call, settings, Some(broken_pipe), held) {
             Outcome::Plain => return None,
@@ -91,12 +113,10 @@ fn with_cache(
             }
             Outcome::Done { exit, report } => {
                 held.release();
-                if let Some(report) = report {
-                    ask::report(&stream, report);
-                }
                 // The tool itself would have been ended by writing to nobody.
                 let ended_by_pipe = held.broken && broken_pipe.was_default();
-                return Some(if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit });
+                let exit = if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit };
+                return Some(Done { exit, stream, report });
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::protocol::message::{Delivery, Exit, Report, Step, Work};
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
 use crate::store::deliver::{DeliverError, Target, deliver};
+use crate::sys::fault::{self, Point};
 use crate::sys::signals::Before;
 
 /// How the steps went.
@@ -91,6 +92,7 @@ fn hand_out(
             executable: output.executable,
             umask,
         };
+        fault::at(Point::Deliver);
         match deliver(blobs, &output.content, &target, settings.link_mode, fine_times) {
             Ok(change) => changed.extend(change),
             Err(DeliverError::Damaged(id)) => damaged.push(id),

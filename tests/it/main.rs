@@ -6,6 +6,10 @@ mod kit;
 
 // How the daemon comes, goes, and survives what is done to it.
 mod daemon;
+// What breaks inside: every step of daemon and wrapper, by order.
+mod faults;
+// Something else that answers in the daemon's place.
+mod impostor;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
 // What must be served from the cache, and served right.
