@@ -2,6 +2,7 @@
 
 mod clear;
 mod daemon;
+mod doctor;
 mod help;
 pub mod link;
 mod start;
@@ -157,6 +158,7 @@ pub fn run(name: &str, args: &[OsString]) -> ExitCode {
         "status" => status::run(args),
         "clear" => clear::run(args),
         "daemon" => daemon::run(args),
+        "doctor" => doctor::run(args),
         _ => {
             say(&format!("{name} is not built yet"));
             ExitCode::from(USAGE)

@@ -8,8 +8,10 @@
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `shared`, `spellings`: what loop and workers have in common;
+//! * `checkup`: what `doctor` looks at, while no daemon runs;
 //! * `root`: the cache folder with its socket and locks.
 
+pub mod checkup;
 mod connection;
 mod event_loop;
 mod finish;

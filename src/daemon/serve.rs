@@ -62,7 +62,7 @@ pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
 }
 
 /// Makes us the only daemon of a root, waiting for one that is just leaving.
-fn take_lock(root: &Root) -> io::Result<File> {
+pub(super) fn take_lock(root: &Root) -> io::Result<File> {
     let lock = open_lock(&root.file("daemon.lock"))?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
@@ -111,6 +111,7 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
     let event_loop = EventLoop::new(listener, shared, config)?;
+    room_for_clients(root)?;
     log::info!("serving {}", root.path().display());
     if detached {
         detach::say_ready();
@@ -122,6 +123,18 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     // lock file lets two owners hold two files of one name.
     drop(lock);
     Ok(())
+}
+
+/// A daemon that has no descriptor left for a client or a worker would only keep them waiting.
+fn room_for_clients(root: &Root) -> io::Result<()> {
+    const LEAST: usize = 8;
+    let spare: io::Result<Vec<File>> = (0..LEAST).map(|_| File::open(root.path())).collect();
+    let refused = |error| {
+        // Nobody is to find us any more.
+        let _ = std::fs::remove_file(root.socket());
+        error
+    };
+    spare.map(|_| ()).map_err(refused)
 }
 
 /// The index, if it opens in time; else one in memory. sled has been seen to hang on damaged

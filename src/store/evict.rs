@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::blob::{BlobDir, BlobId};
 use super::index::{Batch, Index};
 use super::key::{ActionKey, ResultKey, SetId};
-use super::record::{ResultRecord, Text};
-use crate::protocol::message::{Cleared, Content};
+use crate::protocol::message::Cleared;
 use crate::sys::fault::{self, Point};
 
 /// What an eviction removed.
@@ -48,23 +47,6 @@ struct Blob {
     results: u32,
 }
 
-fn blobs_of(record: &ResultRecord) -> Vec<BlobId> {
-    let text = match &record.text {
-        Text::Stored(content) => Some(content),
-        Text::Here(_) => None,
-    };
-    let contents = record.outputs.iter().map(|output| &output.content).chain(text);
-    let mut blobs: Vec<BlobId> = contents
-        .filter_map(|content| match content {
-            Content::Blob { id, .. } => Some(*id),
-            Content::Inline(_) => None,
-        })
-        .collect();
-    blobs.sort_unstable();
-    blobs.dedup();
-    blobs
-}
-
 /// Removes blobs without a result, results without their blobs, and if more than `limit_bytes` are
 /// left, results and their blobs until at most 90 % of that are. `now_s` is in seconds since 1970.
 /// Removed entries are on the disk before their blobs go.
@@ -73,7 +55,7 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     let mut results = Vec::new();
     let mut found: HashMap<BlobId, Blob> = HashMap::new();
     index.for_each_result(|key, record| {
-        let blobs = blobs_of(&record);
+        let blobs = record.blobs();
         for id in &blobs {
             found.entry(*id).or_default().results += 1;
         }

@@ -1,6 +1,8 @@
 use super::super::record::{ManifestRecord, SetRecord, StoredOutput};
+use super::super::record::{ResultRecord, Text};
 use super::super::testing::TestDir;
 use super::*;
+use crate::protocol::message::Content;
 use crate::tools::command::Role;
 
 /// Long after the blobs of the test were written.

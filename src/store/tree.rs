@@ -77,9 +77,9 @@ impl Tree {
         } else {
             match open_current(root) {
                 Ok(db) => return (tree(State::Sled(db)), Opened::Kept),
-                Err(Trouble::Locked) => {
-                    let reason = Trouble::Locked.to_string();
-                    return (tree(State::memory()), Opened::StartedEmpty(reason));
+                // It may be as good as ever, once there is room again.
+                Err(trouble @ (Trouble::Locked | Trouble::Lacking(_))) => {
+                    return (tree(State::memory()), Opened::StartedEmpty(trouble.to_string()));
                 }
                 Err(trouble) => trouble.to_string(),
             }

@@ -128,7 +128,10 @@ fn an_index_that_keeps_failing_is_set_aside() {
     let dir = TestDir::new();
     let (tree, _) = Tree::open(dir.path());
     put(&tree, b"key", b"value");
-    assert!(tree.with_sled(Length::Quick, |_| Err::<(), _>(Trouble::Broken("a test".to_owned()))).is_none());
+    assert!(
+        tree.with_sled(Length::Quick, |_| Err::<(), _>(Trouble::Broken("a test".to_owned())))
+            .is_none()
+    );
     assert!(!tree.is_on_disk());
     put(&tree, b"other", b"value");
     assert!(tree.get(b"other").is_some());

@@ -201,7 +201,14 @@ mod tests {
         for text in ["wrapper.ask:kill", "index.call:sleep=20:*", "end.last:stop:7"] {
             assert!(parse(text).is_some(), "{text}");
         }
-        for text in ["", "x:kill", "wrapper.ask", "wrapper.ask:sleep", "end.last:kill:0", "end.last:kill:1:1"] {
+        for text in [
+            "",
+            "x:kill",
+            "wrapper.ask",
+            "wrapper.ask:sleep",
+            "end.last:kill:0",
+            "end.last:kill:1:1",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
         for (number, (name, _)) in Point::ALL.iter().enumerate() {

@@ -110,7 +110,8 @@ pub fn response(data: &[u8]) {
 pub fn depfile(data: &[u8]) {
     let Some(file) = depfile::parse(data) else { return };
     assert_eq!(depfile::rules(data).as_ref(), Some(&file.rules));
-    let names = || file.rules.iter().flat_map(|rule| rule.targets.iter().chain(&rule.prerequisites));
+    let names =
+        || file.rules.iter().flat_map(|rule| rule.targets.iter().chain(&rule.prerequisites));
     assert!(names().all(|name| !name.contains(&0)));
     // No text becomes more than it was.
     assert!(names().map(Vec::len).sum::<usize>() <= data.len());

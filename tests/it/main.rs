@@ -10,6 +10,14 @@ mod daemon;
 mod faults;
 // Something else that answers in the daemon's place.
 mod impostor;
+// The cache's own files and disk; `doctor`.
+mod damage;
+// The parsers with the seeds of the fuzz targets.
+mod fuzz;
+// Limits of the system.
+mod limits;
+// Other users.
+mod neighbours;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
 // What must be served from the cache, and served right.
