@@ -17,7 +17,8 @@ The cache
   clear (--clear)         remove all cached results
   inspect KEY             show one result
   crashes                 crash reports of past daemons
-  config, doctor          show the settings; look for trouble
+  config                  show the settings
+  doctor [--repair]       look for trouble, and mend it
   link DIR [TOOL...]      make a folder of compiler names that lead here
 
 Sessions
