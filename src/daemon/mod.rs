@@ -16,6 +16,7 @@ mod connection;
 mod event_loop;
 mod finish;
 mod ground;
+mod in_flight;
 mod lookup;
 mod memo;
 mod peer;

@@ -22,6 +22,8 @@ mod neighbours;
 mod delivery;
 // What must be served from the cache, and served right.
 mod hits;
+// Several who ask for the same at once.
+mod in_flight;
 // A real project, built by make, twice.
 mod project;
 // The rules of the code that runs before libc.
