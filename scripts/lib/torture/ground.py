@@ -73,7 +73,6 @@ class Ground:
         self.work.mkdir()
         self.truths = {}
         self.env = lab.env
-        self.env["ZCCACHE_IDLE_TIMEOUT"] = "300"
         # Put before every command through the cache.
         self.prefix = ()
 
