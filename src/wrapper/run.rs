@@ -65,6 +65,13 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     }
     let mut report =
         RunReport { exit, text: captured.text, units: vec![], dependencies: vec![], took_ns };
+    if let Exit::Status(_) = exit {
+        // Did it fail over a file that only we asked for, or complain of one?
+        let mut own = step.read_back.iter().filter(|file| file.remove);
+        if !held.written && own.any(|file| mentions(&report.text, &file.path)) {
+            return Ran::Plain;
+        }
+    }
     match exit {
         Exit::Status(0) => {
             // The tool has done its work: a fault of ours from here on must not repeat it.
@@ -76,14 +83,7 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
                 return Ran::Streamed(exit);
             }
         }
-        Exit::Status(_) => {
-            // Did it fail over a file that only we asked for?
-            let mut own = step.read_back.iter().filter(|file| file.remove);
-            if !held.written && own.any(|file| mentions(&report.text, &file.path)) {
-                return Ran::Plain;
-            }
-        }
-        Exit::Signal(_) => {}
+        Exit::Status(_) | Exit::Signal(_) => {}
     }
     Ran::Ended(report)
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::kit::{HELLO, Random, Sandbox, ZCCACHE, each_file};
+use crate::kit::{HELLO, Random, Sandbox, ZCCACHE, each_file, eventually, finish};
 
 const COMPILE: &str = "gcc -c a.c -o a.o";
 
@@ -154,6 +155,22 @@ fn a_cache_of_a_common_user_who_may_not_write() {
         }
         s.remove("a.o");
     }
+}
+
+/// The compiler is asked to write a file of ours there, and must not be heard to complain.
+#[test]
+fn temporary_files_that_can_not_be_made() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.z("start").code(0);
+    s.set("SHIM_SLEEP_MS", "700");
+    let child = s.z_command(COMPILE).spawn().unwrap();
+    assert!(eventually(Duration::from_secs(20), || s.calls() > 0));
+    fs::remove_dir_all(s.cache.join("tmp")).unwrap();
+    let output = finish(child).ok();
+    assert_eq!(output.err(), "");
+    s.unset("SHIM_SLEEP_MS");
+    s.same(COMPILE);
 }
 
 fn doctor(s: &Sandbox, words: &str) -> (Option<i32>, serde_json::Value) {

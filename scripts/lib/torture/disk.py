@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import time
 
 from torture.ground import KILL, Meanwhile
 
@@ -123,6 +124,10 @@ def deleted(ground):
             ground.many(row, jobs())
     row.rounds = deleter.done
     ground.works(row)
+    # A daemon whose socket is gone notices within half a minute.
+    deadline = time.monotonic() + 60
+    while len(ground.lab.daemons()) > 1 and time.monotonic() < deadline:
+        time.sleep(1)
 
 
 def evictions(ground):
