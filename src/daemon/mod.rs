@@ -13,9 +13,11 @@
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `shared`, `spellings`: what loop and workers have in common;
 //! * `configured`, `processor`: what the settings file says; how busy the machine is;
+//! * `checkup`: what `doctor` looks at, while no daemon runs;
 //! * `root`: the cache folder with its socket and locks.
 
 mod about;
+pub mod checkup;
 mod compare;
 mod configured;
 mod connection;
