@@ -3,7 +3,8 @@
  *   rounds ROUNDS FILE
  *
  * FILE holds commands, one argument a line, a line `--` after each command; a first line `rm=PATH`
- * is removed before every start, outside the time taken. In every round each command runs once, in
+ * is removed before every start, outside the time taken; a line `exit=N` names the status that is
+ * right for it, where that is not 0. In every round each command runs once, in
  * turn, so that whatever else the machine does meets all of them alike. Prints one line a
  * command: the nanoseconds of every round. An interpreter would add its own noise; this doesn't.
  */
@@ -22,6 +23,7 @@ enum { COMMANDS = 32, WORDS = 256 };
 
 struct command {
     char *remove;
+    int status;
     char *words[WORDS];
     int count;
     long *times;
@@ -61,6 +63,8 @@ int main(int argc, char **argv) {
             if (++count == COMMANDS) break;
         } else if (!strncmp(line, "rm=", 3)) {
             command->remove = strdup(line + 3);
+        } else if (!strncmp(line, "exit=", 5)) {
+            command->status = atoi(line + 5);
         } else if (command->count < WORDS - 1) {
             command->words[command->count++] = strdup(line);
         }
@@ -81,7 +85,7 @@ int main(int argc, char **argv) {
             if (posix_spawn(&child, command->words[0], &quiet, NULL, command->words, environ)) die(command->words[0]);
             if (wait4(child, &status, 0, &usage) < 0) die("wait4");
             command->times[round] = now() - start;
-            if (status) {
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != command->status) {
                 fprintf(stderr, "%s ended with wait status %d in round %d\n", command->words[0], status, round);
                 return 1;
             }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{human_bytes, print, say, settings};
+use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
+use crate::ino::Records;
 use crate::protocol::message::{Cleared, Reply, Request};
 
 /// Removes everything that was stored, through the daemon or without one.
@@ -24,7 +26,13 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Err(error) => Err(error),
     };
     match cleared {
-        Ok(cleared) => {
+        Ok(mut cleared) => {
+            // Converted sketches are kept without the daemon, and cleared without it.
+            if let Ok(root) = Root::of(&settings) {
+                let (count, bytes) = Records::of(root.path()).clear();
+                cleared.artifacts += count;
+                cleared.bytes += bytes;
+            }
             print(&text(&cleared, json));
             ExitCode::SUCCESS
         }

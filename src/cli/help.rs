@@ -24,7 +24,11 @@ Sessions
   session-start, session-stats ID, session-end ID
 
 Other tools
-  fp, download, ino, gha-cache, cargo-registry, warm, snapshot-bytes
+  fp --cache-file FILE check ...       has a step to run again (0), or not (1)?
+  fp --cache-file FILE mark-success    ... and mark-failure, invalidate
+  watch [--root DIR]... [--json]       a stream of changed files
+  ino --input SKETCH [--output FILE]   an Arduino sketch as C++
+  download, gha-cache, cargo-registry, warm, snapshot-bytes
 
   --version, -V           print the version
   --help, -h              print this

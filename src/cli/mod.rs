@@ -2,11 +2,14 @@
 
 mod clear;
 mod daemon;
+mod fp;
 mod help;
+mod ino;
 pub mod link;
 mod start;
 mod status;
 mod stop;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -20,12 +23,15 @@ use crate::wrapper::names::is_compiler;
 pub const USAGE: u8 = 2;
 
 /// Names of our own program that stand for a subcommand.
-const PERSONALITIES: [(&[u8], &str); 3] =
-    [(b"zccache-daemon", "daemon"), (b"zccache-fp", "fp"), (b"zccache-download", "downloader")];
+const PERSONALITIES: [(&[u8], &str); 3] = [
+    (b"zccache-daemon", "daemon"),
+    (b"zccache-fp", "fp-alone"),
+    (b"zccache-download", "downloader"),
+];
 
 /// The first words that are subcommands, with the command each stands for. Any other word
 /// is a tool to run.
-const COMMANDS: [(&str, &str); 25] = [
+const COMMANDS: [(&str, &str); 26] = [
     ("start", "start"),
     ("stop", "stop"),
     ("kill", "stop"),
@@ -43,6 +49,7 @@ const COMMANDS: [(&str, &str); 25] = [
     ("fp", "fp"),
     ("download", "download"),
     ("ino", "ino"),
+    ("watch", "watch"),
     ("gha-cache", "gha-cache"),
     ("cargo-registry", "cargo-registry"),
     ("warm", "warm"),
@@ -157,6 +164,10 @@ pub fn run(name: &str, args: &[OsString]) -> ExitCode {
         "status" => status::run(args),
         "clear" => clear::run(args),
         "daemon" => daemon::run(args),
+        "fp" => fp::run(args, fp::Through::Daemon),
+        "ino" => ino::run(args),
+        "watch" => watch::run(args),
+        "fp-alone" => fp::run(args, fp::Through::OwnEyes),
         _ => {
             say(&format!("{name} is not built yet"));
             ExitCode::from(USAGE)
@@ -256,7 +267,7 @@ mod tests {
     #[test]
     fn personalities() {
         assert_eq!(command("/usr/bin/zccache-daemon --foreground"), Some("daemon"));
-        assert_eq!(command("zccache-fp check"), Some("fp"));
+        assert_eq!(command("zccache-fp check"), Some("fp-alone"));
         assert_eq!(command("zccache-download status"), Some("downloader"));
         assert_eq!(tool("/f/clang++ status"), Some(("/f/clang++ status".into(), true, None)));
         assert_eq!(command("zccache-1.2 status"), Some("status"));

@@ -71,6 +71,7 @@ fn machine(status: &Status, running: bool) -> String {
         "dep_graph": status.dep_graph,
         "metadata": status.metadata,
         "watched_folders": status.watched_folders,
+        "watched_trees": status.watched_trees,
         "reasons": reasons,
     });
     format!("{value}\n")

@@ -18,6 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use super::connection::{Connection, Incoming};
+use super::fingerprint::Fingerprints;
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::peer::View;
@@ -72,6 +73,7 @@ pub(super) struct EventLoop {
     pub(super) shared: Arc<Shared>,
     pub(super) answerers: Workers,
     pub(super) finishers: Workers,
+    pub(super) fingerprints: Fingerprints,
     pub(super) done: Arc<Mutex<Vec<Done>>>,
     pub(super) clients: HashMap<Token, Connection>,
     next_client: usize,
@@ -120,6 +122,7 @@ impl EventLoop {
             shared,
             answerers: Workers::start("answer", 6)?,
             finishers: Workers::start("finish", 2)?,
+            fingerprints: Fingerprints::new()?,
             done: Arc::default(),
             clients: HashMap::new(),
             next_client: FIRST_CLIENT,
@@ -270,6 +273,7 @@ impl EventLoop {
 
     fn end(mut self) {
         self.remove_socket();
+        self.fingerprints.finish();
         self.answerers.finish();
         self.finishers.finish();
         self.upkeep.last(&self.shared, &self.counters);

@@ -7,11 +7,13 @@
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
+//! * `fingerprint`: the watched trees of `fp`;
 //! * `shared`, `spellings`: what loop and workers have in common;
 //! * `root`: the cache folder with its socket and locks.
 
 mod connection;
 mod event_loop;
+mod fingerprint;
 mod finish;
 mod ground;
 mod lookup;

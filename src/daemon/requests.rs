@@ -12,9 +12,11 @@ use super::event_loop::EventLoop;
 use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
 use super::{finish, upkeep};
+use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Delivery, Exit, Invocation, Reply, Report, Request, Step, Work,
+    Answer, Cleared, Delivery, Exit, Fingerprint, Invocation, Plot, Reply, Report, Request, Step,
+    Work,
 };
 use crate::protocol::quick;
 use crate::session::reason::Reason;
@@ -27,6 +29,7 @@ pub(super) enum Done {
     Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
     Stored { refused: Vec<Reason> },
     Cleared { client: Token, cleared: Cleared },
+    Fingerprinted { client: Token, fingerprint: Fingerprint },
 }
 
 impl EventLoop {
@@ -63,6 +66,12 @@ impl EventLoop {
                 self.leave();
             }
             Ok(Request::Clear) => self.clear(token),
+            Ok(Request::Fingerprint { plot, wanted }) => self.fingerprint(token, plot, wanted),
+            Ok(Request::Plant { plot, cache_file }) => {
+                if !self.is_foreign(token) {
+                    self.fingerprints.plant(plot, cache_file);
+                }
+            }
             Err(error) => {
                 log::warn!("a message of our own build does not decode: {error}");
                 self.drop_client(token);
@@ -184,6 +193,12 @@ impl EventLoop {
                 self.counters = Counters::default();
                 self.reply(client, &Reply::Cleared(cleared));
             }
+            Done::Fingerprinted { client, fingerprint } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
+                }
+                self.reply(client, &Reply::Fingerprint(fingerprint));
+            }
         }
     }
 
@@ -261,6 +276,22 @@ impl EventLoop {
         });
     }
 
+    fn is_foreign(&self, token: Token) -> bool {
+        self.clients.get(&token).is_none_or(|client| client.peer == Peer::Foreign)
+    }
+
+    fn fingerprint(&mut self, token: Token, plot: Plot, wanted: Option<Digest>) {
+        if self.is_foreign(token) {
+            return self.reply(token, &Reply::Fingerprint(Fingerprint::Unknown));
+        }
+        client_waits(&mut self.clients, token);
+        let (done, waker) = (self.done.clone(), self.waker.clone());
+        self.fingerprints.answer(plot, wanted, move |fingerprint| {
+            done.lock().push(Done::Fingerprinted { client: token, fingerprint });
+            wake(&waker);
+        });
+    }
+
     fn status(&self) -> Status {
         let (metadata, watched) = self.shared.table.sizes();
         Status {
@@ -276,6 +307,7 @@ impl EventLoop {
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
+            watched_trees: self.fingerprints.grown() as u64,
         }
     }
 }

@@ -11,10 +11,10 @@ use rustix::fs::{Mode, OFlags};
 
 /// A watched folder's number, never reused while the descriptor lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WatchId(i32);
+pub struct WatchId(i32);
 
 /// One thing the kernel told us.
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
     /// Something happened to this name in that folder.
     Name(WatchId, &'a [u8]),
     /// What is watched is itself gone, moved or unmounted.
@@ -27,7 +27,7 @@ pub(super) enum Event<'a> {
     Mounts,
 }
 
-pub(super) struct Watch {
+pub struct Watch {
     inotify: OwnedFd,
     /// Becomes ready (once a change) when a mount comes or goes.
     mounts: Option<OwnedFd>,
@@ -54,7 +54,7 @@ fn mask() -> WatchFlags {
 }
 
 impl Watch {
-    pub(super) fn new() -> io::Result<Watch> {
+    pub fn new() -> io::Result<Watch> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let mounts = rustix::fs::open(
             "/proc/self/mountinfo",
@@ -64,19 +64,19 @@ impl Watch {
         Ok(Watch { inotify, mounts: mounts.ok() })
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
 
     /// Watches an open folder: the inode, whatever its path may mean by now.
-    pub(super) fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
+    pub fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         Ok(WatchId(inotify::add_watch(&self.inotify, path, mask())?))
     }
 
     /// Watches a file's inode: it may be written to under another name, where no watched
     /// folder tells.
-    pub(super) fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
+    pub fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
         let mask = WatchFlags::ATTRIB
             | WatchFlags::MODIFY
             | WatchFlags::CLOSE_WRITE
@@ -85,13 +85,13 @@ impl Watch {
         Ok(WatchId(inotify::add_watch(&self.inotify, path, mask)?))
     }
 
-    pub(super) fn remove(&self, id: WatchId) {
+    pub fn remove(&self, id: WatchId) {
         // Fails only when the kernel has dropped the watch already.
         let _ = inotify::remove_watch(&self.inotify, id.0);
     }
 
     /// Hands over every event queued up to now. One system call when there is none.
-    pub(super) fn drain(&self, mut each: impl FnMut(Event<'_>)) {
+    pub fn drain(&self, mut each: impl FnMut(Event<'_>)) {
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         let ready = match &self.mounts {
             Some(mounts) => {

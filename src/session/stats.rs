@@ -21,6 +21,8 @@ pub struct Status {
     /// Files whose content is known.
     pub metadata: u64,
     pub watched_folders: u64,
+    /// Selections of files that `fp` asks about and that are watched.
+    pub watched_trees: u64,
 }
 
 /// Counted since the cache was made or cleared.

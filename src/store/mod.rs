@@ -8,5 +8,5 @@ pub mod key;
 pub mod record;
 mod recovery;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tree;

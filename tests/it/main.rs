@@ -8,8 +8,12 @@ mod kit;
 mod daemon;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
+// Whether a step has to run again.
+mod fp;
 // What must be served from the cache, and served right.
 mod hits;
+// Arduino sketches as C++.
+mod ino;
 // A real project, built by make, twice.
 mod project;
 // The rules of the code that runs before libc.
@@ -20,3 +24,5 @@ mod regressions;
 mod stale;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
+// The stream of changes.
+mod watch;

@@ -1,0 +1,148 @@
+//! `zccache watch`: a stream of changes, one line or one JSON object for each batch.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::{USAGE, say};
+use crate::watch::{Batch, Config, EventWatcher, PollingWatcher};
+
+const USAGE_LINE: &str = "usage: zccache watch [--root DIR]... [--include GLOB]... [--exclude GLOB]... \
+     [--debounce SECS] [--poll SECS] [--json]";
+
+struct Options {
+    config: Config,
+    /// Look at intervals instead of being told.
+    poll: bool,
+    json: bool,
+}
+
+/// Runs until nobody reads any more.
+pub(super) fn run(args: &[OsString]) -> ExitCode {
+    let options = match parse(args) {
+        Ok(options) => options,
+        Err(error) => {
+            say(&format!("watch: {error}; {USAGE_LINE}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let roots = options.config.roots.len();
+    let started = if options.poll {
+        PollingWatcher::start(options.config).map(|watcher| {
+            say(&format!("watch: ready, looking at {roots} root(s)"));
+            tell(options.json, || watcher.wait())
+        })
+    } else {
+        EventWatcher::start(options.config).map(|watcher| {
+            say(&format!("watch: ready, watching {} folder(s)", watcher.folders()));
+            tell(options.json, || watcher.wait())
+        })
+    };
+    match started {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("watch: {error}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn tell(json: bool, next: impl Fn() -> Option<Batch>) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    while let Some(batch) = next() {
+        let text = if json { machine(&batch) } else { lines(&batch) };
+        if out.write_all(&text).and_then(|()| out.flush()).is_err() {
+            return ExitCode::SUCCESS;
+        }
+    }
+    say("watch: ended by a fault");
+    ExitCode::FAILURE
+}
+
+fn machine(batch: &Batch) -> Vec<u8> {
+    let names = |list: &[PathBuf]| -> Vec<String> {
+        list.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+    };
+    let value = serde_json::json!({
+        "created": names(&batch.created),
+        "changed": names(&batch.changed),
+        "removed": names(&batch.removed),
+        "overflow": batch.overflow,
+    });
+    format!("{value}\n").into_bytes()
+}
+
+fn lines(batch: &Batch) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = Vec::new();
+    if batch.overflow {
+        text.extend(b"overflow\n");
+    }
+    let lists =
+        [("created", &batch.created), ("changed", &batch.changed), ("removed", &batch.removed)];
+    for (word, paths) in lists {
+        for path in paths {
+            text.extend(word.as_bytes());
+            text.push(b' ');
+            text.extend(Path::as_os_str(path).as_bytes());
+            text.push(b'\n');
+        }
+    }
+    text
+}
+
+fn parse(args: &[OsString]) -> Result<Options, lexopt::Error> {
+    use lexopt::Arg::Long;
+    use lexopt::ValueExt;
+    let mut options = Options { config: Config::new("."), poll: false, json: false };
+    let mut roots: Vec<PathBuf> = Vec::new();
+    let mut parser = lexopt::Parser::from_args(args.iter().cloned());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("root") => roots.push(parser.value()?.into()),
+            Long("include") => options.config.include.push(parser.value()?.string()?),
+            Long("exclude") => options.config.exclude.push(parser.value()?.string()?),
+            Long("debounce") => options.config.debounce = parser.value()?.parse_with(seconds)?,
+            Long("poll") => {
+                options.poll = true;
+                options.config.poll_interval = parser.value()?.parse_with(seconds)?;
+            }
+            Long("json") => options.json = true,
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    if !roots.is_empty() {
+        options.config.roots = roots;
+    }
+    Ok(options)
+}
+
+/// `0.2`, `0.2s` or `200ms`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1e-3),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
+    };
+    let value = number.parse::<f64>().ok().filter(|value| (0.0..=86400.0).contains(value));
+    value
+        .map(|value| Duration::from_secs_f64(value * unit))
+        .ok_or_else(|| "a time is needed, like 0.2 or 200ms".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(seconds("0.5s"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("20ms"), Ok(Duration::from_millis(20)));
+        for bad in ["", "x", "-1", "ms", "1e9", "nan"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}
