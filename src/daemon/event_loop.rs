@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::connection::{Connection, Incoming};
 use super::fingerprint::Fingerprints;
+use super::in_flight::{self, InFlight};
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::peer::View;
@@ -80,6 +81,7 @@ pub(super) struct EventLoop {
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
     pub(super) asked: Vec<(Token, Box<Invocation>, bool)>,
+    pub(super) in_flight: InFlight,
     pub(super) memos: Memos,
     pub(super) counters: Counters,
     pub(super) upkeep: Upkeep,
@@ -128,6 +130,7 @@ impl EventLoop {
             next_client: FIRST_CLIENT,
             tickets: HashMap::new(),
             asked: Vec::new(),
+            in_flight: InFlight::new(),
             memos: Memos::new(),
             counters,
             upkeep,
@@ -181,6 +184,9 @@ impl EventLoop {
             for done in finished {
                 self.take_in(done);
             }
+            if self.in_flight.has_waiters() {
+                self.look_after_waiters();
+            }
             if (accept || self.backlog) && self.phase == Phase::Serving {
                 self.accept();
             }
@@ -209,7 +215,11 @@ impl EventLoop {
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
                 let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
-                let retry = if self.backlog || self.muted.is_some() { RETRY } else { ROUND };
+                let retry = match () {
+                    () if self.backlog || self.muted.is_some() => RETRY,
+                    () if self.in_flight.has_waiters() => in_flight::ROUND,
+                    () => ROUND,
+                };
                 self.upkeep.due_in().min(idle_left).min(retry).max(Duration::from_millis(1))
             }
         }
@@ -312,12 +322,13 @@ impl EventLoop {
         let Some(mut client) = self.clients.remove(&token) else { return };
         // Fails only for a descriptor that is closed, which ends the registration as well.
         let _ = self.poll.registry().deregister(&mut client.stream);
-        for ticket in client.tickets {
-            if self.tickets.remove(&ticket).is_some() {
+        self.last_active = Instant::now();
+        for id in client.tickets {
+            if let Some(ticket) = self.tickets.remove(&id) {
                 self.shared.table.close_ticket();
+                self.compile_ended(id, &ticket.actions(), false);
             }
         }
-        self.last_active = Instant::now();
     }
 
     fn read(&mut self, token: Token) {

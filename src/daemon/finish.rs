@@ -55,8 +55,8 @@ fn store(
     // A response file, or a part of the tool itself, that is another by now.
     shared.table.drain();
     let changed = |id: &PathId| shared.table.changed_since(*id, ticket.understood_at);
-    if understood.depends.iter().any(changed) {
-        return Err(Reason::ChangedDuringCompile);
+    if let Some(id) = understood.depends.iter().find(|id| changed(id)) {
+        return Err(changed_meanwhile(shared, *id));
     }
     if plan.discoveries.len() > 1 && !run.text.is_empty() {
         shared.separate.lock().insert(action);
@@ -163,10 +163,10 @@ fn write_down(
     for path in &inputs.read {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
-            return Err(Reason::ChangedDuringCompile);
+            return Err(changed_meanwhile(shared, id));
         };
         if !shared.table.unchanged_during(id, &ticket.opened) {
-            return Err(Reason::ChangedDuringCompile);
+            return Err(changed_meanwhile(shared, id));
         }
         let stamp = inputs.stamped.binary_search(path).is_ok().then_some(stat.mtime_ns);
         let spelled = shared.spellings.text(path.0).ok_or(Reason::InternalFault)?;
@@ -181,7 +181,7 @@ fn write_down(
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         shared.table.look(id, false);
         if shared.table.changed_since(id, ticket.opened.since) {
-            return Err(Reason::ChangedDuringCompile);
+            return Err(changed_meanwhile(shared, id));
         }
     }
     let context = (!text.is_empty()).then_some(ticket.understood.text_context);
@@ -222,6 +222,12 @@ fn write_down(
     }
     shared.keep_result(key, LiveResult { record, text, folded });
     Ok(())
+}
+
+fn changed_meanwhile(shared: &Shared, id: PathId) -> Reason {
+    let path = shared.table.path(id);
+    log::debug!("changed during the compile: {}", String::from_utf8_lossy(&path));
+    Reason::ChangedDuringCompile
 }
 
 fn size(content: &Content) -> u64 {

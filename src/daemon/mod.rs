@@ -16,6 +16,7 @@ mod event_loop;
 mod fingerprint;
 mod finish;
 mod ground;
+mod in_flight;
 mod lookup;
 mod memo;
 mod peer;

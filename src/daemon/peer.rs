@@ -40,3 +40,13 @@ impl View {
         Some(if same { Peer::Same } else { Peer::Foreign })
     }
 }
+
+/// True when the process at the other end is stopped (Ctrl-Z, a debugger).
+pub(super) fn is_stopped(stream: &impl AsFd) -> bool {
+    let Ok(credentials) = rustix::net::sockopt::socket_peercred(stream) else { return false };
+    let stat = std::fs::read(format!("/proc/{}/stat", credentials.pid.as_raw_nonzero()));
+    let stat = stat.unwrap_or_default();
+    // `PID (NAME) STATE …`, and the name may hold anything.
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|at| stat.get(at + 2));
+    matches!(state, Some(b'T' | b't'))
+}

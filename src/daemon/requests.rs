@@ -9,9 +9,10 @@ use mio::{Token, Waker};
 
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
+use super::in_flight::Waiter;
 use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
-use super::{finish, upkeep};
+use super::{finish, peer, upkeep};
 use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
@@ -22,14 +23,27 @@ use crate::protocol::quick;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::store::key::ActionKey;
 use crate::tools::environment::Environment;
 
 /// What a worker hands back.
 pub(super) enum Done {
-    Answered { client: Token, key: Option<RequestKey>, quick: bool, outcome: Box<Outcome> },
-    Stored { refused: Vec<Reason> },
+    Answered { asked: Asked, outcome: Box<Outcome> },
+    Stored { ticket: u64, actions: Vec<ActionKey>, refused: Vec<Reason> },
     Cleared { client: Token, cleared: Cleared },
     Fingerprinted { client: Token, fingerprint: Fingerprint },
+}
+
+/// A question that a worker is busy with.
+pub(super) struct Asked {
+    client: Token,
+    invocation: Box<Invocation>,
+    /// None where memory must not answer.
+    key: Option<RequestKey>,
+    /// The client reads short hits.
+    quick: bool,
+    /// It may wait for a compile of the same that is under way.
+    may_wait: bool,
 }
 
 impl EventLoop {
@@ -113,20 +127,19 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, quick);
         }
-        client_waits(&mut self.clients, token);
+        self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
+    }
+
+    fn find_out(&mut self, asked: Asked) {
+        client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &invocation));
+            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into())
             });
-            done.lock().push(Done::Answered {
-                client: token,
-                key,
-                quick,
-                outcome: Box::new(outcome),
-            });
+            done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
         });
     }
@@ -180,10 +193,9 @@ impl EventLoop {
 
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
-            Done::Answered { client, key, quick, outcome } => {
-                self.answered(client, key, quick, *outcome);
-            }
-            Done::Stored { refused } => {
+            Done::Answered { asked, outcome } => self.answered(asked, *outcome),
+            Done::Stored { ticket, actions, refused } => {
+                self.compile_ended(ticket, &actions, refused.is_empty());
                 for reason in refused {
                     self.counters.count(reason);
                 }
@@ -202,7 +214,8 @@ impl EventLoop {
         }
     }
 
-    fn answered(&mut self, token: Token, key: Option<RequestKey>, quick: bool, outcome: Outcome) {
+    fn answered(&mut self, asked: Asked, outcome: Outcome) {
+        let token = asked.client;
         let gone = match self.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
@@ -216,15 +229,28 @@ impl EventLoop {
                 self.counters.hits += 1;
                 self.counters.saved_ns += saves_ns;
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (key, memo) {
+                if let (Some(key), Some(memo)) = (asked.key, memo) {
                     self.memos.insert(key, memo);
                 }
-                self.hit(token, &deliveries, quick);
+                self.hit(token, &deliveries, asked.quick);
             }
             Outcome::Miss { work, ticket, reasons, results } => {
                 if gone {
                     self.shared.table.close_ticket();
                     return;
+                }
+                let actions = ticket.actions();
+                if asked.may_wait
+                    && !reasons.contains(&Reason::Recache)
+                    && let Some(other) = self.in_flight.other(&actions)
+                {
+                    self.shared.table.close_ticket();
+                    client_waits(&mut self.clients, token);
+                    self.in_flight.wait(other, token, asked.invocation);
+                    return self.send(token, &frame::bare(Verb::Wait));
+                }
+                if !ticket.readonly {
+                    self.in_flight.begin(ticket.id, &actions);
                 }
                 self.counters.misses += 1;
                 for reason in reasons {
@@ -251,7 +277,7 @@ impl EventLoop {
         if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
             self.counters.errors += 1;
         }
-        let actions = ticket.actions();
+        let (id, actions) = (ticket.id, ticket.actions());
         self.shared.storing.begin(&actions);
         self.upkeep.note_stored(&report);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
@@ -261,9 +287,41 @@ impl EventLoop {
                 std::panic::catch_unwind(work).unwrap_or_else(|_| vec![Reason::InternalFault]);
             shared.table.close_ticket();
             shared.storing.end(&actions);
-            done.lock().push(Done::Stored { refused });
+            done.lock().push(Done::Stored { ticket: id, actions, refused });
             wake(&waker);
         });
+    }
+
+    /// Answers those who waited for a compile.
+    pub(super) fn compile_ended(&mut self, ticket: u64, actions: &[ActionKey], is_stored: bool) {
+        for waiter in self.in_flight.end(ticket, actions, is_stored) {
+            self.waited(waiter);
+        }
+    }
+
+    /// Answers a request that waited, and waits no more: what it waited for may have failed.
+    fn waited(&mut self, waiter: Waiter) {
+        let Waiter { client, invocation, .. } = waiter;
+        if self.clients.contains_key(&client) {
+            let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
+            // It reads no short hits any more.
+            self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
+        }
+    }
+
+    /// Tells those who wait that we are still there, and answers those who waited enough.
+    pub(super) fn look_after_waiters(&mut self) {
+        let clients = &self.clients;
+        let (waiting, enough) = self.in_flight.round(|ticket| {
+            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
+            holder.is_some_and(|client| peer::is_stopped(&client.stream))
+        });
+        for client in waiting {
+            self.send(client, &frame::bare(Verb::Wait));
+        }
+        for waiter in enough {
+            self.waited(waiter);
+        }
     }
 
     fn clear(&mut self, token: Token) {

@@ -32,6 +32,8 @@ pub enum Verb {
     QuickHit = 5,
     /// To a daemon: what a short hit changed.
     QuickReport = 6,
+    /// To a client: the answer comes later, be patient anew.
+    Wait = 7,
 }
 
 /// Which program speaks.
@@ -90,6 +92,7 @@ impl Header {
             4 => Verb::Refused,
             5 => Verb::QuickHit,
             6 => Verb::QuickReport,
+            7 => Verb::Wait,
             _ => return None,
         };
         let length = word(8) as usize;

@@ -113,20 +113,19 @@ fn exchange(
     receive(stream, &[], deadline)
 }
 
-/// Reads a whole frame, of which this has arrived already.
+/// Reads a whole frame, of which this has arrived already. A frame that says to wait begins
+/// the time anew.
 fn receive(
     stream: &UnixStream,
     arrived: &[u8],
-    deadline: Instant,
+    mut deadline: Instant,
 ) -> io::Result<(Header, Vec<u8>)> {
     let mut bytes = vec![0; READ_BYTES.max(arrived.len())];
     bytes[..arrived.len()].copy_from_slice(arrived);
     let mut filled = arrived.len();
-    let mut header: Option<Header> = None;
     loop {
-        if header.is_none()
-            && let Some(head) = bytes[..filled].first_chunk::<HEADER_BYTES>()
-        {
+        let mut header: Option<Header> = None;
+        if let Some(head) = bytes[..filled].first_chunk::<HEADER_BYTES>() {
             let head = Header::decode(head).ok_or_else(|| io::Error::other("not a frame"))?;
             if bytes.len() < HEADER_BYTES + head.length {
                 bytes.resize(HEADER_BYTES + head.length, 0);
@@ -136,6 +135,12 @@ fn receive(
         if let Some(header) = header
             && filled >= HEADER_BYTES + header.length
         {
+            if header.verb == Verb::Wait {
+                bytes.copy_within(HEADER_BYTES + header.length..filled, 0);
+                filled -= HEADER_BYTES + header.length;
+                deadline = Instant::now() + ANSWER_TIME;
+                continue;
+            }
             bytes.truncate(HEADER_BYTES + header.length);
             bytes.drain(..HEADER_BYTES);
             return Ok((header, bytes));
@@ -220,6 +225,14 @@ mod tests {
         assert!(decode(&header, &payload).is_err());
         assert!(answered_with(vec![1; 64], frame::bare(Verb::Retire)).is_err());
         assert!(answered_with(vec![], frame::bare(Verb::Retire)).is_err());
+    }
+
+    #[test]
+    fn a_daemon_may_ask_for_patience() {
+        let wait = frame::bare(Verb::Wait);
+        let bytes = [&wait[..], &wait, &frame::bare(Verb::Leaving)].concat();
+        let (header, payload) = answered_with(bytes, frame::bare(Verb::Retire)).unwrap();
+        assert_eq!((header.verb, payload.len()), (Verb::Leaving, 0));
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod fp;
 mod hits;
 // Arduino sketches as C++.
 mod ino;
+// Several who ask for the same at once.
+mod in_flight;
 // A real project, built by make, twice.
 mod project;
 // The rules of the code that runs before libc.

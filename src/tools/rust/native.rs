@@ -92,8 +92,9 @@ pub(super) fn crates_behind(command: &Command, named: &[Vec<u8>], cwd: &[u8]) ->
     if !command.reads_all_crates {
         // Metadata is enough, and cargo starts such a compile when a library's code is still
         // being written.
-        let light: HashSet<Vec<u8>> = found
+        let light: HashSet<Vec<u8>> = named
             .iter()
+            .chain(&found)
             .filter_map(|path| path.strip_suffix(b".rmeta"))
             .map(<[u8]>::to_vec)
             .collect();
@@ -183,5 +184,23 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         found.sort();
         assert_eq!(found, [&b"-0123456789abcdef"[..], b"-1", b"plain"]);
+    }
+
+    /// A crate's metadata holds its own key too.
+    #[test]
+    fn code_still_being_written_is_left_out() {
+        let folder = std::env::temp_dir().join(format!("zcc-behind-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |end: &str| folder.join(format!("liba-0123456789abcdef.{end}"));
+        std::fs::write(path("rmeta"), b"a-0123456789abcdef").unwrap();
+        std::fs::write(path("rlib"), b"a").unwrap();
+        let meta = path("rmeta").into_os_string().into_encoded_bytes();
+        let search = format!("-Ldependency={}", folder.display());
+        let argv = ["--crate-name", "b", "b.rs", "--crate-type", "lib", "--emit=metadata,link"];
+        let argv = argv.iter().map(|arg| arg.as_bytes().to_vec()).chain([search.into_bytes()]);
+        let command = crate::tools::rust::parse::parse(&argv.collect::<Vec<_>>(), &mut |_| None);
+        let found = crates_behind(&command.unwrap(), std::slice::from_ref(&meta), b"/");
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(found.is_empty(), "{found:?}");
     }
 }
