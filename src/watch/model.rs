@@ -250,11 +250,9 @@ impl<E: Ears> Model<E> {
 /// Takes a path and all below it out of a map. Paths are in the order of their components, so
 /// these stand together.
 fn take_below<T>(map: &mut BTreeMap<PathBuf, T>, path: &Path) -> BTreeMap<PathBuf, T> {
-    let mut taken = map.split_off(path);
-    if let Some(next) = taken.keys().find(|other| !other.starts_with(path)).cloned() {
-        map.append(&mut taken.split_off(&next));
-    }
-    taken
+    let below = map.range(path.to_owned()..).map(|(other, _)| other);
+    let below: Vec<PathBuf> = below.take_while(|other| other.starts_with(path)).cloned().collect();
+    below.iter().filter_map(|other| map.remove_entry(other)).collect()
 }
 
 fn looks(meta: &Metadata) -> Looks {

@@ -508,8 +508,10 @@ fn many_at_once_keep_the_file_whole() {
             let output = finish(child);
             assert!(!output.err().contains("damaged"), "{}", output.err());
         }
-        step.says("");
-        step.mark("mark-success");
+        // Whichever was the last, a whole round leads to a clean state.
+        if step.says("") != SKIP {
+            step.mark("mark-success");
+        }
         step.expect("", SKIP);
     });
 }
