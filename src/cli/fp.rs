@@ -173,7 +173,7 @@ impl Watcher {
     /// Has the daemon watch the files for the next time, where it does not yet.
     fn plant(self, file: &CacheFile) {
         let Some(mut stream) = self.ignorant else { return };
-        let cache_file = file.path().as_os_str().as_bytes().to_vec().into();
+        let cache_file = file.path().as_os_str().as_bytes().to_vec();
         if let Ok(message) = frame::message(&Request::Plant { plot: self.plot, cache_file }) {
             // A lost request costs the next check a look.
             let _ = io::Write::write_all(&mut stream, &message);

@@ -57,7 +57,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -159,10 +159,7 @@ impl Running {
     fn next(&self, patience: Option<Duration>) -> Option<Batch> {
         match patience {
             None => self.batches.recv().ok(),
-            Some(patience) => match self.batches.recv_timeout(patience) {
-                Ok(batch) => Some(batch),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(patience) => self.batches.recv_timeout(patience).ok(),
         }
     }
 }
