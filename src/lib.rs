@@ -1,6 +1,7 @@
 //! zccache: a compiler cache. The modules in reading order, from the command line downwards.
 
 pub mod cli;
+pub mod report;
 pub mod settings;
 pub mod wrapper;
 

@@ -24,11 +24,12 @@ fn enter() -> i32 {
     let args: Vec<OsString> = std::env::args_os().collect();
     let code = match cli::classify(&args) {
         Call::Tool { argv, masquerade, strict } => return wrapper::run(argv, masquerade, strict),
-        Call::Command(name, rest) => {
+        Call::Command(command, rest) => {
             // As Rust's own start-up has it: commands and the daemon get an error instead.
             zccache::sys::signals::ignore_broken_pipe();
-            cli::run(name, rest)
+            cli::run(command, rest)
         }
+        Call::Help => cli::help(),
         Call::Unclear(why) => cli::unclear(&why),
     };
     // An `ExitCode` does not give its number away, but it can be compared.

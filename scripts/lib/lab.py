@@ -43,7 +43,7 @@ def find_zccache(given):
 # Which Debian package has which tool.
 PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "clang++": "clang", "make": "make", "cmake": "cmake",
-    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace",
+    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "valgrind": "valgrind",
 }
 
 
@@ -155,10 +155,22 @@ class Lab:
         env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         env.update(
             HOME=str(self.home), ZCCACHE_CACHE_DIR=str(self.root), LC_ALL="C.UTF-8",
+            # As the bare build has it: else others on the machine decide what is measured.
+            ZCCACHE_COMPILE_PRIORITY="normal",
             PATH=f"{self.bin}:{os.environ['PATH']}", GIT_CONFIG_NOSYSTEM="1",
         )
         env.pop("CC", None)
         env.pop("CXX", None)
+        return env
+
+    @property
+    def bare_env(self):
+        """Without a cache, and with the toolchains that rustup finds through the home folder."""
+        homes = {"CARGO_HOME": ".cargo", "RUSTUP_HOME": ".rustup"}
+        foreign = ("ZCCACHE_", "CARGO_", "RUSTC", "RUSTFLAGS", "SCCACHE_", "KACHE_")
+        env = {name: value for name, value in self.env.items() if name in homes or not name.startswith(foreign)}
+        for name, folder in homes.items():
+            env.setdefault(name, str(Path.home() / folder))
         return env
 
     def run(self, *words, check=True):

@@ -1,8 +1,8 @@
 //! `zccache clear`.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
+use super::given::Given;
 use super::{human_bytes, print, say, settings};
 use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
@@ -10,11 +10,8 @@ use crate::ino::Records;
 use crate::protocol::message::{Cleared, Reply, Request};
 
 /// Removes everything that was stored, through the daemon or without one.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let json = match super::only_json("clear", args) {
-        Ok(json) => json,
-        Err(code) => return code,
-    };
+pub fn run(given: &Given) -> ExitCode {
+    let json = given.has("json");
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,

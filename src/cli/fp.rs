@@ -1,7 +1,7 @@
 //! `zccache fp`: whether a step has to run again. `zccache-fp` does the same without a daemon.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::given::Given;
 use super::{USAGE, print, say, settings};
 use crate::daemon::start;
 use crate::fp::cache_file::CacheFile;
@@ -20,16 +21,12 @@ use crate::protocol::frame;
 use crate::protocol::message::{Fingerprint, Plot, Reply, Request};
 use crate::settings::Settings;
 
-const USAGE_LINE: &str = "usage: zccache fp --cache-file FILE [--cache-type two-layer|hash] [--json] \
-     (check [--root DIR] [--include GLOB] [--exclude GLOB] [--ext X] | mark-success | mark-failure | \
-     invalidate)";
-
 /// A daemon that takes longer to say what it knows is as good as none.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How files are looked at.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Through {
+enum Through {
     /// By asking the daemon, which watches them.
     Daemon,
     /// By this process alone.
@@ -54,12 +51,21 @@ struct Options {
     selection: Selection,
 }
 
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &[OsString], through: Through) -> ExitCode {
-    let options = match parse(args) {
+/// Runs `zccache fp`.
+pub fn run(given: &Given) -> ExitCode {
+    run_through(given, Through::Daemon)
+}
+
+/// Runs `zccache-fp`.
+pub fn run_alone(given: &Given) -> ExitCode {
+    run_through(given, Through::OwnEyes)
+}
+
+fn run_through(given: &Given, through: Through) -> ExitCode {
+    let options = match Options::of(given) {
         Ok(options) => options,
         Err(error) => {
-            say(&format!("fp: {error}; {USAGE_LINE}"));
+            say(&format!("fp: {error}; see zccache fp --help"));
             return ExitCode::from(USAGE);
         }
     };
@@ -207,87 +213,63 @@ fn tell(options: &Options, verdict: &Verdict) -> ExitCode {
     ExitCode::from(u8::from(!verdict.reason.runs()))
 }
 
-fn parse(args: &[OsString]) -> Result<Options, lexopt::Error> {
-    use lexopt::Arg::{Long, Value};
-    let (mut verb, mut cache_file, mut root) = (None, None, None);
-    let mut options = Options {
-        verb: Verb::Check,
-        cache_file: PathBuf::new(),
-        cache_type: CacheType::default(),
-        json: false,
-        root: PathBuf::from("."),
-        selection: Selection::default(),
-    };
-    let mut endings = BTreeSet::new();
-    let mut parser = lexopt::Parser::from_args(args.iter().cloned());
-    let text = |value: OsString| {
-        value.into_string().map_err(|value| format!("{}: not UTF-8", value.display()))
-    };
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("cache-file") => cache_file = Some(parser.value()?),
-            Long("cache-type") => {
-                options.cache_type = match parser.value()?.to_str() {
-                    Some("two-layer") => CacheType::TwoLayer,
-                    Some("hash") => CacheType::Hash,
-                    _ => return Err("--cache-type is two-layer or hash".into()),
-                }
-            }
-            Long("json") => options.json = true,
-            Long("root") => root = Some(parser.value()?),
-            Long("include") => options.selection.include.push(text(parser.value()?)?),
-            Long("exclude") => options.selection.exclude.push(text(parser.value()?)?),
-            Long("ext") => {
-                let list = text(parser.value()?)?;
-                endings.extend(list.split(',').map(|ending| match ending.strip_prefix('.') {
-                    Some(rest) => rest.to_owned(),
-                    None => ending.to_owned(),
-                }));
-            }
-            Value(word) if verb.is_none() => {
-                verb = Some(match word.to_str() {
-                    Some("check") => Verb::Check,
-                    Some("mark-success") => Verb::MarkSuccess,
-                    Some("mark-failure") => Verb::MarkFailure,
-                    Some("invalidate") => Verb::Invalidate,
-                    _ => return Err(format!("{}: no such verb", word.display()).into()),
-                });
-            }
-            _ => return Err(arg.unexpected()),
+impl Options {
+    fn of(given: &Given) -> Result<Options, String> {
+        let verb = match given.sub.map(|sub| sub.name) {
+            Some("mark-success") => Verb::MarkSuccess,
+            Some("mark-failure") => Verb::MarkFailure,
+            Some("invalidate") => Verb::Invalidate,
+            _ => Verb::Check,
+        };
+        let cache_type = match given.text("cache-type").as_deref() {
+            Some("hash") => CacheType::Hash,
+            _ => CacheType::TwoLayer,
+        };
+        let mut options = Options {
+            verb,
+            cache_file: given.value("cache-file").ok_or("--cache-file is needed")?.into(),
+            cache_type,
+            json: given.has("json"),
+            root: PathBuf::from("."),
+            selection: Selection::default(),
+        };
+        if verb != Verb::Check {
+            return Ok(options);
         }
+        if let Some(root) = given.value("root") {
+            options.root = root.into();
+        }
+        let texts = |flag: &str| given.values(flag).map(text).collect::<Result<Vec<_>, _>>();
+        let endings = texts("ext")?;
+        let endings = endings.iter().flat_map(|list| list.split(','));
+        let endings = endings.map(|one| one.strip_prefix('.').unwrap_or(one).to_owned());
+        let extensions: BTreeSet<String> = endings.collect();
+        if extensions.contains("") {
+            return Err("--ext needs an ending".to_owned());
+        }
+        let (include, exclude) = (texts("include")?, texts("exclude")?);
+        options.selection = Selection { include, exclude, extensions };
+        Ok(options)
     }
-    options.verb = verb.ok_or("a verb is needed")?;
-    match cache_file {
-        Some(file) if !file.is_empty() => options.cache_file = file.into(),
-        _ => return Err("--cache-file is needed".into()),
-    }
-    if endings.contains("") {
-        return Err("--ext needs an ending".into());
-    }
-    options.selection.extensions = endings;
-    let selects = root.is_some() || options.selection != Selection::default();
-    if selects && options.verb != Verb::Check {
-        return Err("--root, --include, --exclude and --ext belong to check".into());
-    }
-    if let Some(root) = root {
-        options.root = root.into();
-    }
-    Ok(options)
+}
+
+fn text(value: &OsStr) -> Result<String, String> {
+    value.to_str().map(str::to_owned).ok_or_else(|| format!("{}: not UTF-8", value.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::given::from_line;
     use super::*;
 
     fn parsed(line: &str) -> Result<Options, String> {
-        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        parse(&words).map_err(|error| error.to_string())
+        Options::of(&from_line(line)?)
     }
 
     #[test]
     fn command_lines() {
         let options = parsed(
-            "--cache-file f --cache-type hash check --root r --include a --include b \
+            "fp --cache-file f --cache-type hash check --root r --include a --include b \
              --exclude c --ext .cpp,h --ext rs --json",
         )
         .unwrap();
@@ -297,21 +279,21 @@ mod tests {
         assert_eq!(options.selection.include, ["a", "b"]);
         assert_eq!(options.selection.exclude, ["c"]);
         assert_eq!(Vec::from_iter(&options.selection.extensions), ["cpp", "h", "rs"]);
-        assert_eq!(parsed("mark-success --cache-file f").unwrap().verb, Verb::MarkSuccess);
+        assert_eq!(parsed("fp mark-success --cache-file f").unwrap().verb, Verb::MarkSuccess);
     }
 
     #[test]
     fn nonsense() {
         for line in [
-            "",
-            "check",
-            "--cache-file f",
-            "--cache-file f look",
-            "--cache-file f check more",
-            "--cache-file f --cache-type size check",
-            "--cache-file f mark-success --root .",
-            "--cache-file f check --ext a,,b",
-            "--cache-file= check",
+            "fp",
+            "fp check",
+            "fp --cache-file f",
+            "fp --cache-file f look",
+            "fp --cache-file f check more",
+            "fp --cache-file f --cache-type size check",
+            "fp --cache-file f mark-success --root .",
+            "fp --cache-file f check --ext a,,b",
+            "fp --cache-file= check",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

@@ -1,31 +1,22 @@
 //! `zccache ino`: an Arduino sketch as C++.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::given::Given;
 use super::{USAGE, print, say, settings};
 use crate::daemon::root::Root;
 use crate::ino::{self, Error, Records};
 
-const USAGE_LINE: &str = "usage: zccache ino --input SKETCH [--output FILE] [--clang-arg ARG]... \
-     [--no-arduino-include]";
-
-struct Options {
-    input: PathBuf,
-    /// None: standard output.
-    output: Option<PathBuf>,
-    how: ino::Options,
-}
-
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &[OsString]) -> ExitCode {
-    let options = match parse(args) {
-        Ok(options) => options,
-        Err(error) => {
-            say(&format!("ino: {error}; {USAGE_LINE}"));
-            return ExitCode::from(USAGE);
-        }
+/// Runs `zccache ino`.
+pub fn run(given: &Given) -> ExitCode {
+    let Some(input) = given.value("input").map(PathBuf::from) else {
+        say("ino: --input is needed; see zccache ino --help");
+        return ExitCode::from(USAGE);
+    };
+    let how = ino::Options {
+        clang_args: given.values("clang-arg").map(Into::into).collect(),
+        no_arduino_include: given.has("no-arduino-include"),
     };
     let settings = match settings() {
         Ok(settings) => settings,
@@ -34,8 +25,8 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
     // Without a place for a cache it is converted each time.
     let root = if settings.disable { None } else { Root::of(&settings).ok() };
     let records = root.map(|root| Records::of(root.path()));
-    let result = ino::convert(&options.input, &options.how, records.as_ref());
-    let result = result.and_then(|text| match &options.output {
+    let result = ino::convert(&input, &how, records.as_ref());
+    let result = result.and_then(|text| match given.value("output").map(Path::new) {
         None => {
             print(&text);
             Ok(())
@@ -54,7 +45,7 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
 }
 
 /// A file that has this text already is left alone: builds go by its time.
-fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
@@ -62,22 +53,4 @@ fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(path, text)
-}
-
-fn parse(args: &[OsString]) -> Result<Options, lexopt::Error> {
-    use lexopt::Arg::Long;
-    let (mut input, mut output) = (None, None);
-    let mut how = ino::Options::default();
-    let mut parser = lexopt::Parser::from_args(args.iter().cloned());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("input") => input = Some(parser.value()?.into()),
-            Long("output") => output = Some(parser.value()?.into()),
-            Long("clang-arg") => how.clang_args.push(parser.value()?),
-            Long("no-arduino-include") => how.no_arduino_include = true,
-            _ => return Err(arg.unexpected()),
-        }
-    }
-    let input = input.ok_or("--input is needed")?;
-    Ok(Options { input, output, how })
 }

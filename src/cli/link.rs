@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, io};
 
+use super::given::Given;
 use super::{USAGE, print, say, shown};
 use crate::tools::find::base;
 
@@ -19,12 +20,12 @@ struct Options {
     remove: bool,
 }
 
-/// Runs the command with what follows its name.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let options = match parse(args) {
+/// Makes or removes the links.
+pub fn run(given: &Given) -> ExitCode {
+    let options = match options(given) {
         Ok(options) => options,
         Err(error) => {
-            say(&format!("link: {error}; usage: zccache link DIR [TOOL...] [--force] [--remove]"));
+            say(&format!("link: {error}"));
             return ExitCode::from(USAGE);
         }
     };
@@ -38,34 +39,23 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-fn parse(args: &[OsString]) -> Result<Options, lexopt::Error> {
-    use lexopt::Arg::{Long, Value};
-    let mut options = Options::default();
-    let mut folder = None;
-    let mut parser = lexopt::Parser::from_args(args.iter().cloned());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("force") => options.force = true,
-            Long("remove") => options.remove = true,
-            Value(word) if folder.is_none() => folder = Some(word),
-            Value(word) => {
-                let name = word.as_bytes();
-                if name.contains(&b'/') || matches!(name, b"" | b"." | b"..") {
-                    return Err(format!("{}: a name is needed, not a path", word.display()).into());
-                }
-                if name.starts_with(b"zccache") {
-                    return Err(format!("{}: is this program itself", word.display()).into());
-                }
-                options.tools.push(word);
-            }
-            _ => return Err(arg.unexpected()),
+fn options(given: &Given) -> Result<Options, String> {
+    let (folder, tools) = given.words.split_first().ok_or("a folder is needed")?;
+    for tool in tools {
+        let name = tool.as_bytes();
+        if name.contains(&b'/') || matches!(name, b"" | b"." | b"..") {
+            return Err(format!("{}: a name is needed, not a path", name.escape_ascii()));
+        }
+        if name.starts_with(b"zccache") {
+            return Err(format!("{}: is this program itself", name.escape_ascii()));
         }
     }
-    match folder {
-        Some(folder) if !folder.is_empty() => options.folder = folder.into(),
-        _ => return Err("a folder is needed".into()),
-    }
-    Ok(options)
+    Ok(Options {
+        folder: folder.into(),
+        tools: tools.to_vec(),
+        force: given.has("force"),
+        remove: given.has("remove"),
+    })
 }
 
 /// False where something had to be left undone; each such thing was said.
@@ -207,6 +197,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::given;
     use super::*;
 
     #[test]
@@ -221,7 +212,9 @@ mod tests {
 
     #[test]
     fn arguments() {
-        let parse = |line: &str| parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let parse = |line: &str| {
+            given::from_line(&format!("link {line}")).and_then(|given| options(&given))
+        };
         let expected = Options {
             folder: "d".into(),
             tools: vec!["gcc".into(), "cc".into()],
@@ -229,7 +222,7 @@ mod tests {
             remove: false,
         };
         assert_eq!(parse("d gcc --force cc").unwrap(), expected);
-        for line in ["", "--force", "d a/b", "d ..", "d zccache", "d --what"] {
+        for line in ["--force", "d a/b", "d ..", "d zccache", "d --what"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

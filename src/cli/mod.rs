@@ -1,70 +1,53 @@
 //! What a command line asks of us: which personality, which subcommand, or which tool.
 
 mod clear;
+pub mod commands;
+mod completions;
+mod config;
+mod crashes;
 mod daemon;
+mod explain;
 mod fp;
+mod given;
 mod help;
 mod ino;
-pub mod link;
+mod inspect;
+mod link;
+mod man;
+mod report;
+mod session;
 mod start;
 mod status;
 mod stop;
+mod style;
+pub mod table;
+mod top;
 mod watch;
+mod why;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use crate::settings::{Settings, StrictPaths};
+use commands::PERSONALITIES;
+use given::{Asked, Given};
+use table::Command;
+
+use crate::settings::Settings;
 use crate::tools::find::base;
+use crate::tools::gcc::strict_paths::StrictPaths;
 use crate::wrapper::names::is_compiler;
 
 /// The status for a command line that makes no sense.
 pub const USAGE: u8 = 2;
 
-/// Names of our own program that stand for a subcommand.
-const PERSONALITIES: [(&[u8], &str); 3] = [
-    (b"zccache-daemon", "daemon"),
-    (b"zccache-fp", "fp-alone"),
-    (b"zccache-download", "downloader"),
-];
-
-/// The first words that are subcommands, with the command each stands for. Any other word
-/// is a tool to run.
-const COMMANDS: [(&str, &str); 26] = [
-    ("start", "start"),
-    ("stop", "stop"),
-    ("kill", "stop"),
-    ("daemon", "daemon"),
-    ("status", "status"),
-    ("--show-stats", "status"),
-    ("clear", "clear"),
-    ("--clear", "clear"),
-    ("session-start", "session-start"),
-    ("session-stats", "session-stats"),
-    ("session-end", "session-end"),
-    ("inspect", "inspect"),
-    ("link", "link"),
-    ("crashes", "crashes"),
-    ("fp", "fp"),
-    ("download", "download"),
-    ("ino", "ino"),
-    ("watch", "watch"),
-    ("gha-cache", "gha-cache"),
-    ("cargo-registry", "cargo-registry"),
-    ("warm", "warm"),
-    ("snapshot-bytes", "snapshot-bytes"),
-    ("config", "config"),
-    ("doctor", "doctor"),
-    ("--version", "--version"),
-    ("-V", "--version"),
-];
-
 /// What we were called for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Call<'a> {
     /// A subcommand and what follows it.
-    Command(&'static str, &'a [OsString]),
+    Command(&'static Command, &'a [OsString]),
+    /// The program's own `--help`.
+    Help,
     /// A tool with its arguments, never empty.
     Tool { argv: &'a [OsString], masquerade: bool, strict: Option<StrictPaths> },
     /// Neither: a line that says why.
@@ -77,7 +60,8 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
         return Call::Unclear("no arguments, not even a name".to_string());
     };
     let own = base(own.as_bytes());
-    if let Some((_, command)) = PERSONALITIES.iter().find(|(name, _)| *name == own) {
+    let personality = PERSONALITIES.iter().find(|(name, _)| name.as_bytes() == own);
+    if let Some(command) = personality.and_then(|(_, command)| commands::find(command.as_bytes())) {
         return Call::Command(command, words);
     }
     // A name like `zccache-1.0` is ours too: there is no such tool to stand for.
@@ -116,10 +100,8 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
             }
             return Call::Tool { argv, masquerade: false, strict };
         } else if matches!(bytes, b"--help" | b"-h") {
-            return Call::Command("--help", rest);
-        } else if let Some((_, command)) =
-            COMMANDS.iter().find(|(name, _)| name.as_bytes() == bytes)
-        {
+            return Call::Help;
+        } else if let Some(command) = commands::find(bytes) {
             return Call::Command(command, rest);
         } else if bytes.starts_with(b"-") {
             return Call::Unclear(format!("{}: no such option", first.display()));
@@ -147,32 +129,32 @@ fn strict_mode(word: &[u8]) -> Option<Option<StrictPaths>> {
     }
 }
 
-/// Runs a subcommand by the name that `classify` gave.
-pub fn run(name: &str, args: &[OsString]) -> ExitCode {
-    match name {
-        "--help" => {
-            print(help::TEXT);
+/// Prints the program's own `--help`.
+pub fn help() -> ExitCode {
+    print(&help::overview());
+    ExitCode::SUCCESS
+}
+
+/// Runs a subcommand with what follows its name.
+pub fn run(command: &'static Command, args: &[OsString]) -> ExitCode {
+    let Some(run) = command.run else {
+        say(&format!("{} is not built yet", command.name));
+        return ExitCode::from(USAGE);
+    };
+    match given::read(command, args) {
+        Ok(Asked::Run(given)) => run(&given),
+        Ok(Asked::Help(sub)) => {
+            print(&help::of(command, sub));
             ExitCode::SUCCESS
         }
-        "--version" => {
-            print(concat!("zccache ", env!("CARGO_PKG_VERSION"), "\n"));
-            ExitCode::SUCCESS
-        }
-        "link" => link::run(args),
-        "start" => start::run(args),
-        "stop" => stop::run(args),
-        "status" => status::run(args),
-        "clear" => clear::run(args),
-        "daemon" => daemon::run(args),
-        "fp" => fp::run(args, fp::Through::Daemon),
-        "ino" => ino::run(args),
-        "watch" => watch::run(args),
-        "fp-alone" => fp::run(args, fp::Through::OwnEyes),
-        _ => {
-            say(&format!("{name} is not built yet"));
-            ExitCode::from(USAGE)
-        }
+        Err(misuse) => unclear(&misuse.to_string()),
     }
+}
+
+/// `zccache --version`.
+fn version(_: &Given) -> ExitCode {
+    print(concat!("zccache ", env!("CARGO_PKG_VERSION"), "\n"));
+    ExitCode::SUCCESS
 }
 
 /// A command line that makes no sense.
@@ -181,31 +163,16 @@ pub fn unclear(why: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// The settings; a bad variable is told and ends the command.
+/// The settings; a bad variable is told and ends the command, a bad line in the file is told.
 fn settings() -> Result<Settings, ExitCode> {
-    Settings::from_process().map_err(|bad| {
-        say(&bad.to_string());
-        ExitCode::from(USAGE)
-    })
-}
-
-/// For commands that take no argument.
-fn no_arguments(command: &str, args: &[OsString]) -> Option<ExitCode> {
-    args.first().map(|arg| {
-        say(&format!("{command}: {}: unexpected argument", arg.display()));
-        ExitCode::from(USAGE)
-    })
-}
-
-/// For commands whose only argument is `--json`.
-fn only_json(command: &str, args: &[OsString]) -> Result<bool, ExitCode> {
-    match args {
-        [] => Ok(false),
-        [flag] if flag == "--json" => Ok(true),
-        [flag, rest @ ..] => {
-            let bad = if flag == "--json" { rest } else { args };
-            Err(no_arguments(command, bad).unwrap_or(ExitCode::from(USAGE)))
+    match Settings::from_process() {
+        Ok((settings, file)) => {
+            for fault in &file.faults {
+                say(&fault.to_string());
+            }
+            Ok(settings)
         }
+        Err(bad) => Err(unclear(&bad.to_string())),
     }
 }
 
@@ -249,7 +216,8 @@ mod tests {
 
     fn command(line: &str) -> Option<&'static str> {
         match classify(&args(line)) {
-            Call::Command(name, _) => Some(name),
+            Call::Command(command, _) => Some(command.name),
+            Call::Help => Some("--help"),
             _ => None,
         }
     }
@@ -286,7 +254,8 @@ mod tests {
         ] {
             assert_eq!(command(line), Some(expected), "{line}");
         }
-        assert_eq!(classify(&args("zccache link a b")), Call::Command("link", &args("a b")));
+        let line = args("zccache link a b");
+        assert!(matches!(classify(&line), Call::Command(_, rest) if rest == args("a b")));
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! `zccache status`.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use serde_json::{Map, Value};
+
+use super::given::Given;
 use super::{human_bytes, print, say, settings};
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
-use crate::session::stats::Status;
+use crate::session::kind::Kind;
+use crate::session::reason::Reason;
+use crate::session::record::{self, SessionRecord};
+use crate::session::stats::{Counters, Status, Tally, hit_rate};
 
 /// Shows what the daemon knows; without one, what the disk says, and exit 1.
-pub fn run(args: &[OsString]) -> ExitCode {
-    let json = match super::only_json("status", args) {
-        Ok(json) => json,
-        Err(code) => return code,
-    };
+pub fn run(given: &Given) -> ExitCode {
+    let json = given.has("json");
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,
@@ -27,7 +30,11 @@ pub fn run(args: &[OsString]) -> ExitCode {
     };
     match status {
         Ok(status) => {
-            print(&if json { machine(&status, running) } else { table(&status, running) });
+            let folder = std::path::Path::new(&status.cache_dir);
+            let open = |session: &SessionRecord| session.ended_at.is_none();
+            let sessions = record::list(folder).into_iter().filter(open).count();
+            let tell = if json { machine } else { table };
+            print(&tell(&status, running, sessions));
             if running { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
@@ -37,20 +44,54 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Hits per hundred cacheable compilations.
-fn hit_rate(status: &Status) -> f64 {
-    let counters = &status.counters;
-    let cacheable = counters.hits + counters.misses;
-    if cacheable == 0 { 0.0 } else { counters.hits as f64 * 100.0 / cacheable as f64 }
+/// Reasons with their counts, the most frequent first.
+pub(super) fn by_count(counters: &Counters) -> Vec<(Reason, u64)> {
+    let mut all = counters.reasons.clone();
+    all.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+    all
 }
 
-fn machine(status: &Status, running: bool) -> String {
+pub(super) fn reasons_object(counters: &Counters) -> Map<String, Value> {
+    let all = counters.reasons.iter();
+    all.map(|(reason, count)| (format!("{reason:?}"), (*count).into())).collect()
+}
+
+/// A property of kinds, by name.
+type NameOf = fn(&Kind) -> &'static str;
+
+/// Counts by some property of the kinds.
+fn by_kind(counters: &Counters, name: NameOf) -> BTreeMap<&'static str, Tally> {
+    let mut sums: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (kind, tally) in &counters.kinds {
+        sums.entry(name(kind)).or_default().add(tally);
+    }
+    sums
+}
+
+pub(super) fn kinds_object(counters: &Counters, name: NameOf) -> Map<String, Value> {
+    let object = |tally: Tally| {
+        serde_json::json!({
+            "hits": tally.hits,
+            "misses": tally.misses,
+            "non_cacheable": tally.uncacheable,
+            "hit_rate": hit_rate(tally.hits, tally.misses),
+            "time_saved_ns": tally.saved_ns,
+        })
+    };
+    by_kind(counters, name)
+        .into_iter()
+        .map(|(name, tally)| (name.to_owned(), object(tally)))
+        .collect()
+}
+
+/// Links, which run as they are, and nothing else so far.
+fn links(counters: &Counters) -> u64 {
+    let link = counters.reasons.iter().find(|(reason, _)| *reason == Reason::Link);
+    link.map_or(0, |(_, count)| *count)
+}
+
+fn machine(status: &Status, running: bool, sessions: usize) -> String {
     let counters = &status.counters;
-    let reasons: serde_json::Map<String, serde_json::Value> = counters
-        .reasons
-        .iter()
-        .map(|(reason, count)| (format!("{reason:?}"), (*count).into()))
-        .collect();
     let value = serde_json::json!({
         "running": running,
         "version": status.version,
@@ -58,13 +99,16 @@ fn machine(status: &Status, running: bool) -> String {
         "pid": status.pid,
         "uptime_s": status.uptime_s,
         "cache_dir": status.cache_dir,
-        "compilations": counters.hits + counters.misses + counters.uncacheable,
+        "compilations": counters.compilations(),
         "hits": counters.hits,
         "misses": counters.misses,
         "non_cacheable": counters.uncacheable,
+        "worktree_hits": counters.worktree_hits,
         "errors": counters.errors,
-        "hit_rate": hit_rate(status),
+        "hit_rate": hit_rate(counters.hits, counters.misses),
         "time_saved_ns": counters.saved_ns,
+        "by_language": kinds_object(counters, |kind| kind.language.name()),
+        "by_tool": kinds_object(counters, |kind| kind.tool.name()),
         "artifacts": status.artifacts,
         "artifact_bytes": status.artifact_bytes,
         "artifact_limit": status.artifact_limit,
@@ -72,14 +116,17 @@ fn machine(status: &Status, running: bool) -> String {
         "metadata": status.metadata,
         "watched_folders": status.watched_folders,
         "watched_trees": status.watched_trees,
-        "reasons": reasons,
+        "links": links(counters),
+        "sessions": sessions,
+        "journal_lines_lost": status.journal_lines_lost,
+        "reasons": reasons_object(counters),
     });
     format!("{value}\n")
 }
 
-fn table(status: &Status, running: bool) -> String {
+fn table(status: &Status, running: bool, sessions: usize) -> String {
     let counters = &status.counters;
-    let total = counters.hits + counters.misses + counters.uncacheable;
+    let total = counters.compilations();
     let seconds = counters.saved_ns as f64 / 1e9;
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
@@ -103,7 +150,12 @@ fn table(status: &Status, running: bool) -> String {
             counters.hits, counters.misses, counters.uncacheable
         ),
     );
-    row("hit rate", format!("{:.1}%", hit_rate(status)));
+    row("hit rate", format!("{:.1}%", hit_rate(counters.hits, counters.misses)));
+    let same_root = counters.hits.saturating_sub(counters.worktree_hits);
+    row(
+        "hits by root",
+        format!("{same_root} same-root, {} worktree-equivalent", counters.worktree_hits),
+    );
     row("time saved", format!("{seconds:.1} s"));
     if counters.errors > 0 {
         row("errors", counters.errors.to_string());
@@ -116,8 +168,29 @@ fn table(status: &Status, running: bool) -> String {
         "metadata",
         format!("{} files, {} folders watched", status.metadata, status.watched_folders),
     );
-    for (reason, count) in &counters.reasons {
-        row("", format!("{count} × {reason:?}"));
+    row("links", format!("{} (run as they are)", links(counters)));
+    row("sessions", format!("{sessions} open"));
+    if status.journal_lines_lost > 0 {
+        row("journal", format!("{} lines lost", status.journal_lines_lost));
+    }
+    let kinds: [(&str, NameOf); 2] =
+        [("by language", |kind| kind.language.name()), ("by tool", |kind| kind.tool.name())];
+    for (title, name) in kinds {
+        for (n, (name, tally)) in by_kind(counters, name).into_iter().enumerate() {
+            let words = format!(
+                "{name:<14} {:>8} cached {:>8} cold {:>8} non-cacheable {:>6.1}% {:>9.1} s saved",
+                tally.hits,
+                tally.misses,
+                tally.uncacheable,
+                hit_rate(tally.hits, tally.misses),
+                tally.saved_ns as f64 / 1e9
+            );
+            row(if n == 0 { title } else { "" }, words);
+        }
+    }
+    for (n, (reason, count)) in by_count(counters).into_iter().enumerate() {
+        let words = format!("{count:>8} × {:<22} {}", format!("{reason:?}"), reason.words());
+        row(if n == 0 { "reasons" } else { "" }, words);
     }
     text
 }

@@ -1,17 +1,14 @@
 //! `zccache stop`.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
+use super::given::Given;
 use super::{print, say, settings};
 use crate::daemon::root::Root;
 use crate::daemon::start;
 
 /// Ends the daemon, whatever its version, and waits until it has left.
-pub fn run(args: &[OsString]) -> ExitCode {
-    if let Some(code) = super::no_arguments("stop", args) {
-        return code;
-    }
+pub fn run(_: &Given) -> ExitCode {
     let settings = match settings() {
         Ok(settings) => settings,
         Err(code) => return code,

@@ -1,16 +1,14 @@
 //! `zccache watch`: a stream of changes, one line or one JSON object for each batch.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::given::Given;
 use super::{USAGE, say};
 use crate::watch::{Batch, Config, EventWatcher, PollingWatcher};
-
-const USAGE_LINE: &str = "usage: zccache watch [--root DIR]... [--include GLOB]... [--exclude GLOB]... \
-     [--debounce SECS] [--poll SECS] [--json]";
 
 struct Options {
     config: Config,
@@ -20,11 +18,11 @@ struct Options {
 }
 
 /// Runs until nobody reads any more.
-pub(super) fn run(args: &[OsString]) -> ExitCode {
-    let options = match parse(args) {
+pub fn run(given: &Given) -> ExitCode {
+    let options = match Options::of(given) {
         Ok(options) => options,
         Err(error) => {
-            say(&format!("watch: {error}; {USAGE_LINE}"));
+            say(&format!("watch: {error}; see zccache watch --help"));
             return ExitCode::from(USAGE);
         }
     };
@@ -93,30 +91,24 @@ fn lines(batch: &Batch) -> Vec<u8> {
     text
 }
 
-fn parse(args: &[OsString]) -> Result<Options, lexopt::Error> {
-    use lexopt::Arg::Long;
-    use lexopt::ValueExt;
-    let mut options = Options { config: Config::new("."), poll: false, json: false };
-    let mut roots: Vec<PathBuf> = Vec::new();
-    let mut parser = lexopt::Parser::from_args(args.iter().cloned());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("root") => roots.push(parser.value()?.into()),
-            Long("include") => options.config.include.push(parser.value()?.string()?),
-            Long("exclude") => options.config.exclude.push(parser.value()?.string()?),
-            Long("debounce") => options.config.debounce = parser.value()?.parse_with(seconds)?,
-            Long("poll") => {
-                options.poll = true;
-                options.config.poll_interval = parser.value()?.parse_with(seconds)?;
-            }
-            Long("json") => options.json = true,
-            _ => return Err(arg.unexpected()),
+impl Options {
+    fn of(given: &Given) -> Result<Options, String> {
+        let time = |flag: &str| given.text(flag).map(|text| seconds(&text)).transpose();
+        let globs = |flag: &str| {
+            let text = |glob: &OsStr| glob.to_str().map(str::to_owned);
+            let globs = given.values(flag).map(text).collect::<Option<Vec<_>>>();
+            globs.ok_or_else(|| format!("--{flag}: not UTF-8"))
+        };
+        let mut config = Config::new(".");
+        let roots: Vec<PathBuf> = given.values("root").map(PathBuf::from).collect();
+        if !roots.is_empty() {
+            config.roots = roots;
         }
+        (config.include, config.exclude) = (globs("include")?, globs("exclude")?);
+        config.debounce = time("debounce")?.unwrap_or(config.debounce);
+        config.poll_interval = time("poll")?.unwrap_or(config.poll_interval);
+        Ok(Options { config, poll: given.has("poll"), json: given.has("json") })
     }
-    if !roots.is_empty() {
-        options.config.roots = roots;
-    }
-    Ok(options)
 }
 
 /// `0.2`, `0.2s` or `200ms`.

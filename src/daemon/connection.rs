@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use mio::net::UnixStream;
 
+use super::underway::Underway;
 use crate::protocol::frame::{HEADER_BYTES, Header};
 
 /// Who is at the other end.
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     /// Tickets handed out here and not reported on yet.
     pub(super) tickets: Vec<u64>,
+    /// The command it last asked about, until that is in the journal.
+    pub(super) command: Option<Underway>,
     /// A worker is busy for this client.
     pub(super) waiting: bool,
     /// When it last said something.
@@ -39,14 +42,13 @@ pub(super) enum Incoming {
     Ended,
 }
 
-const READ_BYTES: usize = 64 << 10;
-
 impl Connection {
     pub(super) fn new(stream: UnixStream, peer: Peer) -> Connection {
         Connection {
             stream,
             peer,
             tickets: Vec::new(),
+            command: None,
             waiting: false,
             heard: Instant::now(),
             input: Vec::new(),
@@ -55,15 +57,19 @@ impl Connection {
         }
     }
 
-    /// Takes in what has arrived. False when the other end is done sending.
-    pub(super) fn fill(&mut self) -> bool {
-        let mut buffer = [0; READ_BYTES];
+    /// Takes in what has arrived. `ended`: poll says that the other end is done sending. False when
+    /// it is.
+    pub(super) fn fill(&mut self, buffer: &mut [u8], ended: bool) -> bool {
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => return false,
                 Ok(count) => {
                     self.input.extend_from_slice(&buffer[..count]);
                     self.heard = Instant::now();
+                    // Less than there was room for: poll will tell of more. It has told of the end already.
+                    if count < buffer.len() && !ended {
+                        return true;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -7,7 +7,9 @@
 //! the request of whoever was started after its sender ended.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,13 +24,16 @@ use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
 use super::lookup::Ticket;
 use super::memo::Memos;
-use super::peer::View;
+use super::peer::Doorkeeper;
 use super::requests::Done;
+use super::scribe::Scribe;
 use super::shared::Shared;
+use super::underway::{Ended, Fate, Lanes, Underway};
 use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::message::Invocation;
 use crate::session::stats::Counters;
+use crate::settings::Settings;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -36,6 +41,8 @@ const WATCH: Token = Token(2);
 const SIGNALS: Token = Token(3);
 const FIRST_CLIENT: usize = 4;
 
+/// Read from a client at a time.
+const READ_BYTES: usize = 64 << 10;
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
 /// How often the loop looks after silent clients and its own socket.
@@ -50,6 +57,9 @@ const RETRY: Duration = Duration::from_millis(50);
 /// How long an ending daemon waits for compiles that were already answered.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// An idle daemon leaves after this long.
+const IDLE: Duration = Duration::from_secs(3600);
+
 /// Why the loop is ending.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -61,10 +71,22 @@ enum Phase {
 /// What the loop needs to know to run.
 pub(super) struct Config {
     pub(super) socket: PathBuf,
-    pub(super) idle: Duration,
-    pub(super) limit_bytes: u64,
+    /// The daemon's own settings: its environment and command line, over the file.
+    pub(super) settings: Settings,
+    /// Where no setting says how large the store may grow.
+    pub(super) default_limit_bytes: u64,
     /// Readable when SIGTERM or SIGINT came.
     pub(super) signals: Option<RawFd>,
+}
+
+impl Config {
+    pub(super) fn idle(&self) -> Duration {
+        self.settings.idle_timeout.unwrap_or(IDLE)
+    }
+
+    pub(super) fn limit_bytes(&self) -> u64 {
+        self.settings.cache_size.unwrap_or(self.default_limit_bytes)
+    }
 }
 
 pub(super) struct EventLoop {
@@ -80,12 +102,16 @@ pub(super) struct EventLoop {
     next_client: usize,
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
-    pub(super) asked: Vec<(Token, Box<Invocation>, bool)>,
+    pub(super) asked: Vec<(Token, Arc<Invocation>, bool)>,
     pub(super) in_flight: InFlight,
     pub(super) memos: Memos,
     pub(super) counters: Counters,
+    pub(super) scribe: Scribe,
+    lanes: Lanes,
     pub(super) upkeep: Upkeep,
-    view: View,
+    doorkeeper: Doorkeeper,
+    /// What a client sends is read into here.
+    buffer: Box<[u8]>,
     pub(super) config: Config,
     pub(super) started: Instant,
     pub(super) last_active: Instant,
@@ -116,7 +142,8 @@ impl EventLoop {
             poll.registry().register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         }
         let counters = upkeep::load_counters(&shared.index);
-        let upkeep = Upkeep::new(&shared, config.limit_bytes);
+        let upkeep = Upkeep::new(&shared, config.limit_bytes());
+        let scribe = Scribe::start(Path::new(OsStr::from_bytes(&shared.root)))?;
         Ok(EventLoop {
             poll,
             waker,
@@ -133,8 +160,11 @@ impl EventLoop {
             in_flight: InFlight::new(),
             memos: Memos::new(),
             counters,
+            scribe,
+            lanes: Lanes::default(),
             upkeep,
-            view: View::own(),
+            doorkeeper: Doorkeeper::new(),
+            buffer: vec![0; READ_BYTES].into(),
             socket_inode: inode(&config.socket),
             config,
             started: Instant::now(),
@@ -157,12 +187,15 @@ impl EventLoop {
                 log::error!("poll: {error}");
                 break;
             }
-            let mut accept = false;
+            let (mut accept, mut changed) = (false, false);
             for event in &events {
                 match event.token() {
                     LISTENER => accept = true,
                     WAKER => {}
-                    WATCH => self.mute_watch(),
+                    WATCH => {
+                        changed = true;
+                        self.mute_watch();
+                    }
                     SIGNALS => self.leave(),
                     client => {
                         if event.is_writable()
@@ -171,12 +204,15 @@ impl EventLoop {
                             self.drop_client(client);
                         }
                         if event.is_readable() || event.is_read_closed() {
-                            self.read(client);
+                            self.read(client, event.is_read_closed());
                         }
                     }
                 }
             }
-            self.shared.table.drain();
+            // Always before an answer; else when there is something.
+            if changed || !self.asked.is_empty() || self.in_flight.has_waiters() {
+                self.shared.table.drain();
+            }
             for (client, invocation, quick) in std::mem::take(&mut self.asked) {
                 self.answer(client, invocation, quick);
             }
@@ -205,16 +241,17 @@ impl EventLoop {
         match self.phase {
             Phase::Leaving(until) => self.clients.is_empty() || Instant::now() >= until,
             Phase::Serving => {
-                self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle
+                self.clients.is_empty() && self.last_active.elapsed() >= self.config.idle()
             }
         }
     }
 
     fn nap(&self) -> Duration {
         match self.phase {
+            _ if !self.asked.is_empty() => Duration::ZERO,
             Phase::Leaving(_) => Duration::from_millis(20),
             Phase::Serving => {
-                let idle_left = self.config.idle.saturating_sub(self.last_active.elapsed());
+                let idle_left = self.config.idle().saturating_sub(self.last_active.elapsed());
                 let retry = match () {
                     () if self.backlog || self.muted.is_some() => RETRY,
                     () if self.in_flight.has_waiters() => in_flight::ROUND,
@@ -283,9 +320,12 @@ impl EventLoop {
 
     fn end(mut self) {
         self.remove_socket();
+        let left: Vec<Token> = self.clients.keys().copied().collect();
+        left.into_iter().for_each(|token| self.drop_client(token));
         self.fingerprints.finish();
         self.answerers.finish();
         self.finishers.finish();
+        self.scribe.finish();
         self.upkeep.last(&self.shared, &self.counters);
     }
 
@@ -303,7 +343,7 @@ impl EventLoop {
                     return;
                 }
             };
-            let Some(peer) = self.view.judge(&stream) else {
+            let Some(peer) = self.doorkeeper.judge(&stream) else {
                 log::warn!("a connection of another user was refused");
                 continue;
             };
@@ -319,21 +359,44 @@ impl EventLoop {
     }
 
     pub(super) fn drop_client(&mut self, token: Token) {
+        // Closing it ends its registration.
         let Some(mut client) = self.clients.remove(&token) else { return };
-        // Fails only for a descriptor that is closed, which ends the registration as well.
-        let _ = self.poll.registry().deregister(&mut client.stream);
         self.last_active = Instant::now();
+        let mut ran = false;
         for id in client.tickets {
             if let Some(ticket) = self.tickets.remove(&id) {
                 self.shared.table.close_ticket();
                 self.compile_ended(id, &ticket.actions(), false);
+                ran = true;
+                self.abandon(ticket, client.command.take());
             }
+        }
+        if let Some(command) = client.command
+            && !ran
+        {
+            self.ended(command);
         }
     }
 
-    fn read(&mut self, token: Token) {
+    /// A command begins to be under way on a connection.
+    pub(super) fn begin(&mut self, invocation: Arc<Invocation>, began: Instant) -> Underway {
+        Underway { invocation, began, lane: self.lanes.take(), fate: Fate::Asked }
+    }
+
+    /// A command has ended just now: its line goes to the journal.
+    pub(super) fn ended(&mut self, command: Underway) {
+        self.lanes.release(command.lane);
+        self.scribe.tell(Ended { command, at: self.last_active });
+    }
+
+    /// Its lane is free; its line follows from a worker.
+    pub(super) fn leave_lane(&mut self, command: &Underway) {
+        self.lanes.release(command.lane);
+    }
+
+    fn read(&mut self, token: Token, ended: bool) {
         let Some(client) = self.clients.get_mut(&token) else { return };
-        let open = client.fill();
+        let open = client.fill(&mut self.buffer, ended);
         loop {
             let Some(client) = self.clients.get_mut(&token) else { return };
             match client.next() {

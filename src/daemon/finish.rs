@@ -2,39 +2,113 @@
 //! write the result down. Runs in a worker; nobody waits for it but a repeat of the same
 //! compile.
 
+use std::sync::Arc;
+
+use super::about::{self, About};
+use super::explain::{self, variable_digest};
 use super::ground::on_ground;
+use super::known;
 use super::lookup::Ticket;
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
-use super::upkeep::now_s;
+use super::upkeep::{now_ns, now_s};
 use crate::files::{PathId, Seen};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
+use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::store::index::Batch;
-use crate::store::key::SetId;
+use crate::store::key::{ResultKey, SetId};
 use crate::store::record::{
-    ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
+    KnownSet, ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
-use crate::tools::command::Role;
+use crate::tools::command::{Output, Role};
 use crate::tools::environment::Environment;
 use crate::tools::meaning;
+use crate::tools::places::PLACES_VARIABLE;
 use crate::tools::plan::{Discovery, Plan};
-use crate::tools::understand::{Understood, variable};
+use crate::tools::understand::Understood;
 
-/// Stores what a report brings. Gives the reason for each unit that was not stored.
-pub(super) fn finish(shared: &Shared, ticket: &Ticket, report: &Report) -> Vec<Reason> {
-    let mut refused = Vec::new();
+/// What became of a compile.
+pub(super) struct Finished {
+    /// Why units were missed, and why some were not stored.
+    pub(super) causes: Vec<Cause>,
+    /// With the results that were found or stored.
+    pub(super) about: About,
+    /// Nothing was refused.
+    pub(super) is_stored: bool,
+}
+
+impl Finished {
+    /// When finding out panicked.
+    pub(super) fn fault() -> Finished {
+        let cause = Cause::new(b"", Reason::InternalFault, Vec::new());
+        Finished { causes: vec![cause], about: About::default(), is_stored: false }
+    }
+}
+
+/// Stores what a report brings.
+pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> Finished {
+    // Before the results are written: they take the place of what the misses are compared with.
+    let mut causes = why_missed(shared, ticket);
+    let mut about = std::mem::take(&mut ticket.about);
+    let mut is_stored = true;
     for (plan, run) in ticket.plans.iter().zip(&report.runs) {
         for discovery in &plan.discoveries {
-            if let Err(reason) = store(shared, ticket, plan, discovery, run) {
-                let name = ticket.understood.meaning.name(discovery.unit);
-                log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(name));
-                refused.push(reason);
+            match store(shared, ticket, plan, discovery, run) {
+                Ok((key, result)) => about.served(key, &result),
+                Err(NotStored { reason, difference }) => {
+                    let name = ticket.understood.meaning.name(discovery.unit);
+                    log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(name));
+                    causes.push(Cause::new(name, reason, difference.into_iter().collect()));
+                    is_stored = false;
+                }
             }
         }
     }
-    refused
+    Finished { causes, about, is_stored }
+}
+
+/// A compile whose report never came.
+pub(super) fn abandon(shared: &Shared, ticket: &mut Ticket) -> Finished {
+    let mut causes = why_missed(shared, ticket);
+    causes.push(Cause::new(b"", Reason::Unreported, Vec::new()));
+    Finished { causes, about: std::mem::take(&mut ticket.about), is_stored: false }
+}
+
+fn why_missed(shared: &Shared, ticket: &Ticket) -> Vec<Cause> {
+    let understood = &ticket.understood;
+    let folder = shared.folder(&understood.cwd, &understood.places);
+    let env = Environment::new(&ticket.env);
+    let missed = ticket.missed.iter();
+    missed
+        .map(|(unit, reason)| explain::cause(shared, understood, &folder, env, *unit, *reason))
+        .chain(explain::not_shared(understood))
+        .collect()
+}
+
+/// Why a result was not kept, and which path is to blame.
+struct NotStored {
+    reason: Reason,
+    difference: Option<Difference>,
+}
+
+impl From<Reason> for NotStored {
+    fn from(reason: Reason) -> NotStored {
+        NotStored { reason, difference: None }
+    }
+}
+
+fn changed_meanwhile(shared: &Shared, id: PathId) -> NotStored {
+    let path = text(&shared.table.path(id));
+    log::debug!("changed during the compile: {path}");
+    let difference = Some(Difference::ChangedMeanwhile { path });
+    NotStored { reason: Reason::ChangedDuringCompile, difference }
+}
+
+fn not_taken(output: &Output) -> NotStored {
+    let difference = Some(Difference::NotTaken { path: text(&output.path) });
+    NotStored { reason: Reason::OutputMissing, difference }
 }
 
 fn store(
@@ -43,33 +117,33 @@ fn store(
     plan: &Plan,
     discovery: &Discovery,
     run: &RunReport,
-) -> Result<(), Reason> {
+) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
     let understood = &ticket.understood;
     let action = understood.units[discovery.unit];
     if run.exit != Exit::Status(0) {
-        return Err(Reason::CompilerFailed);
+        return Err(Reason::CompilerFailed.into());
     }
     if ticket.readonly {
-        return Err(Reason::ReadOnly);
+        return Err(Reason::ReadOnly.into());
     }
     // A response file, or a part of the tool itself, that is another by now.
     shared.table.drain();
-    let changed = |id: &PathId| shared.table.changed_since(*id, ticket.understood_at);
-    if let Some(id) = understood.depends.iter().find(|id| changed(id)) {
+    let changed = |id: &&PathId| shared.table.changed_since(**id, ticket.understood_at);
+    if let Some(id) = understood.depends.iter().find(changed) {
         return Err(changed_meanwhile(shared, *id));
     }
     if plan.discoveries.len() > 1 && !run.text.is_empty() {
         shared.separate.lock().insert(action);
-        return Err(Reason::MixedDiagnostics);
+        return Err(Reason::MixedDiagnostics.into());
     }
     let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
     let mut outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
+    let mut inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
         understood.meaning.inputs(ground, discovery, run)
     })?;
     if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
-        return Err(Reason::TimeMacro);
+        return Err(Reason::TimeMacro.into());
     }
     let folded = fold_outputs(shared, understood, discovery.unit, &mut outputs)?;
     let text = run.text.iter().map(|chunk| Chunk {
@@ -78,6 +152,11 @@ fn store(
             .unwrap_or_else(|| chunk.bytes.clone()),
     });
     let found = Found { outputs, folded, text: text.collect(), took_ns: run.took_ns };
+    if found.names_root(shared, understood) {
+        inputs.env.push(PLACES_VARIABLE.to_vec());
+        inputs.env.sort_unstable();
+        inputs.env.dedup();
+    }
     write_down(shared, ticket, discovery.unit, &folder, &inputs, found)
 }
 
@@ -87,6 +166,22 @@ struct Found {
     folded: Vec<(Role, Vec<u8>)>,
     text: Vec<Chunk>,
     took_ns: u64,
+}
+
+impl Found {
+    /// True where results are shared between checkouts and this one names its own all the same.
+    /// A file that can't be read is as good as one that does.
+    fn names_root(&self, shared: &Shared, understood: &Understood) -> bool {
+        let places = &understood.places;
+        if places.roots().is_empty() {
+            return false;
+        }
+        let names = |bytes: &[u8]| places.root_is_named_in(bytes);
+        let file = |output: &StoredOutput| {
+            shared.read_blob(&output.content).is_none_or(|bytes| names(&bytes))
+        };
+        self.text.iter().any(|chunk| names(&chunk.bytes)) || self.outputs.iter().any(file)
+    }
 }
 
 /// Takes the names of this place out of outputs where that can be done; gives their new texts.
@@ -118,7 +213,7 @@ fn collect_outputs(
     taken: &TakenUnit,
     plan: &Plan,
     unit: usize,
-) -> Result<Vec<StoredOutput>, Reason> {
+) -> Result<Vec<StoredOutput>, NotStored> {
     let planned = plan.run.units.iter().find(|planned| planned.unit as usize == unit);
     let planned = planned.ok_or(Reason::OutputMissing)?;
     let mut outputs = Vec::new();
@@ -127,10 +222,10 @@ fn collect_outputs(
             Some(taken) => outputs.push(StoredOutput {
                 role: taken.role,
                 executable: taken.executable,
-                content: taken.content.clone().ok_or(Reason::OutputMissing)?,
+                content: taken.content.clone().ok_or_else(|| not_taken(output))?,
                 folded: false,
             }),
-            None if output.required => return Err(Reason::OutputMissing),
+            None if output.required => return Err(not_taken(output)),
             None => {}
         }
     }
@@ -145,7 +240,7 @@ fn write_down(
     folder: &Folder,
     inputs: &InputSet,
     found: Found,
-) -> Result<(), Reason> {
+) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
     let Found { outputs, folded, text, took_ns } = found;
     let action = ticket.understood.units[unit];
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
@@ -174,7 +269,7 @@ fn write_down(
     }
     let env = Environment::new(&ticket.env);
     for name in &inputs.env {
-        let value = variable(&ticket.understood.places, env, name);
+        let value = ticket.understood.places.variable(env, name);
         contents.add_variable(name, value.as_deref());
     }
     for path in inputs.absent.iter().chain(&inputs.exists) {
@@ -196,8 +291,11 @@ fn write_down(
         set.exists.len()
     );
     let now = now_s();
+    let understood = &ticket.understood;
     let record = ResultRecord {
         action,
+        set: set_id,
+        origin: about::origin(understood, unit),
         bytes: outputs.iter().map(|output| size(&output.content)).sum(),
         outputs,
         text: keep_text(shared, &text)?,
@@ -208,10 +306,17 @@ fn write_down(
     };
     let _held = shared.manifests.lock();
     let mut batch = Batch::default();
+    known::remember(shared, understood, unit, &mut batch);
     shared.spellings.save(&mut batch);
     batch.put_set(set_id, &set);
     let mut manifest: ManifestRecord = shared.index.manifest(&action).unwrap_or_default();
-    manifest.push(set_id);
+    let value = |name: &serde_bytes::ByteBuf| understood.places.variable(env, name);
+    manifest.push(KnownSet {
+        id: set_id,
+        result: key,
+        stored_ns: now_ns(),
+        variables: set.env.iter().map(|name| variable_digest(value(name).as_deref())).collect(),
+    });
     batch.put_manifest(&action, &manifest);
     batch.put_result(&key, &record);
     shared.index.apply(batch);
@@ -220,14 +325,7 @@ fn write_down(
             shared.set_blob_stat(*id, *seen);
         }
     }
-    shared.keep_result(key, LiveResult { record, text, folded });
-    Ok(())
-}
-
-fn changed_meanwhile(shared: &Shared, id: PathId) -> Reason {
-    let path = shared.table.path(id);
-    log::debug!("changed during the compile: {}", String::from_utf8_lossy(&path));
-    Reason::ChangedDuringCompile
+    Ok((key, shared.keep_result(key, LiveResult { record, text, folded })))
 }
 
 fn size(content: &Content) -> u64 {

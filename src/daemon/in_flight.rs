@@ -4,6 +4,7 @@
 //! that it still waits, so neither a circle nor a daemon that died can hold it up.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Token;
@@ -21,7 +22,7 @@ const FUTILE_MAX: usize = 10_000;
 /// A request that waits.
 pub(super) struct Waiter {
     pub(super) client: Token,
-    pub(super) invocation: Box<Invocation>,
+    pub(super) invocation: Arc<Invocation>,
     until: Instant,
 }
 
@@ -59,7 +60,7 @@ impl InFlight {
         }
     }
 
-    pub(super) fn wait(&mut self, ticket: u64, client: Token, invocation: Box<Invocation>) {
+    pub(super) fn wait(&mut self, ticket: u64, client: Token, invocation: Arc<Invocation>) {
         let waiter = Waiter { client, invocation, until: Instant::now() + WAIT_MAX };
         self.waiters.entry(ticket).or_default().push(waiter);
     }
@@ -125,8 +126,8 @@ mod tests {
         flight.begin(8, &[B]);
         assert_eq!(flight.other(&[A, B]), Some(7));
         assert_eq!(flight.other(&[]), None);
-        flight.wait(7, Token(1), Box::default());
-        flight.wait(7, Token(2), Box::default());
+        flight.wait(7, Token(1), Arc::default());
+        flight.wait(7, Token(2), Arc::default());
         assert!(flight.end(8, &[B], true).is_empty());
         assert_eq!(flight.other(&[B]), Some(7));
         assert_eq!(flight.end(7, &[A, B], true).len(), 2);
@@ -158,7 +159,7 @@ mod tests {
     fn a_stopped_compile_is_not_waited_for() {
         let mut flight = InFlight::new();
         flight.begin(7, &[A]);
-        flight.wait(7, Token(1), Box::default());
+        flight.wait(7, Token(1), Arc::default());
         flight.last_round -= ROUND;
         let (waiting, enough) = flight.round(|_| false);
         assert_eq!((waiting, enough.len()), (vec![Token(1)], 0));

@@ -1,35 +1,49 @@
 //! Answering an invocation the long way, in a worker: understand it, check the inputs of
 //! what is known of it, and plan a run where nothing fits.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::ground;
+use super::about::About;
 use super::memo::{Memo, Variable};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
+use super::{explain, ground};
 use crate::files::table::Opened;
 use crate::files::{Counter, PathId, Seen};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
+use crate::protocol::told::{ExplainedUnit, Explanation};
+use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
+use crate::settings::Settings;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
+use crate::sys::priority::{Niceness, Priority};
 use crate::tools::environment::Environment;
+use crate::tools::find::{absolute, base};
+use crate::tools::gcc::strict_paths::{self, StrictPaths};
+use crate::tools::meaning::Text;
+use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
-use crate::tools::understand::{PLACES_VARIABLE, Refusal, Understood, understand, variable};
+use crate::tools::rust::is_rust;
+use crate::tools::understand::{Refusal, Understood, understand};
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
-    Plain(Refusal),
+    Plain(Refusal, Option<Niceness>),
+    /// Nothing may run: the line to tell.
+    Refused(String),
     Hit {
         deliveries: Vec<Arc<Delivery>>,
         results: Vec<ResultKey>,
         saves_ns: u64,
+        about: Arc<About>,
         memo: Option<Memo>,
     },
     Miss {
         work: Work,
         ticket: Box<Ticket>,
-        reasons: Vec<Reason>,
         results: Vec<ResultKey>,
     },
 }
@@ -42,6 +56,10 @@ pub(super) struct Ticket {
     pub(super) understood_at: Counter,
     pub(super) understood: Understood,
     pub(super) plans: Vec<Plan>,
+    /// What there is to tell of it; with the results that were found.
+    pub(super) about: About,
+    /// The units that were not found, and why.
+    pub(super) missed: Vec<(usize, Reason)>,
     pub(super) date_slot: u64,
     /// The caller's environment.
     pub(super) env: Vec<u8>,
@@ -69,27 +87,27 @@ struct Found {
 
 pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let verified = shared.table.counter();
-    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    if asked.disable {
+        return Outcome::Plain(Reason::Disabled.into(), None);
+    }
+    let understood = understand(invocation, &shared.table, &shared.toolchains);
+    // After the response files are watched: a hit is remembered for these paths as they are.
+    if let Err(line) = paths_are_allowed(invocation, &asked) {
+        return Outcome::Refused(line);
+    }
+    let understood = match understood {
         Ok(understood) => understood,
-        Err(refusal) => return Outcome::Plain(refusal),
+        Err(refusal) => return Outcome::Plain(refusal, niceness(shared, &asked)),
     };
     let env = Environment::new(&invocation.env);
-    let recache = env.is_set(b"ZCCACHE_RECACHE");
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let found: Vec<Result<Found, Reason>> = understood
-        .units
-        .iter()
-        .map(|action| {
-            if recache {
-                return Err(Reason::Recache);
-            }
-            shared.storing.wait(action);
-            find(shared, action, &understood, &folder, invocation)
-        })
-        .collect();
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
     let delivery =
         |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
     let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
+    let mut about = About::of(&understood);
+    found.iter().flatten().for_each(|found| about.served(found.key, &found.result));
     if found.iter().all(Result::is_ok) {
         let hits: Vec<&Found> = found.iter().flatten().collect();
         let deliveries: Vec<_> =
@@ -103,16 +121,20 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         let lasting = !hits.iter().any(|found| found.dated)
             && !understood.scripted
             && shared.table.watched(input_paths.iter().chain(&understood.depends).copied());
+        let variables = variables_of(&hits, env);
+        about.variables = variables.iter().map(|(name, _)| name.clone()).collect();
+        let about = Arc::new(about);
         let memo = lasting.then(|| Memo {
+            about: about.clone(),
             tool_paths: shared.shared_paths(&understood.depends),
             input_paths: input_paths.into(),
             deliveries: deliveries.clone(),
             results: results.clone(),
             saves_ns,
-            variables: variables_of(&hits, env),
+            variables,
             verified,
         });
-        return Outcome::Hit { deliveries, results, saves_ns, memo };
+        return Outcome::Hit { deliveries, results, saves_ns, about, memo };
     }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
@@ -121,7 +143,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
             });
         }
     }
-    let reasons = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
+    let missed = missed(&found);
     let (steps, plans, id) = plan_steps(shared, &understood, &found, &delivery);
     let ticket = Ticket {
         id,
@@ -129,12 +151,128 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         understood_at: verified,
         understood,
         plans,
+        about,
+        missed,
         date_slot: date_slot(),
         env: invocation.env.clone(),
-        readonly: env.is_set(b"ZCCACHE_READONLY"),
+        readonly: asked.readonly,
     };
-    let work = Work { ticket: id, steps, fine_times: shared.fine_times };
-    Outcome::Miss { work, ticket: Box::new(ticket), reasons, results }
+    let link_mode = shared.configured.link_mode();
+    let niceness = niceness(shared, &asked);
+    let work = Work { ticket: id, steps, fine_times: shared.fine_times, link_mode, niceness };
+    Outcome::Miss { work, ticket: Box::new(ticket), results }
+}
+
+/// Looks for every unit's result.
+fn find_all(
+    shared: &Shared,
+    understood: &Understood,
+    folder: &Folder,
+    invocation: &Invocation,
+    recache: bool,
+) -> Vec<Result<Found, Reason>> {
+    let find_one = |action| {
+        if recache {
+            return Err(Reason::Recache);
+        }
+        shared.storing.wait(action);
+        find(shared, action, understood, folder, invocation)
+    };
+    understood.units.iter().map(find_one).collect()
+}
+
+/// The units that were not found.
+fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
+    let units = found.iter().enumerate();
+    units.filter_map(|(unit, found)| Some((unit, *found.as_ref().err()?))).collect()
+}
+
+/// What would become of an invocation, without doing any of it.
+pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanation {
+    shared.configured.refresh(&shared.table);
+    shared.configured.complete(&mut invocation.env);
+    let invocation = &invocation;
+    let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
+    let forbidden = match paths_are_allowed(invocation, &asked) {
+        _ if asked.disable => Some(Reason::Disabled),
+        Err(_) => Some(Reason::StrictPaths),
+        Ok(()) => None,
+    };
+    if let Some(reason) = forbidden {
+        let cause = Cause::new(b"", reason, vec![]);
+        return Explanation { causes: vec![cause], ..Explanation::default() };
+    }
+    let understood = match understand(invocation, &shared.table, &shared.toolchains) {
+        Ok(understood) => understood,
+        Err(Refusal { reason, argument }) => {
+            let argument =
+                argument.map(|argument| Difference::Argument { argument: text(&argument) });
+            let cause = Cause::new(b"", reason, argument.into_iter().collect());
+            return Explanation { causes: vec![cause], ..Explanation::default() };
+        }
+    };
+    let folder = shared.folder(&understood.cwd, &understood.places);
+    let found = find_all(shared, &understood, &folder, invocation, asked.recache);
+    let env = Environment::new(&invocation.env);
+    let mut units = Vec::new();
+    let mut causes: Vec<Cause> = explain::not_shared(&understood).into_iter().collect();
+    for (unit, found) in found.iter().enumerate() {
+        let parts = understood.parts[unit].iter().map(|(part, bytes)| {
+            let value = if part.is_hash() { hex(bytes) } else { text(bytes) };
+            (part.name().to_owned(), value)
+        });
+        let mut explained = ExplainedUnit {
+            name: text(understood.meaning.name(unit)),
+            action: hex(&understood.units[unit].0),
+            parts: parts.collect(),
+            outputs: (understood.meaning.outputs(unit).iter())
+                .map(|output| text(&absolute(&understood.cwd, &output.path)))
+                .collect(),
+            ..ExplainedUnit::default()
+        };
+        match found {
+            Ok(found) => {
+                explained.key = Some(hex(&found.key.0));
+                explained.inputs = found.paths.len() as u64;
+                explained.compile_ns = found.result.record.compile_ns;
+                explained.bytes = found.result.record.bytes;
+            }
+            Err(reason) => {
+                causes.push(explain::cause(shared, &understood, &folder, env, unit, *reason));
+            }
+        }
+        units.push(explained);
+    }
+    Explanation { compiler: text(&understood.program), kind: understood.kind, units, causes }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks the command by the caller's strict paths.
+fn paths_are_allowed(invocation: &Invocation, asked: &Settings) -> Result<(), String> {
+    let mode = asked.strict_paths.clone().map_err(|bad| bad.to_string())?;
+    let mut argv = invocation.argv.split(|byte| *byte == 0);
+    let tool = argv.next().unwrap_or_default();
+    if mode == StrictPaths::Off || is_rust(base(tool)) {
+        return Ok(());
+    }
+    let mut args: Vec<Vec<u8>> = argv.map(<[u8]>::to_vec).collect();
+    // Behind the last NUL.
+    args.pop();
+    strict_paths::check(mode, tool, &args, &mut |path| {
+        std::fs::read(OsStr::from_bytes(&absolute(&invocation.cwd, path))).ok()
+    })
+}
+
+/// What a compiler of this caller is to run at.
+fn niceness(shared: &Shared, asked: &Settings) -> Option<Niceness> {
+    let priority = asked.compile_priority.clone().unwrap_or_else(|bad| {
+        log::warn!("{bad}; low is used");
+        Priority::Low
+    });
+    priority.niceness(|| shared.processor.is_saturated())
 }
 
 /// The variables that some inputs depend on, with their values now.
@@ -192,14 +330,16 @@ fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delive
             style: output.style,
             executable: stored.executable,
             content: match folded {
-                Some((_, text)) => Content::Inline(understood.meaning.unfold(unit, text)),
+                Some((_, text)) => Content::Inline(
+                    understood.meaning.unfold(unit, Text::Output(output.role, text)),
+                ),
                 None => stored.content.clone(),
             },
         })
     });
     let unfolded = |chunk: &Chunk| Chunk {
         stream: chunk.stream,
-        bytes: understood.meaning.unfold(unit, &chunk.bytes),
+        bytes: understood.meaning.unfold(unit, Text::Message(&chunk.bytes)),
     };
     let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
     Delivery { outputs: outputs.collect(), text }
@@ -227,9 +367,9 @@ fn find(
     let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
     let mut reason = Reason::NewAction;
     let env = Environment::new(&invocation.env);
-    for id in &manifest.sets {
+    for id in manifest.distinct() {
         reason = Reason::InputChanged;
-        let Some(set) = shared.index.set(*id) else { continue };
+        let Some(set) = shared.index.set(id) else { continue };
         if shared.spellings.sum(&set) != Some(set.spelling_sum) {
             continue;
         }
@@ -272,7 +412,7 @@ fn check(
     action: &ActionKey,
     set: &SetRecord,
     folder: &Folder,
-    places: &[Vec<u8>],
+    places: &Places,
     env: Environment<'_>,
 ) -> Result<(blake3::Hasher, Vec<PathId>), u32> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
@@ -287,7 +427,7 @@ fn check(
         paths.push(id);
     }
     for name in &set.env {
-        contents.add_variable(name, variable(places, env, name).as_deref());
+        contents.add_variable(name, places.variable(env, name).as_deref());
     }
     for spelling in &set.absent {
         let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;

@@ -1,5 +1,5 @@
-//! What the loop does with each message: answer from memory or have a worker find out, hand
-//! reports on, tell and clear. The other half of `event_loop`.
+//! What the loop does with each message: answer from memory or have a worker find out, tell and
+//! clear. `endings` has the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,43 +7,75 @@ use std::time::Instant;
 
 use mio::{Token, Waker};
 
+use super::about::About;
 use super::connection::{Connection, Peer};
 use super::event_loop::EventLoop;
-use super::in_flight::Waiter;
 use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
-use super::{finish, peer, upkeep};
+use super::scribe::Desk;
+use super::shared::Shared;
+use super::underway::Fate;
+use super::{inspect, upkeep};
 use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Delivery, Exit, Fingerprint, Invocation, Plot, Reply, Report, Request, Step,
-    Work,
+    Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
 };
 use crate::protocol::quick;
+use crate::protocol::told::Json;
+use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
+use crate::store::deliver::LinkMode;
 use crate::store::key::ActionKey;
+use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
+use crate::tools::find::base;
+use crate::tools::understand::Refusal;
 
 /// What a worker hands back.
 pub(super) enum Done {
-    Answered { asked: Asked, outcome: Box<Outcome> },
-    Stored { ticket: u64, actions: Vec<ActionKey>, refused: Vec<Reason> },
-    Cleared { client: Token, cleared: Cleared },
-    Fingerprinted { client: Token, fingerprint: Fingerprint },
+    Answered {
+        asked: Asked,
+        outcome: Box<Outcome>,
+    },
+    /// The settings file was read again; the invocation is yet to be answered.
+    Configured {
+        client: Token,
+        invocation: Arc<Invocation>,
+        quick: bool,
+    },
+    Stored {
+        ticket: u64,
+        actions: Vec<ActionKey>,
+        is_stored: bool,
+        reasons: Vec<Reason>,
+    },
+    /// A compile whose end nobody reported.
+    Abandoned {
+        reasons: Vec<Reason>,
+    },
+    Reply {
+        client: Token,
+        reply: Box<Reply>,
+    },
+    Cleared {
+        client: Token,
+        cleared: Cleared,
+    },
 }
 
 /// A question that a worker is busy with.
 pub(super) struct Asked {
-    client: Token,
-    invocation: Box<Invocation>,
+    pub(super) client: Token,
+    pub(super) invocation: Arc<Invocation>,
     /// None where memory must not answer.
-    key: Option<RequestKey>,
+    pub(super) key: Option<RequestKey>,
     /// The client reads short hits.
-    quick: bool,
+    pub(super) quick: bool,
     /// It may wait for a compile of the same that is under way.
-    may_wait: bool,
+    pub(super) may_wait: bool,
 }
 
 impl EventLoop {
@@ -68,7 +100,7 @@ impl EventLoop {
         }
         match postcard::from_bytes(payload) {
             Ok(Request::Compile(invocation)) => {
-                self.asked.push((token, Box::new(invocation), header.quick));
+                self.asked.push((token, Arc::new(invocation), header.quick));
             }
             Ok(Request::Report(report)) => self.report(token, report),
             Ok(Request::Status) => {
@@ -86,6 +118,25 @@ impl EventLoop {
                     self.fingerprints.plant(plot, cache_file);
                 }
             }
+            Ok(Request::Explain(invocation)) => {
+                self.tell(token, move |shared| {
+                    Reply::Explained(Box::new(Json(lookup::explain(shared, invocation))))
+                });
+            }
+            Ok(Request::Inspect(start)) => {
+                self.tell(token, move |shared| {
+                    Reply::Inspected(inspect::results(&shared.index, &start))
+                });
+            }
+            Ok(Request::Session { id, end }) => {
+                self.after_writing(token, move |desk| {
+                    let record = desk.tell_session(id, end);
+                    Reply::Session(record.map(|record| Box::new(Json(record))))
+                });
+            }
+            Ok(Request::Picture) => self.picture(token),
+            Ok(Request::Flush) => self.after_writing(token, |_| Reply::Done),
+            Ok(Request::FellBack(reason)) => self.fell_back(token, reason),
             Err(error) => {
                 log::warn!("a message of our own build does not decode: {error}");
                 self.drop_client(token);
@@ -93,7 +144,7 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, token: Token, frame: &[u8]) {
+    pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -112,32 +163,47 @@ impl EventLoop {
     }
 
     /// Answers from memory, or lets a worker find out.
-    pub(super) fn answer(&mut self, token: Token, invocation: Box<Invocation>, quick: bool) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        if client.peer == Peer::Foreign {
-            return self.plain(token, Reason::ForeignNamespace, None);
+    pub(super) fn answer(&mut self, token: Token, mut invocation: Arc<Invocation>, quick: bool) {
+        if !self.shared.configured.is_current(&self.shared.table) {
+            return self.reread_settings(token, invocation, quick);
         }
-        if invocation.again {
-            // Counted when it was first answered; what comes now counts in its place.
-            self.counters.hits = self.counters.hits.saturating_sub(1);
+        let Some(client) = self.clients.get_mut(&token) else { return };
+        let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
+        let earlier = client.command.take();
+        self.shared.configured.complete_shared(&mut invocation);
+        let command = self.begin(invocation.clone(), began);
+        if let Some(client) = self.clients.get_mut(&token) {
+            client.command = Some(command);
+        }
+        if let Some(earlier) = earlier {
+            self.ended(earlier);
+        }
+        if foreign {
+            return self.plain(token, Reason::ForeignNamespace.into(), None);
         }
         let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
+        if invocation.again {
+            // Counted when it was first answered; what comes now counts in its place.
+            let memo = self.memos.get(self.memos.key(&invocation));
+            let kind = memo.map_or(Kind::default(), |memo| memo.about.kind);
+            self.counters.take_back_hit(kind);
+        }
         if let Some(key) = key
-            && let Some(deliveries) = self.remembered(key, &invocation)
+            && let Some((deliveries, about, saved_ns)) = self.remembered(key, &invocation)
         {
-            return self.hit(token, &deliveries, quick);
+            return self.hit(token, &deliveries, about, saved_ns, quick);
         }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
-    fn find_out(&mut self, asked: Asked) {
+    pub(super) fn find_out(&mut self, asked: Asked) {
         client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
-                Outcome::Plain(Reason::InternalFault.into())
+                Outcome::Plain(Reason::InternalFault.into(), None)
             });
             done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
@@ -149,7 +215,7 @@ impl EventLoop {
         &mut self,
         key: RequestKey,
         invocation: &Invocation,
-    ) -> Option<Vec<Arc<Delivery>>> {
+    ) -> Option<(Vec<Arc<Delivery>>, Arc<About>, u64)> {
         let memo = self.memos.get(key)?;
         let env = Environment::new(&invocation.env);
         if !memo.variables.iter().all(|(name, value)| env.get(name) == value.as_deref()) {
@@ -161,16 +227,25 @@ impl EventLoop {
             return None;
         };
         memo.verified = now;
-        self.counters.hits += 1;
-        self.counters.saved_ns += memo.saves_ns;
         self.upkeep.used(&memo.results);
-        Some(memo.deliveries.clone())
+        Some((memo.deliveries.clone(), memo.about.clone(), memo.saves_ns))
     }
 
     /// Sends a hit, in the short form where it fits.
-    fn hit(&mut self, token: Token, deliveries: &[Arc<Delivery>], quick: bool) {
+    fn hit(
+        &mut self,
+        token: Token,
+        deliveries: &[Arc<Delivery>],
+        about: Arc<About>,
+        saved_ns: u64,
+        quick: bool,
+    ) {
+        self.counters.hit(about.kind, saved_ns);
+        self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
+        self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
-        let short = quick.then(|| {
+        let link_mode = shared.configured.link_mode();
+        let short = (quick && link_mode == LinkMode::Auto).then(|| {
             let path = |id: &BlobId| shared.blobs.path(id);
             let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
             quick::encode(deliveries, shared.fine_times, path, seen)
@@ -181,35 +256,80 @@ impl EventLoop {
         let steps = deliveries.iter();
         let steps =
             steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
-        let work = Work { ticket: 0, steps, fine_times: shared.fine_times };
+        let fine_times = shared.fine_times;
+        let work = Work { ticket: 0, steps, fine_times, link_mode, niceness: None };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 
-    fn plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
-        self.counters.uncacheable += 1;
-        self.counters.count(reason);
-        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument)));
+    /// The settings file changed: a worker reads it, then the question is answered.
+    fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
+        client_waits(&mut self.clients, client);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        self.answerers.give(move || {
+            shared.configured.refresh(&shared.table);
+            done.lock().push(Done::Configured { client, invocation, quick });
+            wake(&waker);
+        });
+    }
+
+    /// Takes over the daemon's own settings from the file.
+    fn configure(&mut self) {
+        let settings = self.config.settings.clone().over(&self.shared.configured.file());
+        crate::session::log::set_level(settings.log_level);
+        self.config.settings = settings;
+        self.upkeep.set_limit(self.config.limit_bytes());
+    }
+
+    fn fate(&mut self, token: Token, fate: Fate) {
+        let client = self.clients.get_mut(&token);
+        if let Some(command) = client.and_then(|client| client.command.as_mut()) {
+            command.fate = fate;
+        }
+    }
+
+    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+        let Refusal { reason, argument } = refusal;
+        self.count_plain(token, reason, argument.clone());
+        self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));
+    }
+
+    /// The cache has no part in this command.
+    fn count_plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
+        let client = self.clients.get(&token);
+        let command = client.and_then(|client| client.command.as_ref());
+        let kind = command.map_or(Kind::default(), |command| kind_of(&command.invocation));
+        self.counters.uncacheable(kind, reason);
+        self.fate(token, Fate::Plain(reason, argument));
     }
 
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
             Done::Answered { asked, outcome } => self.answered(asked, *outcome),
-            Done::Stored { ticket, actions, refused } => {
-                self.compile_ended(ticket, &actions, refused.is_empty());
-                for reason in refused {
-                    self.counters.count(reason);
+            Done::Stored { ticket, actions, is_stored, reasons } => {
+                self.compile_ended(ticket, &actions, is_stored);
+                reasons.into_iter().for_each(|reason| self.counters.count(reason));
+            }
+            Done::Configured { client, invocation, quick } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
                 }
+                self.configure();
+                // Its answer waits for the drain, as all do.
+                self.asked.push((client, invocation, quick));
+            }
+            Done::Abandoned { reasons } => {
+                reasons.into_iter().for_each(|reason| self.counters.count(reason));
+            }
+            Done::Reply { client, reply } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.waiting = false;
+                }
+                self.reply(client, &reply);
             }
             Done::Cleared { client, cleared } => {
                 self.memos.clear();
                 self.counters = Counters::default();
                 self.reply(client, &Reply::Cleared(cleared));
-            }
-            Done::Fingerprinted { client, fingerprint } => {
-                if let Some(client) = self.clients.get_mut(&client) {
-                    client.waiting = false;
-                }
-                self.reply(client, &Reply::Fingerprint(fingerprint));
             }
         }
     }
@@ -224,24 +344,29 @@ impl EventLoop {
             None => true,
         };
         match outcome {
-            Outcome::Plain(refusal) => self.plain(token, refusal.reason, refusal.argument),
-            Outcome::Hit { deliveries, results, saves_ns, memo } => {
-                self.counters.hits += 1;
-                self.counters.saved_ns += saves_ns;
-                self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (asked.key, memo) {
-                    self.memos.insert(key, memo);
-                }
-                self.hit(token, &deliveries, asked.quick);
+            Outcome::Plain(refusal, niceness) => self.plain(token, refusal, niceness),
+            Outcome::Refused(line) => {
+                self.count_plain(token, Reason::StrictPaths, None);
+                self.reply(token, &Reply::Answer(Answer::Refused(line)));
             }
-            Outcome::Miss { work, ticket, reasons, results } => {
+            Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
+                self.upkeep.used(&results);
+                if let (Some(key), Some(memo)) = (asked.key, memo)
+                    && let Some(retired) = self.memos.insert(key, memo)
+                {
+                    self.finishers.give(move || drop(retired));
+                }
+                self.hit(token, &deliveries, about, saves_ns, asked.quick);
+            }
+            Outcome::Miss { work, ticket, results } => {
                 if gone {
                     self.shared.table.close_ticket();
                     return;
                 }
                 let actions = ticket.actions();
+                let recache = ticket.missed.iter().any(|(_, reason)| *reason == Reason::Recache);
                 if asked.may_wait
-                    && !reasons.contains(&Reason::Recache)
+                    && !recache
                     && let Some(other) = self.in_flight.other(&actions)
                 {
                     self.shared.table.close_ticket();
@@ -252,10 +377,8 @@ impl EventLoop {
                 if !ticket.readonly {
                     self.in_flight.begin(ticket.id, &actions);
                 }
-                self.counters.misses += 1;
-                for reason in reasons {
-                    self.counters.count(reason);
-                }
+                self.counters.miss(ticket.about.kind);
+                self.fate(token, Fate::Running);
                 self.upkeep.used(&results);
                 if let Some(client) = self.clients.get_mut(&token) {
                     client.tickets.push(ticket.id);
@@ -266,62 +389,34 @@ impl EventLoop {
         }
     }
 
-    fn report(&mut self, token: Token, report: Report) {
-        for (id, stat) in &report.blobs {
-            self.shared.set_blob_stat(*id, *stat);
-        }
-        let Some(ticket) = self.tickets.remove(&report.ticket) else { return };
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.tickets.retain(|held| *held != report.ticket);
-        }
-        if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
-            self.counters.errors += 1;
-        }
-        let (id, actions) = (ticket.id, ticket.actions());
-        self.shared.storing.begin(&actions);
-        self.upkeep.note_stored(&report);
+    /// Has a worker find out a reply.
+    fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
+        client_waits(&mut self.clients, token);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
-        self.finishers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| finish::finish(&shared, &ticket, &report));
-            let refused =
-                std::panic::catch_unwind(work).unwrap_or_else(|_| vec![Reason::InternalFault]);
-            shared.table.close_ticket();
-            shared.storing.end(&actions);
-            done.lock().push(Done::Stored { ticket: id, actions, refused });
+        self.answerers.give(move || {
+            let work = std::panic::AssertUnwindSafe(|| find(&shared));
+            // The client takes it for what it is: no answer to its question.
+            let reply = std::panic::catch_unwind(work).unwrap_or(Reply::Done);
+            done.lock().push(Done::Reply { client: token, reply: Box::new(reply) });
             wake(&waker);
         });
     }
 
-    /// Answers those who waited for a compile.
-    pub(super) fn compile_ended(&mut self, ticket: u64, actions: &[ActionKey], is_stored: bool) {
-        for waiter in self.in_flight.end(ticket, actions, is_stored) {
-            self.waited(waiter);
-        }
-    }
-
-    /// Answers a request that waited, and waits no more: what it waited for may have failed.
-    fn waited(&mut self, waiter: Waiter) {
-        let Waiter { client, invocation, .. } = waiter;
-        if self.clients.contains_key(&client) {
-            let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
-            // It reads no short hits any more.
-            self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
-        }
-    }
-
-    /// Tells those who wait that we are still there, and answers those who waited enough.
-    pub(super) fn look_after_waiters(&mut self) {
-        let clients = &self.clients;
-        let (waiting, enough) = self.in_flight.round(|ticket| {
-            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
-            holder.is_some_and(|client| peer::is_stopped(&client.stream))
+    /// Has the scribe reply once all commands that have ended are written down.
+    fn after_writing(
+        &mut self,
+        token: Token,
+        find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
+    ) {
+        client_waits(&mut self.clients, token);
+        let (done, waker, scribe) = (self.done.clone(), self.waker.clone(), self.scribe.clone());
+        // Compiles that are just being finished tell the scribe when they are.
+        self.finishers.after_all(move || {
+            scribe.then(move |desk| {
+                done.lock().push(Done::Reply { client: token, reply: Box::new(find(desk)) });
+                wake(&waker);
+            });
         });
-        for client in waiting {
-            self.send(client, &frame::bare(Verb::Wait));
-        }
-        for waiter in enough {
-            self.waited(waiter);
-        }
     }
 
     fn clear(&mut self, token: Token) {
@@ -345,7 +440,8 @@ impl EventLoop {
         client_waits(&mut self.clients, token);
         let (done, waker) = (self.done.clone(), self.waker.clone());
         self.fingerprints.answer(plot, wanted, move |fingerprint| {
-            done.lock().push(Done::Fingerprinted { client: token, fingerprint });
+            let reply = Box::new(Reply::Fingerprint(fingerprint));
+            done.lock().push(Done::Reply { client: token, reply });
             wake(&waker);
         });
     }
@@ -361,13 +457,20 @@ impl EventLoop {
             counters: self.counters.clone(),
             artifacts: self.upkeep.artifacts(),
             artifact_bytes: self.upkeep.bytes(),
-            artifact_limit: self.config.limit_bytes,
+            artifact_limit: self.config.limit_bytes(),
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
             watched_trees: self.fingerprints.grown() as u64,
+            journal_lines_lost: self.scribe.lost(),
         }
     }
+}
+
+/// As far as the invocation tells.
+pub(super) fn kind_of(invocation: &Invocation) -> Kind {
+    let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
+    Kind::of_name(base(name))
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
@@ -376,7 +479,7 @@ fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
     }
 }
 
-fn wake(waker: &Waker) {
+pub(super) fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("wake: {error}");
     }

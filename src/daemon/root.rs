@@ -40,7 +40,7 @@ impl Root {
     }
 
     /// Makes the cache folder, for us alone. Refused when it is somebody else's.
-    pub(super) fn make(&self) -> io::Result<()> {
+    pub fn make(&self) -> io::Result<()> {
         let path = self.path();
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;

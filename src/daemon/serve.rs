@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event_loop::{Config, EventLoop};
+use super::inspect;
 use super::root::{Root, open_lock, own_program};
 use super::shared::{KeptHashes, Shared};
 use super::upkeep::{load_counters, now_s};
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
+use crate::protocol::told::Inspected;
+use crate::session::crash;
+use crate::session::record::{self, SessionId, SessionRecord};
 use crate::session::stats::Status;
 use crate::settings::Settings;
 use crate::store::blob::BlobDir;
@@ -24,8 +28,6 @@ use crate::store::evict;
 use crate::store::index::Index;
 use crate::sys::{detach, termination};
 
-/// An idle daemon leaves after this long.
-const IDLE: Duration = Duration::from_secs(3600);
 /// How long to wait for a daemon that is leaving.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -81,9 +83,23 @@ fn take_lock(root: &Root) -> io::Result<File> {
 
 fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
     let lock = take_lock(root)?;
+    crash::report_panics(root.path());
+    // A daemon that ends in order leaves its lock file empty.
+    let left = std::fs::read_to_string(root.file("daemon.lock")).unwrap_or_default();
+    if !left.trim().is_empty() {
+        crash::report_vanished(root.path(), left.trim());
+    }
     lock.set_len(0)?;
     io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
+    let result = serve_locked(settings, root, detached);
+    let _ = lock.set_len(0);
+    // Released by the end of the process at the latest; the file stays, since removing a
+    // lock file lets two owners hold two files of one name.
+    drop(lock);
+    result
+}
 
+fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
     let index = Arc::new(open_index(root_bytes.clone()));
@@ -98,8 +114,8 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
     let config = Config {
         socket: root.socket().to_owned(),
-        idle: settings.idle_timeout.unwrap_or(IDLE),
-        limit_bytes: limit(settings, root),
+        settings: settings.clone(),
+        default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
     let event_loop = EventLoop::new(listener, shared, config)?;
@@ -109,9 +125,6 @@ fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()
     }
     event_loop.run();
     log::info!("ended");
-    // Released by the end of the process at the latest; the file stays, since removing a
-    // lock file lets two owners hold two files of one name.
-    drop(lock);
     Ok(())
 }
 
@@ -148,6 +161,34 @@ pub fn clear_offline(settings: &Settings) -> io::Result<Cleared> {
     let root_bytes = root.path().as_os_str().as_bytes();
     let (index, _) = Index::open(root_bytes);
     Ok(evict::clear_all(&index, &BlobDir::new(root_bytes), now_s()))
+}
+
+/// What the daemon would say of a session, while none runs. None: there is no such session.
+pub fn session_offline(
+    settings: &Settings,
+    id: SessionId,
+    end: bool,
+) -> io::Result<Option<SessionRecord>> {
+    let root = Root::of(settings)?;
+    let Some(mut record) = record::load(root.path(), id) else { return Ok(None) };
+    if end && record.ended_at.is_none() {
+        // A daemon that starts now must not write it as well.
+        let _lock = take_lock(&root)?;
+        record.ended_at = Some(now_s());
+        record::save(root.path(), &record)?;
+    }
+    Ok(Some(record))
+}
+
+/// The results whose keys begin with these bytes, read without a daemon.
+pub fn inspect_offline(settings: &Settings, start: &[u8]) -> io::Result<Vec<Inspected>> {
+    let root = Root::of(settings)?;
+    if !root.path().is_dir() {
+        return Ok(Vec::new());
+    }
+    let _lock = take_lock(&root)?;
+    let (index, _) = Index::open(root.path().as_os_str().as_bytes());
+    Ok(inspect::results(&index, start))
 }
 
 /// What `status` can say without a daemon.

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::configured::Configured;
+use super::processor::Processor;
 use super::spellings::Spellings;
+use super::upkeep::now_ns;
 use crate::files::hash::FileStat;
 use crate::files::table::Remembered;
 use crate::files::{ContentHash, FileTable, PathId};
@@ -21,11 +24,11 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::command::Role;
 use crate::tools::find::absolute;
+use crate::tools::places::Places;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::unspell;
 
-/// A cwd and the search path of its compiles.
-type Scope = (Vec<u8>, SearchPath);
+/// A cwd, the places of its compiles, and their search path.
+type Scope = (Vec<u8>, Places, SearchPath);
 
 /// Shared between workers, used by one at a time.
 type Slot<T> = Arc<Mutex<T>>;
@@ -43,6 +46,8 @@ pub(super) struct Shared {
     pub(super) manifests: Mutex<()>,
     /// Actions that wrote messages while sharing a run: each gets a run of its own next time.
     pub(super) separate: Mutex<HashSet<ActionKey>>,
+    pub(super) configured: Configured,
+    pub(super) processor: Processor,
     /// See `protocol::message::Work`.
     pub(super) fine_times: bool,
     results: Mutex<HashMap<ResultKey, Arc<LiveResult>>>,
@@ -68,13 +73,13 @@ pub(super) struct LiveResult {
 /// A cwd and the places of a command, and what paths spelled relative to them mean.
 pub(super) struct Folder {
     path: Vec<u8>,
-    places: Vec<Vec<u8>>,
+    places: Places,
     /// By spelling number.
     ids: Mutex<Vec<Option<PathId>>>,
 }
 
 /// The cwd and the places.
-type FolderKey = (Vec<u8>, Vec<Vec<u8>>);
+type FolderKey = (Vec<u8>, Places);
 
 /// Memory bounds: beyond these the table is emptied and fills again.
 const RESULTS_MAX: usize = 50_000;
@@ -92,6 +97,8 @@ impl Shared {
     ) -> Shared {
         Shared {
             blobs: BlobDir::new(&root),
+            configured: Configured::new(&root, &table),
+            processor: Processor::new(),
             root,
             table,
             toolchains: Toolchains::default(),
@@ -135,14 +142,14 @@ impl Shared {
         [&self.root[..], name.as_bytes()].concat()
     }
 
-    pub(super) fn folder(&self, cwd: &[u8], places: &[Vec<u8>]) -> Arc<Folder> {
+    pub(super) fn folder(&self, cwd: &[u8], places: &Places) -> Arc<Folder> {
         let mut folders = self.folders.lock();
-        let key = (cwd.to_vec(), places.to_vec());
+        let key = (cwd.to_vec(), places.clone());
         if folders.len() >= FOLDERS_MAX && !folders.contains_key(&key) {
             folders.clear();
         }
         let make = || {
-            Arc::new(Folder { path: cwd.to_vec(), places: places.to_vec(), ids: Mutex::default() })
+            Arc::new(Folder { path: cwd.to_vec(), places: places.clone(), ids: Mutex::default() })
         };
         folders.entry(key).or_insert_with(make).clone()
     }
@@ -153,7 +160,7 @@ impl Shared {
             return Some(*id);
         }
         let text = self.spellings.text(spelling)?;
-        let path = unspell(&folder.places, &text);
+        let path = folder.places.unspell(&text);
         let id = self.table.intern(&absolute(&folder.path, &path));
         let mut ids = folder.ids.lock();
         if ids.len() <= spelling as usize {
@@ -164,9 +171,14 @@ impl Shared {
     }
 
     /// The resolver for a search path and a cwd, with what it remembers.
-    pub(super) fn resolver(&self, cwd: &[u8], search: &SearchPath) -> Arc<Mutex<Resolver>> {
+    pub(super) fn resolver(
+        &self,
+        cwd: &[u8],
+        places: &Places,
+        search: &SearchPath,
+    ) -> Arc<Mutex<Resolver>> {
         let mut scopes = self.scopes.lock();
-        let key = (cwd.to_vec(), search.clone());
+        let key = (cwd.to_vec(), places.clone(), search.clone());
         if scopes.len() >= SCOPES_MAX && !scopes.contains_key(&key) {
             scopes.clear();
         }
@@ -207,10 +219,11 @@ impl Shared {
     pub(super) fn keep_result(&self, key: ResultKey, result: LiveResult) -> Arc<LiveResult> {
         let result = Arc::new(result);
         let mut results = self.results.lock();
-        if results.len() >= RESULTS_MAX {
-            results.clear();
-        }
+        // Taken out under the lock and dropped after it: that takes milliseconds.
+        let full = results.len() >= RESULTS_MAX;
+        let _old = full.then(|| std::mem::take(&mut *results));
         results.insert(key, result.clone());
+        drop(results);
         result
     }
 
@@ -243,7 +256,7 @@ impl Shared {
 
     /// After an eviction: what is still there is read again when asked for.
     pub(super) fn forget_results(&self) {
-        self.results.lock().clear();
+        let _old = std::mem::take(&mut *self.results.lock());
     }
 
     /// Forgets everything that was stored.
@@ -262,11 +275,17 @@ pub(super) struct KeptHashes {
 impl Remembered for KeptHashes {
     fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash> {
         let kept = self.index.file(path)?;
-        (kept.stat == *stat).then_some(ContentHash(kept.hash))
+        (kept.stat == Some(*stat)).then_some(ContentHash(kept.hash))
     }
 
-    fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash) {
-        self.index.put_file(path, &FileRecord { stat: *stat, hash: hash.0 });
+    /// Contents are kept with their times, so that a miss can tell which input is another one.
+    fn remember(&self, path: &[u8], stat: Option<&FileStat>, hash: &ContentHash) {
+        let kept = self.index.file(path);
+        if stat.is_none() && kept.as_ref().is_some_and(|kept| kept.hash == hash.0) {
+            return;
+        }
+        let record = FileRecord::seen(kept, stat.copied(), hash.0, now_ns());
+        self.index.put_file(path, &record);
     }
 }
 

@@ -18,13 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// A stopping daemon first writes down what it knows.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects, starting a daemon if none answers and that is allowed.
+/// Connects, starting a daemon if none answers.
 pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
     let root = Root::of(settings)?;
     match root.connect() {
-        Ok(stream) => Ok(stream),
-        Err(error) if settings.no_spawn || !nobody_listens(&error) => Err(error),
-        Err(_) => start(settings, &root),
+        Err(error) if nobody_listens(&error) => start(settings, &root),
+        connected => connected,
+    }
+}
+
+/// Connects for a compile: starts a daemon only where environment and file allow it. The
+/// file is read only then.
+pub fn connect_if_allowed(settings: &Settings) -> io::Result<UnixStream> {
+    match connect_only(settings) {
+        Err(error) if nobody_listens(&error) => {
+            let settings = settings.clone().over(&settings.file());
+            if settings.no_spawn || settings.disable {
+                return Err(error);
+            }
+            connect(&settings)
+        }
+        connected => connected,
     }
 }
 
@@ -49,13 +63,22 @@ pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
 
 /// Asks a running daemon. None when there is none.
 pub fn ask_running(settings: &Settings, request: &Request) -> io::Result<Option<Reply>> {
+    // A clear may have much to remove.
+    ask_within(settings, request, Duration::from_secs(120))
+}
+
+/// The same, with an end: a daemon that takes longer is an error.
+pub fn ask_within(
+    settings: &Settings,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<Option<Reply>> {
     let mut stream = match connect_only(settings) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    // A clear may have much to remove.
-    let (header, payload) = exchange(&mut stream, request, Duration::from_secs(120))?;
+    let (header, payload) = exchange(&mut stream, request, patience)?;
     decode(&header, &payload).map(Some)
 }
 
@@ -107,6 +130,7 @@ fn exchange(
     patience: Duration,
 ) -> io::Result<(Header, Vec<u8>)> {
     stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(&frame::message(request)?)?;
     frame::read(stream)
 }

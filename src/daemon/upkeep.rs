@@ -2,13 +2,18 @@
 //! in workers; the loop only decides when.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::known::{Eviction, KNOWN_MAX};
 use super::shared::Shared;
 use super::workers::Workers;
 use crate::protocol::message::{Cleared, Content, Report};
+use crate::session::record;
 use crate::session::stats::Counters;
 use crate::store::evict;
 use crate::store::index::{Batch, Index};
@@ -43,6 +48,8 @@ impl Upkeep {
         let measure = move || {
             measure(&shared, &target);
             shared.blobs.remove_stale_temps(now_s());
+            shared.index.prune_known(KNOWN_MAX);
+            record::forget_old(Path::new(OsStr::from_bytes(&shared.root)));
         };
         if let Err(error) = std::thread::Builder::new().name("measure".to_owned()).spawn(measure) {
             log::warn!("the store is not measured: {error}");
@@ -55,6 +62,11 @@ impl Upkeep {
             next: Instant::now() + WRITE_EVERY,
             dirty: false,
         }
+    }
+
+    /// How large the store may grow from now on.
+    pub(super) fn set_limit(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
     }
 
     pub(super) fn artifacts(&self) -> u64 {
@@ -97,6 +109,7 @@ impl Upkeep {
             workers.give(move || {
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
                 log::info!("evicted {} results, {} bytes", evicted.results.len(), evicted.bytes);
+                Eviction::note(&shared, limit);
                 shared.forget_results();
                 measure(&shared, &sizes);
                 sizes.evicting.store(false, Ordering::Relaxed);
@@ -136,7 +149,7 @@ fn write(shared: &Shared, used: HashSet<ResultKey>, counters: Option<Counters>) 
         }
     }
     if let Some(counters) = counters
-        && let Ok(bytes) = postcard::to_stdvec(&counters)
+        && let Ok(bytes) = serde_json::to_vec(&counters)
     {
         batch.put_counter(COUNTERS, &bytes);
     }
@@ -151,7 +164,7 @@ const COUNTERS: &str = "counters";
 /// The counters of earlier daemons of this root.
 pub(super) fn load_counters(index: &Index) -> Counters {
     let bytes = index.counter(COUNTERS).unwrap_or_default();
-    postcard::from_bytes(&bytes).unwrap_or_default()
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 fn measure(shared: &Shared, sizes: &Sizes) {
@@ -172,5 +185,11 @@ pub(super) fn clear(shared: &Shared) -> Cleared {
 
 /// Seconds since 1970.
 pub(super) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+    now_ns() / 1_000_000_000
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

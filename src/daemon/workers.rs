@@ -7,12 +7,23 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Gets its own number: jobs are numbered as they are begun.
+type Job = Box<dyn FnOnce(u64) + Send>;
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    closing: bool,
+    /// How many were begun; the numbers of those that run.
+    begun: u64,
+    running: Vec<u64>,
+}
 
 #[derive(Default)]
 struct Queue {
-    jobs: Mutex<(VecDeque<Job>, bool)>,
+    jobs: Mutex<Jobs>,
     filled: Condvar,
+    ended: Condvar,
 }
 
 /// Threads that take jobs from one queue.
@@ -37,13 +48,30 @@ impl Workers {
     }
 
     pub(super) fn give(&self, job: impl FnOnce() + Send + 'static) {
-        self.queue.jobs.lock().0.push_back(Box::new(job));
+        self.add(Box::new(move |_| job()));
+    }
+
+    fn add(&self, job: Job) {
+        self.queue.jobs.lock().waiting.push_back(job);
         self.queue.filled.notify_one();
+    }
+
+    /// A job that begins when all jobs given before it have ended.
+    pub(super) fn after_all(&self, job: impl FnOnce() + Send + 'static) {
+        let queue = self.queue.clone();
+        self.add(Box::new(move |own| {
+            let mut jobs = queue.jobs.lock();
+            while jobs.running.iter().any(|number| *number < own) {
+                queue.ended.wait(&mut jobs);
+            }
+            drop(jobs);
+            job();
+        }));
     }
 
     /// Lets the queued jobs end, then the threads.
     pub(super) fn finish(self) {
-        self.queue.jobs.lock().1 = true;
+        self.queue.jobs.lock().closing = true;
         self.queue.filled.notify_all();
         for thread in self.threads {
             // A job's panic was caught; the thread itself has none.
@@ -54,20 +82,59 @@ impl Workers {
 
 fn work(queue: &Queue) {
     loop {
-        let job = {
+        let (number, job) = {
             let mut jobs = queue.jobs.lock();
             loop {
-                if let Some(job) = jobs.0.pop_front() {
-                    break job;
+                if let Some(job) = jobs.waiting.pop_front() {
+                    jobs.begun += 1;
+                    let number = jobs.begun;
+                    jobs.running.push(number);
+                    break (number, job);
                 }
-                if jobs.1 {
+                if jobs.closing {
                     return;
                 }
                 queue.filled.wait(&mut jobs);
             }
         };
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| job(number))).is_err() {
             log::error!("a worker's job panicked; its client falls back to the compiler");
         }
+        queue.jobs.lock().running.retain(|other| *other != number);
+        queue.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_job_can_wait_for_those_before_it() {
+        let workers = Workers::start("test", 2).unwrap();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for round in 0..5 {
+            for _ in 0..3 {
+                let ended = ended.clone();
+                workers.give(move || {
+                    std::thread::sleep(Duration::from_millis(3));
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            for _ in 0..2 {
+                let (ended, seen) = (ended.clone(), seen.clone());
+                workers.after_all(move || {
+                    seen.lock().push((round, ended.load(Ordering::SeqCst)));
+                });
+            }
+        }
+        workers.finish();
+        let seen = seen.lock();
+        assert_eq!(seen.len(), 10);
+        assert!(seen.iter().all(|(round, ended)| *ended >= (round + 1) * 3), "{seen:?}");
     }
 }

@@ -55,7 +55,8 @@ impl Seen {
 pub trait Remembered: Send + Sync {
     /// The hash of the file at `path`, if it was remembered with exactly this stat.
     fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash>;
-    fn remember(&self, path: &[u8], stat: &FileStat, hash: &ContentHash);
+    /// The file was read. `stat` is None while it is too young to be known by its stat later.
+    fn remember(&self, path: &[u8], stat: Option<&FileStat>, hash: &ContentHash);
 }
 
 /// Where a walk ended.
@@ -264,10 +265,9 @@ impl FileTable {
             return Ok((*stat, Some(hash)));
         }
         let (stat, hash) = hash::read(path, |_| true)?;
-        if let Some(hash) = &hash
-            && stat.settled_at(now_ns())
-        {
-            self.remembered.remember(path, &stat, hash);
+        if let Some(hash) = &hash {
+            let settled = stat.settled_at(now_ns()).then_some(&stat);
+            self.remembered.remember(path, settled, hash);
         }
         Ok((stat, hash))
     }

@@ -9,7 +9,7 @@ impl Remembered for Nothing {
         None
     }
 
-    fn remember(&self, _: &[u8], _: &FileStat, _: &ContentHash) {}
+    fn remember(&self, _: &[u8], _: Option<&FileStat>, _: &ContentHash) {}
 }
 
 fn folder(name: &str) -> std::path::PathBuf {

@@ -3,11 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::told::{Explanation, Inspected, Json};
 use crate::fp::check::CacheType;
 use crate::fp::selection::Selection;
 use crate::fp::set::Digest;
 use crate::session::reason::Reason;
+use crate::session::record::{SessionId, SessionRecord};
 use crate::store::blob::{BlobId, BlobStat};
+use crate::store::deliver::LinkMode;
+use crate::sys::priority::Niceness;
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 
 /// What a client asks.
@@ -28,6 +32,18 @@ pub enum Request {
     /// Watch these files: somebody will ask for them. What the cache file holds saves
     /// readings. Not answered.
     Plant { plot: Plot, cache_file: Arg },
+    /// What a compile would come to. Answered by `Reply::Explained`.
+    Explain(Invocation),
+    /// Answered by `Reply::Session`, after all its commands so far are written down.
+    Session { id: SessionId, end: bool },
+    /// Answered by `Reply::Done` after the journal is written.
+    Flush,
+    /// The results whose keys begin with these bytes. Answered by `Reply::Inspected`.
+    Inspect(Vec<u8>),
+    /// The client becomes the tool although it got an answer. Not answered.
+    FellBack(Reason),
+    /// What is going on; answered by `Reply::Picture`.
+    Picture,
 }
 
 /// What the daemon says back.
@@ -36,7 +52,12 @@ pub enum Reply {
     Answer(Answer),
     Status(Box<crate::session::stats::Status>),
     Cleared(Cleared),
+    Explained(Box<Json<Explanation>>),
+    /// None: no session of that name.
+    Session(Option<Box<Json<SessionRecord>>>),
+    Inspected(Vec<Inspected>),
     Done,
+    Picture(Box<super::told::Picture>),
     Fingerprint(Fingerprint),
 }
 
@@ -96,7 +117,9 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Become the tool. The argument is the one to blame, if one is.
-    Plain(Reason, Option<Arg>),
+    Plain(Reason, Option<Arg>, Option<Niceness>),
+    /// Run nothing: the user's own rules forbid this command. The line to tell.
+    Refused(String),
     /// Do these steps in order; then exit as the first failed run did, or with 0.
     Work(Work),
 }
@@ -109,6 +132,10 @@ pub struct Work {
     /// Change times in the store's file system tell any two writes apart (multigrain
     /// timestamps), so a blob's stat taken right after a delivery can be trusted.
     pub fine_times: bool,
+    /// For callers that do not say how files may be shared.
+    pub link_mode: LinkMode,
+    /// What tools are to run at; None: as inherited.
+    pub niceness: Option<Niceness>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,6 +221,8 @@ pub struct Report {
     pub blobs: Vec<(BlobId, Option<BlobStat>)>,
     /// One for each `Step::Run`, in order.
     pub runs: Vec<RunReport>,
+    /// The error that came of taking on the niceness, if one did.
+    pub niceness_refused: Option<i32>,
 }
 
 /// How a run ended.

@@ -35,6 +35,11 @@ impl Log for ToFile {
     fn flush(&self) {}
 }
 
+/// How much is told from now on; the usual amount where nothing was asked for.
+pub fn set_level(level: Option<LevelFilter>) {
+    log::set_max_level(level.unwrap_or(LevelFilter::Info));
+}
+
 /// Sends all log lines of this process to a file. Without the file there is no log.
 pub fn to_file(path: &Path, level: Option<LevelFilter>) {
     if std::fs::metadata(path).is_ok_and(|meta| meta.len() > BYTES_MAX) {
@@ -42,7 +47,7 @@ pub fn to_file(path: &Path, level: Option<LevelFilter>) {
     }
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     let Ok(file) = file else { return };
-    log::set_max_level(level.unwrap_or(LevelFilter::Info));
+    set_level(level);
     // A second call in one process keeps the first log.
     let _ = log::set_boxed_logger(Box::new(ToFile { file: Mutex::new(file) }));
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kind::Kind;
 use super::reason::Reason;
 
 /// What `status` shows.
@@ -23,19 +24,44 @@ pub struct Status {
     pub watched_folders: u64,
     /// Selections of files that `fp` asks about and that are watched.
     pub watched_trees: u64,
+    /// Journal lines that could not be written.
+    pub journal_lines_lost: u64,
 }
 
 /// Counted since the cache was made or cleared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     pub hits: u64,
     pub misses: u64,
     pub uncacheable: u64,
     pub errors: u64,
+    /// Hits, among those above, on what another checkout made.
+    pub worktree_hits: u64,
     /// Compile time that hits did not spend.
     pub saved_ns: u64,
     /// How often each reason was given.
     pub reasons: Vec<(Reason, u64)>,
+    /// The same by tool and language.
+    pub kinds: Vec<(Kind, Tally)>,
+}
+
+/// What became of commands of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub hits: u64,
+    pub misses: u64,
+    pub uncacheable: u64,
+    pub saved_ns: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.uncacheable += other.uncacheable;
+        self.saved_ns += other.saved_ns;
+    }
 }
 
 impl Counters {
@@ -45,4 +71,59 @@ impl Counters {
             None => self.reasons.push((reason, 1)),
         }
     }
+
+    pub fn hit(&mut self, kind: Kind, saved_ns: u64) {
+        self.hits += 1;
+        self.saved_ns += saved_ns;
+        let tally = self.of(kind);
+        tally.hits += 1;
+        tally.saved_ns += saved_ns;
+    }
+
+    /// A hit that was counted and could not be delivered: what comes instead counts anew.
+    pub fn take_back_hit(&mut self, kind: Kind) {
+        self.hits = self.hits.saturating_sub(1);
+        let tally = self.of(kind);
+        tally.hits = tally.hits.saturating_sub(1);
+    }
+
+    /// A miss that was counted, and whose run could not be started as planned.
+    pub fn take_back_miss(&mut self, kind: Kind) {
+        self.misses = self.misses.saturating_sub(1);
+        let tally = self.of(kind);
+        tally.misses = tally.misses.saturating_sub(1);
+    }
+
+    pub fn miss(&mut self, kind: Kind) {
+        self.misses += 1;
+        self.of(kind).misses += 1;
+    }
+
+    pub fn uncacheable(&mut self, kind: Kind, reason: Reason) {
+        self.uncacheable += 1;
+        self.of(kind).uncacheable += 1;
+        self.count(reason);
+    }
+
+    /// Of all commands.
+    pub fn compilations(&self) -> u64 {
+        self.hits + self.misses + self.uncacheable
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut Tally {
+        let at = match self.kinds.iter().position(|(known, _)| *known == kind) {
+            Some(at) => at,
+            None => {
+                self.kinds.push((kind, Tally::default()));
+                self.kinds.len() - 1
+            }
+        };
+        &mut self.kinds[at].1
+    }
+}
+
+/// Hits per hundred commands that could have been.
+pub fn hit_rate(hits: u64, misses: u64) -> f64 {
+    let cacheable = hits + misses;
+    if cacheable == 0 { 0.0 } else { hits as f64 * 100.0 / cacheable as f64 }
 }

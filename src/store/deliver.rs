@@ -20,15 +20,29 @@ use crate::sys;
 use crate::tools::command::WriteStyle;
 
 /// How a file may share the store's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum LinkMode {
     /// The cheapest that is safe.
+    #[default]
     Auto,
     /// Reflink where possible, else copy.
     Reflink,
     /// Hard link where safe, whatever the size; else copy.
     Hardlink,
     Copy,
+}
+
+impl LinkMode {
+    /// None for a word that is not a mode.
+    pub fn parse(text: &[u8]) -> Option<LinkMode> {
+        match text {
+            b"auto" => Some(LinkMode::Auto),
+            b"reflink" => Some(LinkMode::Reflink),
+            b"hardlink" => Some(LinkMode::Hardlink),
+            b"copy" => Some(LinkMode::Copy),
+            _ => None,
+        }
+    }
 }
 
 /// Where an output goes.

@@ -143,7 +143,7 @@ fn sets_only_of(index: &Index, actions: &[ActionKey]) -> Vec<SetId> {
     let (mut going, mut kept) = (HashSet::new(), HashSet::new());
     index.for_each_manifest(|action, manifest| {
         let sets = if actions.contains(&action) { &mut going } else { &mut kept };
-        sets.extend(manifest.sets);
+        sets.extend(manifest.sets.iter().map(|known| known.id));
     });
     going.difference(&kept).copied().collect()
 }

@@ -1,4 +1,4 @@
-use super::super::record::{ManifestRecord, SetRecord, StoredOutput};
+use super::super::record::{KnownSet, ManifestRecord, Origin, SetRecord, StoredOutput};
 use super::super::testing::TestDir;
 use super::*;
 use crate::tools::command::Role;
@@ -20,6 +20,8 @@ fn add(index: &Index, action: u8, number: u32, used_s: u64, contents: &[Content]
     };
     let record = ResultRecord {
         action: ActionKey([action; 32]),
+        set: SetId(0),
+        origin: Origin::default(),
         outputs: contents.iter().map(output).collect(),
         text: Text::Here(Vec::new()),
         text_context: None,
@@ -58,7 +60,13 @@ fn the_oldest_go_and_shared_blobs_stay() {
     }
     for action in 0..5u8 {
         // Set 100 belongs to all.
-        let sets = vec![SetId(action.into()), SetId(100)];
+        let known = |id| KnownSet {
+            id: SetId(id),
+            result: ResultKey([0; 32]),
+            stored_ns: 0,
+            variables: Vec::new(),
+        };
+        let sets = vec![known(action.into()), known(100)];
         index.put_manifest(&ActionKey([action; 32]), &ManifestRecord { sets });
         index.put_set(SetId(action.into()), &SetRecord::default());
     }

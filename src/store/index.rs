@@ -3,7 +3,7 @@
 
 use super::blob::as_path;
 use super::key::{ActionKey, ResultKey, SetId};
-use super::record::{FileRecord, ManifestRecord, Record, ResultRecord, SetRecord};
+use super::record::{FileRecord, KnownRecord, ManifestRecord, Record, ResultRecord, SetRecord};
 pub use super::tree::Opened;
 use super::tree::{Changes, Tree};
 
@@ -33,6 +33,7 @@ const SET: &[u8] = b"s/";
 const SPELLING: &[u8] = b"p/";
 const FILE: &[u8] = b"f/";
 const COUNTER: &[u8] = b"c/";
+const KNOWN: &[u8] = b"k/";
 /// Longer paths are hashed.
 const LONG_PATH: usize = 200;
 
@@ -62,6 +63,21 @@ fn file_key(path: &[u8]) -> Vec<u8> {
 
 fn counter_key(name: &str) -> Vec<u8> {
     [COUNTER, name.as_bytes()].concat()
+}
+
+/// What commands are known by: a source or an output, absolute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy<'a> {
+    Source(&'a [u8]),
+    Output(&'a [u8]),
+}
+
+fn known_key(by: KnownBy<'_>) -> Vec<u8> {
+    let (kind, path) = match by {
+        KnownBy::Source(path) => (b"s", path),
+        KnownBy::Output(path) => (b"o", path),
+    };
+    [KNOWN, kind, &xxhash_rust::xxh3::xxh3_128(path).to_be_bytes()].concat()
 }
 
 impl Batch {
@@ -106,6 +122,10 @@ impl Batch {
 
     pub fn remove_file(&mut self, path: &[u8]) {
         self.changes.insert(file_key(path), None);
+    }
+
+    pub fn put_known(&mut self, by: KnownBy<'_>, record: &KnownRecord) {
+        self.changes.insert(known_key(by), Some(record.encode()));
     }
 
     /// Any few bytes, by name.
@@ -202,6 +222,32 @@ impl Index {
         self.one(|batch| batch.put_file(path, record));
     }
 
+    pub fn known(&self, by: KnownBy<'_>) -> Option<KnownRecord> {
+        self.record(&known_key(by))
+    }
+
+    /// Keeps the known commands at most this many entries, by forgetting the half that was
+    /// stored longest ago. Gives the number forgotten.
+    pub fn prune_known(&self, most: usize) -> usize {
+        let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
+        self.tree.for_each(KNOWN, |key, value| {
+            let record = KnownRecord::decode(value).unwrap_or_default();
+            let stored_ns = record.actions.first().map_or(0, |action| action.stored_ns);
+            all.push((stored_ns, key.to_vec()));
+        });
+        if all.len() <= most {
+            return 0;
+        }
+        all.sort_unstable();
+        let count = all.len() - most / 2;
+        let mut batch = Batch::default();
+        for (_, key) in all.drain(..count) {
+            batch.changes.insert(key, None);
+        }
+        self.apply(batch);
+        count
+    }
+
     pub fn counter(&self, name: &str) -> Option<Vec<u8>> {
         self.tree.get(&counter_key(name))
     }
@@ -219,6 +265,19 @@ impl Index {
                 each(ResultKey(key), record);
             }
         });
+    }
+
+    /// The results whose keys begin with these bytes, in order of key; at most `most`.
+    pub fn results_beginning(&self, start: &[u8], most: usize) -> Vec<(ResultKey, ResultRecord)> {
+        let mut found = Vec::new();
+        self.tree.for_each(&[RESULT, start].concat(), |key, value| {
+            if let (true, Ok(key), Some(record)) =
+                (found.len() < most, key[RESULT.len()..].try_into(), ResultRecord::decode(value))
+            {
+                found.push((ResultKey(key), record));
+            }
+        });
+        found
     }
 
     /// Every manifest that can be read, in order of key.

@@ -1,4 +1,4 @@
-use super::super::record::{StoredOutput, Text};
+use super::super::record::{KnownAction, KnownSet, Origin, StoredOutput, Text};
 use super::super::testing::TestDir;
 use super::*;
 use crate::files::FileStat;
@@ -9,6 +9,8 @@ fn result(used_s: u64) -> ResultRecord {
     let content = Content::Inline(vec![1; 6000]);
     ResultRecord {
         action: ActionKey([1; 32]),
+        set: SetId(8),
+        origin: Origin::default(),
         outputs: vec![StoredOutput { role: Role::Main, executable: false, content, folded: false }],
         text: Text::Here(Vec::new()),
         text_context: None,
@@ -19,9 +21,13 @@ fn result(used_s: u64) -> ResultRecord {
     }
 }
 
+fn known_set(id: u64) -> KnownSet {
+    KnownSet { id: SetId(id), result: ResultKey([4; 32]), stored_ns: 1, variables: Vec::new() }
+}
+
 fn file(size: u64) -> FileRecord {
     let stat = FileStat { device: 1, inode: 2, size, links: 1, mtime_ns: 4, ctime_ns: 5 };
-    FileRecord { stat, hash: [9; 32] }
+    FileRecord::seen(None, Some(stat), [9; 32], 1)
 }
 
 #[test]
@@ -30,7 +36,7 @@ fn everything_is_there_after_a_restart() {
     let root = dir.bytes("root");
     let long_path = [b"/".as_slice(), &[b'd'; 3000]].concat();
     let set = SetRecord { read: vec![1, 5, 9], ..SetRecord::default() };
-    let manifest = ManifestRecord { sets: vec![SetId(8), SetId(7)] };
+    let manifest = ManifestRecord { sets: vec![known_set(8), known_set(7)] };
     {
         let (index, opened) = Index::open(&root);
         assert_eq!(opened, Opened::Kept);
@@ -90,4 +96,40 @@ fn many_threads_may_use_it() {
         }
     });
     assert!(index.is_on_disk());
+}
+
+#[test]
+fn known_commands_are_bounded() {
+    let index = Index::in_memory();
+    for n in 0..100u8 {
+        let action = KnownAction {
+            action: ActionKey([n; 32]),
+            program: 0,
+            output: 0,
+            root: 0,
+            parts: vec![(5, 1)],
+            sum: 0,
+            stored_ns: n.into(),
+        };
+        let record = KnownRecord { actions: vec![action] };
+        index.one(|batch| batch.put_known(KnownBy::Source(&[n]), &record));
+    }
+    assert_eq!(index.prune_known(100), 0);
+    assert_eq!(index.prune_known(80), 60);
+    assert_eq!(index.known(KnownBy::Source(&[59])), None);
+    assert!(index.known(KnownBy::Source(&[60])).is_some());
+    assert_eq!(index.known(KnownBy::Output(&[60])), None);
+}
+
+#[test]
+fn results_are_found_by_the_beginning_of_their_key() {
+    let index = Index::in_memory();
+    for last in 0..5 {
+        let mut key = [7; 32];
+        key[31] = last;
+        index.put_result(&ResultKey(key), &result(1));
+    }
+    assert_eq!(index.results_beginning(&[7, 7], 3).len(), 3);
+    assert_eq!(index.results_beginning(&[7; 31], 9).len(), 5);
+    assert_eq!(index.results_beginning(&[8], 9).len(), 0);
 }

@@ -5,13 +5,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::key::{ActionKey, SetId};
+use super::key::{ActionKey, ResultKey, SetId};
 use crate::files::FileStat;
 use crate::protocol::message::{Chunk, Content};
+use crate::session::kind::Kind;
 use crate::tools::command::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 2;
+pub const SCHEMA: u8 = 3;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.
@@ -66,6 +67,10 @@ pub enum Text {
 pub struct ResultRecord {
     /// Whose result this is, so that its manifest can go when its results do.
     pub action: ActionKey,
+    /// The input set that it was found with.
+    pub set: SetId,
+    /// For people: what was compiled when it was stored.
+    pub origin: Origin,
     pub outputs: Vec<StoredOutput>,
     pub text: Text,
     /// The terminal situation the text belongs to; `None` when there is no text.
@@ -80,11 +85,44 @@ pub struct ResultRecord {
     pub used_s: u64,
 }
 
+/// The command that a result was stored for; another one may be served from it, too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    pub kind: Kind,
+    /// Absolute.
+    #[serde(with = "serde_bytes")]
+    pub program: Vec<u8>,
+    /// Absolute.
+    #[serde(with = "serde_bytes")]
+    pub source: Vec<u8>,
+    /// The main output, absolute.
+    #[serde(with = "serde_bytes")]
+    pub output: Vec<u8>,
+    /// The checkout's root, where results are shared between checkouts; else empty.
+    #[serde(with = "serde_bytes")]
+    pub root: Vec<u8>,
+}
+
 /// The input sets seen of one action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ManifestRecord {
-    /// The one used last comes first; at most `MANIFEST_SETS`.
-    pub sets: Vec<SetId>,
+    /// The one stored last comes first: at most `MANIFEST_SETS` different sets, each at most
+    /// `STATES_OF_SET` times.
+    pub sets: Vec<KnownSet>,
+}
+
+/// Results that are remembered of one input set, to tell what differs from the nearest.
+pub const STATES_OF_SET: usize = 2;
+
+/// One of an action's input sets, and a result stored with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSet {
+    pub id: SetId,
+    pub result: ResultKey,
+    /// When that result was stored, nanoseconds since 1970.
+    pub stored_ns: u64,
+    /// Digests of the values of the set's variables then, in its order.
+    pub variables: Vec<u32>,
 }
 
 /// One input set. Numbers stand for path spellings, sorted and without repeats.
@@ -110,28 +148,128 @@ pub struct SetRecord {
     pub spelling_sum: u64,
 }
 
-/// A file whose content is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A file whose content is or was known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    pub stat: FileStat,
+    /// The stat that vouches for the content; None while the file was too young for that.
+    pub stat: Option<FileStat>,
     /// blake3 of the content.
     pub hash: [u8; 32],
+    /// When that content was first seen, nanoseconds since 1970.
+    pub since_ns: u64,
+    /// What it was before, the latest first; at most `VERSIONS`.
+    pub earlier: Vec<Version>,
+}
+
+/// Earlier contents that are kept of a file.
+pub const VERSIONS: usize = 4;
+
+/// What a file once was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// blake3 of the content.
+    pub hash: [u8; 32],
+    /// When it was first seen, nanoseconds since 1970.
+    pub since_ns: u64,
+}
+
+impl FileRecord {
+    /// A file seen for the first time, or with the content it had, or with another.
+    pub fn seen(
+        earlier: Option<FileRecord>,
+        stat: Option<FileStat>,
+        hash: [u8; 32],
+        now_ns: u64,
+    ) -> FileRecord {
+        match earlier {
+            Some(record) if record.hash == hash => FileRecord { stat, ..record },
+            Some(mut record) => {
+                let before = Version { hash: record.hash, since_ns: record.since_ns };
+                record.earlier.insert(0, before);
+                record.earlier.truncate(VERSIONS);
+                FileRecord { stat, hash, since_ns: now_ns, earlier: record.earlier }
+            }
+            None => FileRecord { stat, hash, since_ns: now_ns, earlier: Vec::new() },
+        }
+    }
+
+    /// What its content was at that time, as far back as is kept.
+    pub fn hash_at(&self, at_ns: u64) -> Option<[u8; 32]> {
+        if self.since_ns <= at_ns {
+            return Some(self.hash);
+        }
+        self.earlier.iter().find(|version| version.since_ns <= at_ns).map(|version| version.hash)
+    }
+}
+
+/// The commands last seen of one source, or for one output: what a new one is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownRecord {
+    /// The latest first; at most `KNOWN_ACTIONS`.
+    pub actions: Vec<KnownAction>,
+}
+
+/// Commands that are kept of one source.
+pub const KNOWN_ACTIONS: usize = 4;
+
+/// One command, by the parts of its key. Numbers stand for spellings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownAction {
+    pub action: ActionKey,
+    /// The tool's file.
+    pub program: u32,
+    /// The main output, absolute but for the root of a checkout that shares.
+    pub output: u32,
+    /// That root.
+    pub root: u32,
+    /// Number of the part (`tools::key_parts`), and its text.
+    pub parts: Vec<(u8, u32)>,
+    /// What the texts add up to: guards against numbers that the index lost and gave away again.
+    pub sum: u64,
+    /// When it was stored, nanoseconds since 1970.
+    pub stored_ns: u64,
+}
+
+impl KnownRecord {
+    /// Puts an action first, new or not; the oldest falls off.
+    pub fn push(&mut self, action: KnownAction) {
+        self.actions.retain(|other| other.action != action.action || other.output != action.output);
+        self.actions.insert(0, action);
+        self.actions.truncate(KNOWN_ACTIONS);
+    }
 }
 
 impl Record for ResultRecord {}
 impl Record for ManifestRecord {}
 impl Record for SetRecord {}
 impl Record for FileRecord {}
+impl Record for KnownRecord {}
 impl Record for Vec<Chunk> {}
 /// A path as some action wrote it.
 impl Record for serde_bytes::ByteBuf {}
 
 impl ManifestRecord {
-    /// Puts a set first, new or not; the oldest falls off.
-    pub fn push(&mut self, set: SetId) {
-        self.sets.retain(|&other| other != set);
-        self.sets.insert(0, set);
-        self.sets.truncate(MANIFEST_SETS);
+    /// Puts a state first, new or not; the oldest falls off.
+    pub fn push(&mut self, state: KnownSet) {
+        self.sets.retain(|other| other.result != state.result);
+        self.sets.insert(0, state);
+        let mut counts: Vec<(SetId, usize)> = Vec::new();
+        self.sets.retain(|state| match counts.iter_mut().find(|(id, _)| *id == state.id) {
+            Some((_, count)) => {
+                *count += 1;
+                *count <= STATES_OF_SET
+            }
+            None => {
+                counts.push((state.id, 1));
+                counts.len() <= MANIFEST_SETS
+            }
+        });
+    }
+
+    /// The different sets, in order.
+    pub fn distinct(&self) -> impl Iterator<Item = SetId> {
+        let earlier = |at: usize| self.sets[..at].iter().any(|other| other.id == self.sets[at].id);
+        (0..self.sets.len()).filter(move |at| !earlier(*at)).map(|at| self.sets[at].id)
     }
 }
 
@@ -205,6 +343,8 @@ mod tests {
         let seen = BlobStat { inode: 9, size: 70_000, mtime_ns: -5, ctime_ns: i64::MAX };
         ResultRecord {
             action: ActionKey([7; 32]),
+            set: SetId(5),
+            origin: Origin { program: b"/bin/gcc".to_vec(), ..Origin::default() },
             outputs: vec![
                 StoredOutput {
                     role: Role::Main,
@@ -248,12 +388,38 @@ mod tests {
         let names = [b"zero".as_slice(), b"one", b"other", b"three"];
         assert_ne!(set.sum_spellings(|id| names.get(id as usize).copied()), sum);
         assert_eq!(set.sum_spellings(|id| names[..3].get(id as usize).copied()), None);
+        let known = |id, result| KnownSet {
+            id: SetId(id),
+            result: ResultKey([result; 32]),
+            stored_ns: id,
+            variables: vec![7],
+        };
         let mut manifest = ManifestRecord::default();
-        (0..40).for_each(|n| manifest.push(SetId(n)));
-        manifest.push(SetId(30));
-        assert_eq!(manifest.sets.len(), MANIFEST_SETS);
-        assert_eq!(manifest.sets[..3], [SetId(30), SetId(39), SetId(38)]);
+        (0..40).for_each(|n| manifest.push(known(n, n as u8)));
+        for result in [30, 100, 101, 100] {
+            manifest.push(known(30, result));
+        }
+        assert_eq!(manifest.distinct().count(), MANIFEST_SETS);
+        assert_eq!(manifest.sets.len(), MANIFEST_SETS + 1);
+        assert_eq!(manifest.sets[..3], [known(30, 100), known(30, 101), known(39, 39)]);
+        assert_eq!(manifest.distinct().nth(1), Some(SetId(39)));
         assert_eq!(ManifestRecord::decode(&manifest.encode()), Some(manifest));
+    }
+
+    #[test]
+    fn a_file_has_a_past() {
+        let first = FileRecord::seen(None, None, [1; 32], 10);
+        let same = FileRecord::seen(Some(first.clone()), None, [1; 32], 20);
+        assert_eq!(same, first);
+        let mut file = same;
+        for n in 2..9 {
+            file = FileRecord::seen(Some(file), None, [n; 32], u64::from(n) * 10);
+        }
+        assert_eq!(file.earlier.len(), VERSIONS);
+        assert_eq!(file.hash_at(1000), Some([8; 32]));
+        assert_eq!(file.hash_at(79), Some([7; 32]));
+        assert_eq!(file.hash_at(40), Some([4; 32]));
+        assert_eq!(file.hash_at(39), None);
     }
 
     #[test]

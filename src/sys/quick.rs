@@ -157,6 +157,10 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     && !begins(entry, b"ZCCACHE_READONLY=")
                     && !begins(entry, b"ZCCACHE_SESSION_ID=")
                     && !begins(entry, b"ZCCACHE_LOG=")
+                    && !begins(entry, b"ZCCACHE_STRICT_PATHS=")
+                    && !begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
+                    && !begins(entry, b"ZCCACHE_PATH_REMAP=")
+                    && !begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
                 {
                     return;
                 }

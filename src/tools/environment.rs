@@ -1,5 +1,7 @@
 //! A caller's environment, as the block it came in.
 
+use std::collections::HashSet;
+
 /// `NAME=VALUE` strings, each ended by NUL, looked up without being copied.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -120,6 +122,29 @@ pub const RUST_VARIABLES: &[&str] = &[
     "ZCCACHE_EXTRA_INPUTS",
     "ZCCACHE_EXCLUDE_CRATES",
 ];
+
+/// All variables that may decide what becomes of a command, but for those that a tool turns
+/// out to read. Requests are remembered by them, and the journal shows them.
+pub fn names_that_matter() -> HashSet<&'static [u8]> {
+    let lists = [
+        RESULT_VARIABLES,
+        TOOLCHAIN_VARIABLES,
+        REFUSED_VARIABLES,
+        TEXT_VARIABLES,
+        RUST_VARIABLES,
+        // Settings of compiles: a hit under one value says nothing of a call under another.
+        &[
+            "PWD",
+            "ZCCACHE_RECACHE",
+            "ZCCACHE_READONLY",
+            "ZCCACHE_STRICT_PATHS",
+            "ZCCACHE_DISABLE",
+            "ZCCACHE_PATH_REMAP",
+            "ZCCACHE_WORKTREE_ROOT",
+        ],
+    ];
+    lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -66,14 +66,14 @@ pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
 /// the cache can't help now.
 pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answer)> {
     let deadline = Instant::now() + ANSWER_TIME;
-    let stream = start::connect(settings)?;
+    let stream = start::connect_if_allowed(settings)?;
     let (header, payload) = exchange(&stream, question, deadline)?;
     if header.verb != Verb::OtherBuild {
         return Ok((stream, decode(&header, &payload)?));
     }
     // An older daemon makes room for one of our build; a newer one stays.
     if Build::own().version < header.build.version {
-        return Err(io::Error::other("the daemon is newer"));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "the daemon is newer"));
     }
     drop(stream);
     let stream = start::replace(settings)?;
@@ -83,7 +83,12 @@ pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answ
 
 /// Tells what became of the answer. Best effort: a lost report costs a later miss.
 pub fn report(stream: &UnixStream, report: Report) {
-    if let Ok(bytes) = frame::message(&Request::Report(report)) {
+    tell(stream, &Request::Report(report));
+}
+
+/// Sends what is not answered. Best effort.
+pub fn tell(stream: &UnixStream, what: &Request) {
+    if let Ok(bytes) = frame::message(what) {
         let _ = send(stream, &bytes, Instant::now() + REPORT_TIME);
     }
 }
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn answers_are_decoded_and_nothing_else() {
-        let answer = Answer::Plain(Reason::Link, None);
+        let answer = Answer::Plain(Reason::Link, None, None);
         let bytes = frame::message(&Reply::Answer(answer.clone())).unwrap();
         let (header, payload) = answered_with(bytes, frame::bare(Verb::Retire)).unwrap();
         assert_eq!(decode(&header, &payload).unwrap(), answer);

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::protocol::message::Invocation;
 use crate::sys::process::{self, Strings};
 use crate::tools::command::Arg;
+use crate::tools::gcc::strict_paths::StrictPaths;
 
 /// How often a call went through a copy of us that stands for a tool.
 const DEPTH: &[u8] = b"ZCCACHE_MASQUERADE_DEPTH";
@@ -22,12 +23,21 @@ pub struct Call<'a> {
     pub masquerade: bool,
     /// `NAME=VALUE`, each ended by NUL.
     pub env: Vec<u8>,
+    /// The mode given on our own command line, which wins over the variable.
+    pub strict: Option<StrictPaths>,
 }
 
 impl<'a> Call<'a> {
     /// The running process's environment with this command.
-    pub fn new(argv: &'a [OsString], masquerade: bool) -> Call<'a> {
-        Call { argv, masquerade, env: process::environment() }
+    pub fn new(argv: &'a [OsString], masquerade: bool, strict: Option<StrictPaths>) -> Call<'a> {
+        Call { argv, masquerade, env: process::environment(), strict }
+    }
+
+    /// The environment as the daemon is to see it: with what our own command line says.
+    pub fn told_env(&self) -> Vec<u8> {
+        let Some(strict) = self.strict else { return self.env.clone() };
+        // In front, where it counts before the caller's own.
+        [b"ZCCACHE_STRICT_PATHS=", strict.name().as_bytes(), b"\0", &self.env].concat()
     }
 
     /// The tool as typed.
@@ -84,7 +94,7 @@ impl<'a> Call<'a> {
         }
         Invocation {
             argv,
-            env: self.env.clone(),
+            env: self.told_env(),
             cwd,
             masquerade: self.masquerade,
             terminal,
@@ -114,7 +124,7 @@ mod tests {
     use super::*;
 
     fn call(argv: &[OsString], env: &[u8], masquerade: bool) -> (Vec<u8>, u32) {
-        let call = Call { argv, masquerade, env: env.to_vec() };
+        let call = Call { argv, masquerade, env: env.to_vec(), strict: None };
         (call.invocation(b"/w".to_vec(), None).argv, call.depth())
     }
 
@@ -126,7 +136,8 @@ mod tests {
 
     #[test]
     fn variables() {
-        let call = Call { argv: &[], masquerade: true, env: b"AB=1\0A=2\0A=3\0N\0".to_vec() };
+        let env = b"AB=1\0A=2\0A=3\0N\0".to_vec();
+        let call = Call { argv: &[], masquerade: true, env, strict: None };
         assert_eq!(call.variable(b"A"), Some(&b"2"[..]));
         assert_eq!(call.variable(b"N"), None);
         assert_eq!(call.tool(), b"");

@@ -2,6 +2,7 @@
 
 mod ask;
 mod capture;
+mod fallback;
 mod gather;
 pub mod names;
 mod plain;
@@ -13,7 +14,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{self, AssertUnwindSafe};
 
 use gather::Call;
@@ -22,28 +24,43 @@ use text::Held;
 
 use crate::protocol::frame;
 use crate::protocol::message::{Answer, Exit, Invocation, Request};
-use crate::settings::{Settings, StrictPaths};
+use crate::session::reason::Reason;
+use crate::settings::Settings;
+use crate::sys::priority::{Niceness, Priority};
 use crate::sys::signals::{self, Before};
 use crate::sys::{process, terminal};
+use crate::tools::gcc::strict_paths::{self, StrictPaths};
+
+/// How the cache dealt with a command.
+enum End {
+    /// It did what the tool would have done.
+    Exit(Exit),
+    /// Nothing may run: the line to tell.
+    Refused(String),
+    /// Become the tool. `judged`: a daemon found nothing that forbids it, and says what to
+    /// run at.
+    Plain { judged: bool, niceness: Option<Niceness> },
+}
+
+/// The status when a setting is bad, or forbids the command.
+const REFUSED: i32 = 2;
 
 /// Does what this command would have done, with the cache's help where it can give any.
 /// Returns the status to exit with, unless this process became the tool. `strict` is the
 /// mode given on our own command line, which wins over the variable.
 pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> i32 {
-    let call = Call::new(argv, masquerade);
+    let call = Call::new(argv, masquerade, strict);
     // Without a working folder there are no absolute names, and so nothing to ask about.
     let cwd = if names::is_compiler(call.tool()) { gather::cwd() } else { None };
-    let (settings, _) = Settings::from_block(&call.env, cwd.as_deref());
+    let (settings, _) = Settings::from_block(&call.told_env(), cwd.as_deref());
     if settings.disable {
         return plain::become_tool(&call);
     }
-    // Checking the paths is not built yet; what can't be a mode is refused already.
-    if let (None, Err(error)) = (strict, &settings.strict_paths) {
-        eprintln!("zccache: {error}");
-        return 2;
+    if let Err(error) = &settings.strict_paths {
+        return refuse(&error.to_string());
     }
     let Some(cwd) = cwd.filter(|_| settings.cache_root.is_some() && !call.runs_in_circles()) else {
-        return plain::become_tool(&call);
+        return unasked(&call, settings);
     };
     // A fault of ours must not reach the user's build, not even as a message.
     panic::set_hook(Box::new(|_| {}));
@@ -53,36 +70,65 @@ pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> 
         with_cache(&call, cwd, &settings, &broken_pipe, &mut held)
     }));
     match end {
-        Ok(Some(exit)) => finish(exit),
-        _ => {
+        Ok(End::Exit(exit)) => finish(exit),
+        Ok(End::Refused(line)) => refuse(&line),
+        Ok(End::Plain { judged: true, niceness }) => {
             broken_pipe.restore();
+            // Where the system does not allow it, it stays as it was.
+            let _ = niceness.map(Niceness::take_on);
             plain::become_tool(&call)
+        }
+        Ok(End::Plain { judged: false, .. }) | Err(_) => {
+            broken_pipe.restore();
+            unasked(&call, settings)
         }
     }
 }
 
-/// None: the cache can't help with this one.
 fn with_cache(
     call: &Call<'_>,
     cwd: Vec<u8>,
     settings: &Settings,
     broken_pipe: &Before,
     held: &mut Held,
-) -> Option<Exit> {
+) -> End {
     let columns = terminal::stderr_size().map(|size| size.ws_col);
     let again = ask::was_answered();
     let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
+    let mut plain = End::Plain { judged: false, niceness: None };
     // A second time only to tell of damaged blobs.
     for round in 0..2 {
-        let (stream, answer) = match if round == 0 { ask::pick_up() } else { None } {
+        let asked = match if round == 0 { ask::pick_up() } else { None } {
             Some(picked_up) => picked_up,
-            None => ask::ask(settings, &frame::message(&request).ok()?),
-        }
-        .ok()?;
-        let Answer::Work(work) = answer else { return None };
+            None => match frame::message(&request) {
+                Ok(question) => ask::ask(settings, &question),
+                Err(_) => return plain,
+            },
+        };
+        let (stream, work) = match (asked, &request) {
+            (Ok((stream, Answer::Work(work))), _) => (stream, work),
+            (Ok((_, Answer::Refused(line))), _) => return End::Refused(line),
+            (Ok((_, Answer::Plain(reason, _, niceness))), _) => {
+                // These know nothing of the command.
+                let judged = !matches!(reason, Reason::ForeignNamespace | Reason::InternalFault);
+                return End::Plain { judged, niceness };
+            }
+            (Err(error), Request::Compile(invocation)) => {
+                fallback::without_daemon(settings, invocation, &error);
+                return plain;
+            }
+            (Err(_), _) => return plain,
+        };
+        plain = End::Plain { judged: true, niceness: work.niceness };
         match steps::perform(&work, call, settings, Some(broken_pipe), held) {
-            Outcome::Plain => return None,
+            Outcome::Plain => {
+                fallback::undelivered(&stream);
+                return plain;
+            }
             Outcome::Damaged(blobs) => {
+                if round > 0 {
+                    fallback::undelivered(&stream);
+                }
                 *held = Held::default();
                 if let Request::Compile(Invocation { damaged, again, .. }) = &mut request {
                     damaged.extend(blobs);
@@ -96,11 +142,46 @@ fn with_cache(
                 }
                 // The tool itself would have been ended by writing to nobody.
                 let ended_by_pipe = held.broken && broken_pipe.was_default();
-                return Some(if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit });
+                let exit = if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit };
+                return End::Exit(exit);
             }
         }
     }
-    None
+    plain
+}
+
+/// Becomes the tool where no daemon has judged the command: what the settings ask for holds
+/// all the same.
+fn unasked(call: &Call<'_>, settings: Settings) -> i32 {
+    let (paths, compiles) =
+        (names::takes_include_paths(call.tool()), names::is_compiler(call.tool()));
+    if !paths && !compiles {
+        return plain::become_tool(call);
+    }
+    let file = settings.file();
+    let settings = settings.over(&file);
+    if settings.disable {
+        return plain::become_tool(call);
+    }
+    if paths {
+        let mode = settings.strict_paths.as_ref().copied().unwrap_or_default();
+        let args: Vec<_> = call.argv[1..].iter().map(|arg| arg.as_bytes().to_vec()).collect();
+        let read = &mut |path: &[u8]| std::fs::read(OsStr::from_bytes(path)).ok();
+        if let Err(line) = strict_paths::check(mode, call.tool(), &args, read) {
+            return refuse(&line);
+        }
+    }
+    if compiles {
+        let priority = settings.compile_priority.unwrap_or(Priority::Low);
+        let _ = priority.niceness(|| false).map(Niceness::take_on);
+    }
+    plain::become_tool(call)
+}
+
+/// Says why nothing is run.
+fn refuse(line: &str) -> i32 {
+    let _ = text::write_all(rustix::stdio::stderr(), format!("zccache: {line}\n").as_bytes());
+    REFUSED
 }
 
 /// Ends as the tool did.

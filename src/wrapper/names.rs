@@ -23,6 +23,13 @@ pub fn is_compiler(tool: &[u8]) -> bool {
         && !parts().any(|part| NOT_COMPILERS.contains(&part))
 }
 
+/// Whether strict paths are about this tool: a gcc-like one, or one that reads `cl`'s flags.
+pub fn takes_include_paths(tool: &[u8]) -> bool {
+    let name = base(tool);
+    let reads_cl = name.split(|byte| b"-.".contains(byte)).any(|part| part == b"cl");
+    (is_compiler(tool) && !crate::tools::rust::is_rust(name)) || reads_cl
+}
+
 /// `clang14` is how some systems name it; `cc1` is a part of gcc, not a version of `cc`.
 fn without_version(part: &[u8]) -> &[u8] {
     if part == b"cc1" {

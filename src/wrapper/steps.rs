@@ -6,7 +6,8 @@ use super::text::Held;
 use crate::protocol::message::{Delivery, Exit, Report, Step, Work};
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
-use crate::store::deliver::{DeliverError, Target, deliver};
+use crate::store::deliver::{DeliverError, LinkMode, Target, deliver};
+use crate::sys::priority::Niceness;
 use crate::sys::signals::Before;
 
 /// How the steps went.
@@ -34,12 +35,19 @@ pub fn perform(
     let umask = gather::umask();
     let around = Surroundings { call, blobs: &blobs, umask, broken_pipe };
     let mut exit = Exit::Status(0);
-    let mut report = Report { ticket: work.ticket, blobs: vec![], runs: vec![] };
+    let link_mode = settings.link_mode.unwrap_or(work.link_mode);
+    let mut report =
+        Report { ticket: work.ticket, blobs: vec![], runs: vec![], niceness_refused: None };
+    if work.steps.iter().any(|step| matches!(step, Step::Run(_)))
+        && let Some(Err(error)) = work.niceness.map(Niceness::take_on)
+    {
+        report.niceness_refused = error.raw_os_error();
+    }
     let mut whole = true;
     for step in &work.steps {
         let ended = match step {
             Step::Deliver(delivery) => {
-                match hand_out(delivery, &blobs, umask, settings, work.fine_times) {
+                match hand_out(delivery, &blobs, umask, link_mode, work.fine_times) {
                     Ok(changed) => report.blobs.extend(changed),
                     Err(outcome) => return outcome,
                 }
@@ -79,7 +87,7 @@ fn hand_out(
     delivery: &Delivery,
     blobs: &BlobDir,
     umask: u32,
-    settings: &Settings,
+    link_mode: LinkMode,
     fine_times: bool,
 ) -> Result<Vec<(BlobId, Option<BlobStat>)>, Outcome> {
     let mut changed = Vec::new();
@@ -91,7 +99,7 @@ fn hand_out(
             executable: output.executable,
             umask,
         };
-        match deliver(blobs, &output.content, &target, settings.link_mode, fine_times) {
+        match deliver(blobs, &output.content, &target, link_mode, fine_times) {
             Ok(change) => changed.extend(change),
             Err(DeliverError::Damaged(id)) => damaged.push(id),
             // The tool will fail there as well, and says so in its own words.

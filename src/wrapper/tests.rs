@@ -13,6 +13,7 @@ use super::text::Held;
 use crate::protocol::message::*;
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId};
+use crate::store::deliver::LinkMode;
 use crate::tools::command::{Output, Role, WriteStyle};
 
 /// Signal actions belong to the whole process: one run at a time.
@@ -26,7 +27,12 @@ fn shell(script: &str) -> Run {
 fn do_run(step: &Run, held: &mut Held) -> Ran {
     let _one = ONE.lock().unwrap_or_else(|error| error.into_inner());
     let argv = [OsString::from("gcc")];
-    let call = Call { argv: &argv, masquerade: true, env: b"A=1\0PATH=/bin:/usr/bin\0".to_vec() };
+    let call = Call {
+        argv: &argv,
+        masquerade: true,
+        env: b"A=1\0PATH=/bin:/usr/bin\0".to_vec(),
+        strict: None,
+    };
     let blobs = BlobDir::new(b"/nonexistent");
     run(step, &Surroundings { call: &call, blobs: &blobs, umask: 0o22, broken_pipe: None }, held)
 }
@@ -109,11 +115,9 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
     let _one = ONE.lock().unwrap_or_else(|error| error.into_inner());
     let folder = folder("steps");
     let argv = [OsString::from("gcc")];
-    let call = Call { argv: &argv, masquerade: false, env: vec![] };
-    let settings = Settings {
-        cache_root: Some(folder.as_os_str().as_bytes().to_vec()),
-        ..Settings::default()
-    };
+    let call = Call { argv: &argv, masquerade: false, env: vec![], strict: None };
+    let env = [b"ZCCACHE_CACHE_DIR=", folder.as_os_str().as_bytes()].concat();
+    let (settings, _) = Settings::from_block(&env, None);
     let deliver = |content| {
         let path = folder.join("o").into_os_string().into_encoded_bytes();
         let style = WriteStyle::Replace;
@@ -122,7 +126,13 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
         Step::Deliver(Delivery { outputs: vec![delivered], text })
     };
     let good = || deliver(Content::Inline(b"object".to_vec()));
-    let work = |steps| Work { ticket: 5, steps, fine_times: false };
+    let work = |steps| Work {
+        ticket: 5,
+        steps,
+        fine_times: false,
+        link_mode: LinkMode::Auto,
+        niceness: None,
+    };
     let does = |steps| perform(&work(steps), &call, &settings, None, &mut Held::default());
 
     let Outcome::Done { exit, report: None } = does(vec![good()]) else { panic!() };

@@ -176,6 +176,8 @@ impl Sandbox {
         sandbox.set("LC_ALL", "C");
         sandbox.set("TERM", "dumb");
         sandbox.set("ZCCACHE_CACHE_DIR", cache);
+        // Tests share their machine: what gives way to everybody else may take for ever.
+        sandbox.set("ZCCACHE_COMPILE_PRIORITY", "normal");
         // Should this process be killed, its daemons still end.
         sandbox.set("ZCCACHE_IDLE_TIMEOUT", "120");
         sandbox

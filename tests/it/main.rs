@@ -16,15 +16,29 @@ mod hits;
 mod ino;
 // Several who ask for the same at once.
 mod in_flight;
+// What commands say: help, completions, the man page, JSON as it is documented.
+mod look;
 // A real project, built by make, twice.
 mod project;
 // The rules of the code that runs before libc.
 mod quick;
+// A journal as a web page, a trace, and words; the page in a real browser.
+mod report;
 // One for each bug that was found.
 mod regressions;
+// Sessions, the journal, its replay, and what is said when they are used badly.
+mod session;
+// Settings: the file and the environment, strict paths, the compilers' priority.
+mod settings;
 // What must not be served from the cache, since something it depends on changed.
 mod stale;
+// The live view, on a real terminal.
+mod top;
+// Why something was not a hit: what is said compared with what was done.
+mod why;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
 // The stream of changes.
 mod watch;
+// Several checkouts of one repository.
+mod worktrees;

@@ -21,7 +21,7 @@ fn sources_of(package: &str) -> PathBuf {
 }
 
 /// Lua, as its crate ships it, with a makefile that follows headers.
-fn lua(s: &Sandbox) {
+pub fn lua(s: &Sandbox) {
     let mut folder =
         fs::read_dir(sources_of("lua-src")).unwrap().flatten().map(|entry| entry.path());
     let is_lua = |path: &PathBuf| path.to_string_lossy().contains("/lua-5.4");
@@ -41,7 +41,7 @@ fn lua(s: &Sandbox) {
     );
 }
 
-fn build(s: &Sandbox, compiler: &str, flags: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn build(s: &Sandbox, compiler: &str, flags: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     // One name for all builds, so that dependency files compare as well.
     let out = s.path("out");
     if out.exists() {

@@ -7,16 +7,20 @@
 //! - `table` and `switches` say what each flag is.
 //! - `parse` walks over the arguments with them; `passed` reads what goes through to the
 //!   preprocessor, the assembler and clang's inner compiler; `debug` reads `-g…`.
+//! - `strict_paths` checks how paths are spelled, when asked to.
 //! - `language` and `outputs` tell what is compiled and which files come of it.
 
 mod compile;
 mod debug;
 mod language;
+mod layout;
 mod outputs;
 mod parse;
 mod passed;
 mod plan;
+mod portable;
 mod response;
+pub mod strict_paths;
 mod switches;
 mod table;
 #[cfg(test)]

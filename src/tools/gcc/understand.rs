@@ -1,15 +1,19 @@
 //! A gcc or clang command: who answers to it, what it says, and the keys of its actions.
 
 use super::compile::Compile;
+use super::portable::{Portable, portable};
 use crate::files::PathId;
 use crate::files::Seen;
+use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
-use crate::tools::command::{Command, Parsed};
+use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES};
 use crate::tools::find::absolute;
-use crate::tools::toolchain::{Caller, Toolchain, Toolchains, field};
+use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::places::Places;
+use crate::tools::toolchain::{Caller, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::worktree::{Sharing, Worktree};
 
 /// Understands a command of this family; what it looked at is added to `depends`.
 pub(in crate::tools) fn understand(
@@ -43,54 +47,98 @@ pub(in crate::tools) fn understand(
         depends.extend_from_slice(&toolchain.depends);
         toolchain_of.push(toolchain);
     }
-    let units = toolchain_of.iter().enumerate();
-    let units =
-        units.map(|(unit, toolchain)| action_key(&command, unit, toolchain, caller)).collect();
+    let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
+    let mut sharing = Worktree::of(caller, caller.cwd, depends);
+    let mut shared = None;
+    if let Sharing::In(tree) = &sharing {
+        match portable(&command, major, caller.env, tree) {
+            Ok(portable) => shared = Some((portable, tree.clone())),
+            Err(refusal) => sharing = Sharing::Refused(refusal),
+        }
+    }
+    let key = |(unit, toolchain)| key_parts(&command, unit, toolchain, caller, shared.as_ref());
+    let units = toolchain_of.iter().map(|toolchain| &**toolchain).enumerate().map(key).collect();
+    let (added, roots) = shared
+        .map_or_else(Default::default, |(portable, tree)| (portable.added, tree.into_names()));
+    let places = Places::new(Vec::new(), &roots);
+    let kind = kind(driver.flavor, &command);
     let text_context = text_context(&command, typed.terminal, caller.env);
     let scripted = toolchain_of[0].scripted;
-    let meaning = Box::new(Compile { command, toolchains: toolchain_of });
-    Ok(Actions { units, meaning, places: Vec::new(), scripted, text_context })
+    let compile = Compile { command, toolchains: toolchain_of, added, places: places.clone() };
+    let meaning = Box::new(compile);
+    Ok(Actions { units, kind, meaning, places, sharing, scripted, text_context })
 }
 
-/// Everything that is known before an input is read, in one hash.
-fn action_key(
+/// Everything that is known before an input is read.
+fn key_parts(
     command: &Command,
     unit: usize,
     toolchain: &Toolchain,
     caller: Caller<'_>,
-) -> ActionKey {
-    let mut key = blake3::Hasher::new();
-    field(&mut key, b"action 1");
-    field(&mut key, &toolchain.identity);
+    shared: Option<&(Portable, Worktree)>,
+) -> KeyParts {
+    let path = |path: &[u8]| match shared {
+        Some((_, tree)) => tree.portable(path),
+        None => path.to_vec(),
+    };
+    let key_args = shared.map_or(&command.key_args, |(portable, _)| &portable.key_args);
+    let mut parts = KeyParts::default();
+    parts.add(Part::Rules, b"gcc 2");
+    parts.add(Part::Tool, &toolchain.identity);
     let source = &command.sources[unit];
-    field(&mut key, format!("{:?} {:?}", command.mode, source.language).as_bytes());
-    field(&mut key, &source.path);
-    key.update(&(command.key_args.len() as u64).to_le_bytes());
-    for arg in &command.key_args {
-        field(&mut key, arg);
+    parts.add(Part::Mode, format!("{:?} {:?}", command.mode, source.language).as_bytes());
+    parts.add(Part::Source, &path(&source.path));
+    for arg in key_args {
+        parts.add(Part::Flag, arg);
+    }
+    if let Some((portable, tree)) = shared {
+        // The names are not part of it, but that they are mapped is.
+        for arg in &portable.added {
+            parts.add(Part::Added, &tree.without_names(arg));
+        }
     }
     for name in RESULT_VARIABLES {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+        parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     if command.records_cwd {
-        field(&mut key, b"cwd");
-        field(&mut key, caller.cwd);
+        parts.add(Part::Folder, &path(caller.cwd));
         // Compilers record $PWD in place of the cwd when both are one folder.
-        field(&mut key, caller.env.get(b"PWD").unwrap_or_default());
+        parts.add(Part::Folder, &path(caller.env.get(b"PWD").unwrap_or_default()));
     }
     if command.records_output {
-        field(&mut key, b"outputs");
         for output in &command.outputs[unit] {
-            field(&mut key, &output.path);
+            parts.add(Part::OutputName, &path(&output.path));
         }
     }
     if command.records_command {
-        field(&mut key, b"command");
         for arg in &command.args {
-            field(&mut key, arg);
+            parts.add(Part::Word, arg);
         }
     }
-    ActionKey(*key.finalize().as_bytes())
+    parts
+}
+
+/// What statistics count it as: the language of all sources, if they have one in common.
+fn kind(flavor: Flavor, command: &Command) -> Kind {
+    let tool = match flavor {
+        Flavor::Gcc => Tool::Gcc,
+        Flavor::Clang => Tool::Clang,
+    };
+    let mut languages = command.sources.iter().map(|source| counted_as(source.language));
+    let first = languages.next().unwrap_or_default();
+    let language = if languages.all(|other| other == first) { first } else { Default::default() };
+    Kind { tool, language }
+}
+
+fn counted_as(language: Language) -> kind::Language {
+    match language {
+        Language::C | Language::PreprocessedC | Language::CHeader => kind::Language::C,
+        Language::Cxx | Language::PreprocessedCxx | Language::CxxHeader => kind::Language::Cxx,
+        Language::ObjC => kind::Language::ObjC,
+        Language::ObjCxx => kind::Language::ObjCxx,
+        Language::Assembler | Language::AssemblerWithCpp => kind::Language::Assembler,
+        Language::Ir => kind::Language::Ir,
+    }
 }
 
 /// What messages look like depends on the terminal and a few variables; when a command wrote

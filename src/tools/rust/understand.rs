@@ -9,12 +9,15 @@ use super::fold::is_clean;
 use super::parse::{Command, parse};
 use super::tool;
 use crate::files::{PathId, Seen};
+use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
 use crate::tools::command::Arg;
 use crate::tools::find::absolute;
-use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
-use crate::tools::understand::{Actions, Refusal, Typed, find, spell};
+use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::places::Places;
+use crate::tools::toolchain::{Answer, Caller, Toolchains};
+use crate::tools::understand::{Actions, Refusal, Typed, find};
+use crate::tools::worktree::{Sharing, Worktree};
 
 /// Variables that the compiler itself looks at.
 const RUSTC_VARIABLES: &[&str] = &[
@@ -99,31 +102,37 @@ pub(in crate::tools) fn understand(
     known.extend(linker.clone());
     depends.extend(known.iter().flat_map(|answer| answer.depends.iter().copied()));
 
-    let places = places(&command);
-    let mut key = blake3::Hasher::new();
-    field(&mut key, b"rust 1");
-    field(&mut key, typed.called);
+    let own = own_places(&command);
+    let moves = own.is_some();
+    let mut sharing = Worktree::of(caller, &working_place(caller, &command), depends);
+    let mut added = Vec::new();
+    if let Sharing::In(tree) = &sharing {
+        match portable(&command, tree) {
+            Ok(maps) => added = maps,
+            Err(refusal) => sharing = Sharing::Refused(refusal),
+        }
+    }
+    let tree = sharing.worktree();
+    let places = Places::new(own.unwrap_or_default(), tree.map_or(&[], Worktree::names));
+    let mut parts = KeyParts::default();
+    parts.add(Part::Rules, b"rust 2");
+    parts.add(Part::Called, typed.called);
     for answer in &known {
-        field(&mut key, &answer.identity);
+        parts.add(Part::Tool, &answer.identity);
     }
     if is_clippy {
-        field(&mut key, &program_hash(caller, &real, depends)?);
+        parts.add(Part::Tool, &program_hash(caller, &real, depends)?);
     }
-    field(&mut key, caller.cwd);
-    match &places {
-        Some(places) => {
-            for opt in &command.options {
-                let value = placed(opt, places);
-                field(&mut key, opt.name.as_bytes());
-                field(&mut key, &value);
-            }
+    parts.add(Part::Folder, &places.spell(caller.cwd));
+    for opt in &command.options {
+        let value = placed(opt, &places);
+        parts.add(Part::Flag, &[opt.name.as_bytes(), b" ", &value].concat());
+    }
+    if let Some(tree) = tree {
+        for arg in &added {
+            parts.add(Part::Added, &tree.without_names(arg));
         }
-        None => command.options.iter().for_each(|opt| {
-            field(&mut key, opt.name.as_bytes());
-            field(&mut key, &opt.value);
-        }),
     }
-    let places = places.unwrap_or_default();
     let mut names = RUSTC_VARIABLES.to_vec();
     if is_clippy {
         names.extend(CLIPPY_VARIABLES);
@@ -132,16 +141,16 @@ pub(in crate::tools) fn understand(
         names.extend(LINKER_VARIABLES);
     }
     for name in names {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+        parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     for path in &extra_inputs(caller) {
-        field(&mut key, path);
+        parts.add(Part::ExtraInput, &places.spell_root(path));
     }
     for hash in libraries_in_front(caller, &compiler, depends) {
-        field(&mut key, &hash);
+        parts.add(Part::Library, &hash);
     }
     if command.native_cpu {
-        field(&mut key, &this_cpu());
+        parts.add(Part::Machine, &this_cpu());
     }
     let text_context = text_context(&command, typed.terminal, caller);
     let prefix = typed.args.len() - args.len();
@@ -154,12 +163,19 @@ pub(in crate::tools) fn understand(
         program: typed.program.to_vec(),
         cwd: caller.cwd.to_vec(),
         places: places.clone(),
+        moves,
+        added,
         command,
     };
     Ok(Actions {
-        units: vec![ActionKey(*key.finalize().as_bytes())],
+        units: vec![parts],
+        kind: Kind {
+            tool: if is_clippy { Tool::Clippy } else { Tool::Rustc },
+            language: Language::Rust,
+        },
         meaning: Box::new(meaning),
         places,
+        sharing,
         scripted: false,
         text_context,
     })
@@ -168,7 +184,7 @@ pub(in crate::tools) fn understand(
 /// The folders whose names don't matter: where outputs go, and where crates and libraries
 /// come from (measured: what rustc 1.95 and the linkers behind it write is the same, but
 /// for texts that `fold` handles). None where they do matter or can't be told apart.
-fn places(command: &Command) -> Option<Vec<Vec<u8>>> {
+fn own_places(command: &Command) -> Option<Vec<Vec<u8>>> {
     let parent = |path: &Arg| {
         let slash = path.iter().rposition(|byte| *byte == b'/')?;
         Some(path[..slash].to_vec())
@@ -189,19 +205,62 @@ fn places(command: &Command) -> Option<Vec<Vec<u8>>> {
     usable.then_some(places)
 }
 
+/// A folder in the checkout that a command belongs to. Cargo compiles what it fetched in its
+/// own folders; that belongs to whom the result is for.
+fn working_place(caller: Caller<'_>, command: &Command) -> Vec<u8> {
+    let cargo_home = match (caller.env.get(b"CARGO_HOME"), caller.env.get(b"HOME")) {
+        (Some(folder), _) => folder.to_vec(),
+        (None, Some(home)) => [home, b"/.cargo"].concat(),
+        (None, None) => return caller.cwd.to_vec(),
+    };
+    let is_fetched =
+        caller.cwd.strip_prefix(&cargo_home[..]).is_some_and(|rest| rest.starts_with(b"/"));
+    match &command.out_dir {
+        Some(out_dir) if is_fetched => absolute(caller.cwd, out_dir),
+        _ => caller.cwd.to_vec(),
+    }
+}
+
+/// What is added to a run so that its result fits other checkouts, or why it can't.
+fn portable(command: &Command, tree: &Worktree) -> Result<Vec<Arg>, Refusal> {
+    const MAP: &[u8] = b"--remap-path-prefix=";
+    let mut is_mapped = false;
+    for opt in command.options.iter().filter(|opt| tree.is_named_in(&opt.value)) {
+        let sensitive = || {
+            let argument = [b"--", opt.name.as_bytes(), b"=", &opt.value].concat();
+            Err(Refusal { reason: Reason::PathSensitiveArg, argument: Some(argument) })
+        };
+        match opt.name {
+            // The source, and folders that are named by number in any case.
+            "" | "out-dir" | "search" | "extern" => {}
+            "remap-path-prefix" => {
+                let border = opt.value.iter().rposition(|byte| *byte == b'=');
+                let (from, to) = opt.value.split_at(border.unwrap_or(0));
+                if tree.is_named_in(to) {
+                    return sensitive();
+                }
+                is_mapped |= tree.is_root(from);
+            }
+            _ => return sensitive(),
+        }
+    }
+    Ok(if is_mapped { Vec::new() } else { tree.maps(MAP) })
+}
+
 /// An option's value with places in it by number.
-fn placed(opt: &Opt, places: &[Vec<u8>]) -> Arg {
-    let folder = |path: &[u8]| spell(places, &[path, b"/"].concat());
+fn placed(opt: &Opt, places: &Places) -> Arg {
+    let folder = |path: &[u8]| places.spell(&[path, b"/"].concat());
     match opt.name {
         "out-dir" => folder(&opt.value),
         "search" | "extern" => match opt.value.iter().position(|byte| *byte == b'=') {
             Some(at) if opt.name == "extern" => {
-                [&opt.value[..=at], &spell(places, &opt.value[at + 1..])].concat()
+                [&opt.value[..=at], &places.spell(&opt.value[at + 1..])].concat()
             }
             Some(at) => [&opt.value[..=at], &folder(&opt.value[at + 1..])].concat(),
             None if opt.name == "search" => folder(&opt.value),
             None => opt.value.clone(),
         },
+        "" | "remap-path-prefix" => places.spell_root(&opt.value),
         _ => opt.value.clone(),
     }
 }

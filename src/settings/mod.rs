@@ -1,34 +1,16 @@
-//! The user's settings, as environment variables give them.
+//! The user's settings: the environment, over the file of the cache root, over the defaults.
+
+pub mod file;
+pub mod table;
 
 use std::fmt;
 use std::time::Duration;
 
+use file::ConfigFile;
+
 use crate::store::deliver::LinkMode;
-
-/// What `--strict-paths` and `ZCCACHE_STRICT_PATHS` ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StrictPaths {
-    #[default]
-    Off,
-    /// All paths absolute, or all relative.
-    Consistent,
-    /// All paths absolute.
-    Absolute,
-}
-
-impl StrictPaths {
-    const ALLOWED: &str = "off, consistent, absolute or 1";
-
-    /// None for a word that is not a mode.
-    pub fn parse(text: &[u8]) -> Option<StrictPaths> {
-        match text {
-            b"" | b"0" | b"off" => Some(StrictPaths::Off),
-            b"consistent" => Some(StrictPaths::Consistent),
-            b"1" | b"absolute" => Some(StrictPaths::Absolute),
-            _ => None,
-        }
-    }
-}
+use crate::sys::priority::Priority;
+use crate::tools::gcc::strict_paths::StrictPaths;
 
 /// A variable whose value means nothing to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,18 +51,20 @@ pub struct Settings {
     pub recache: bool,
     /// `ZCCACHE_READONLY`: look up, but store nothing.
     pub readonly: bool,
-    /// `ZCCACHE_LINK_MODE`
-    pub link_mode: LinkMode,
+    /// `ZCCACHE_LINK_MODE`. None: not set; the daemon may know what the file says.
+    pub link_mode: Option<LinkMode>,
     /// `ZCCACHE_CACHE_SIZE` in bytes. None: the daemon chooses by the size of the disk.
     pub cache_size: Option<u64>,
     /// `ZCCACHE_IDLE_TIMEOUT`. None: the daemon's default.
     pub idle_timeout: Option<Duration>,
     /// `ZCCACHE_LOG`
     pub log_level: Option<log::LevelFilter>,
-    /// `ZCCACHE_COMPILE_PRIORITY`, not looked at yet.
-    pub compile_priority: Option<Vec<u8>>,
+    /// `ZCCACHE_COMPILE_PRIORITY`; a bad value means low, and is worth a warning.
+    pub compile_priority: Result<Priority, BadVariable>,
     /// `ZCCACHE_STRICT_PATHS`; bad values stop the call, so they are kept apart.
     pub strict_paths: Result<StrictPaths, BadVariable>,
+    /// The variables that were set, for laying them over the file later.
+    given: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Default for Settings {
@@ -92,26 +76,68 @@ impl Default for Settings {
             no_spawn: false,
             recache: false,
             readonly: false,
-            link_mode: LinkMode::Auto,
+            link_mode: None,
             cache_size: None,
             idle_timeout: None,
             log_level: None,
-            compile_priority: None,
+            compile_priority: Ok(Priority::Auto),
             strict_paths: Ok(StrictPaths::Off),
+            given: Vec::new(),
         }
     }
 }
 
 impl Settings {
-    /// From the running process; the first bad variable is an error. For commands.
-    pub fn from_process() -> Result<Settings, BadVariable> {
+    /// From the running process, over the file; the first bad variable is an error. What is
+    /// wrong in the file is beside them. For commands and the daemon.
+    pub fn from_process() -> Result<(Settings, ConfigFile), BadVariable> {
         let cwd = rustix::process::getcwd(Vec::new()).ok().map(|cwd| cwd.into_bytes());
         let (settings, bad) =
             Settings::from_block(&crate::sys::process::environment(), cwd.as_deref());
         match bad.into_iter().next() {
             Some(bad) => Err(bad),
-            None => Ok(settings),
+            None => {
+                let file = settings.file();
+                Ok((settings.over(&file), file))
+            }
         }
+    }
+
+    /// The file that belongs to these settings.
+    pub fn file(&self) -> ConfigFile {
+        self.cache_root.as_deref().map(ConfigFile::read).unwrap_or_default()
+    }
+
+    /// These settings, and what the file says where the environment says nothing.
+    pub fn over(self, file: &ConfigFile) -> Settings {
+        let mut both = Settings {
+            cache_root: self.cache_root,
+            endpoint: self.endpoint,
+            ..Settings::default()
+        };
+        for entry in &file.entries {
+            // Only what is understood is an entry.
+            let _ = both.set(entry.setting.variable, &entry.value);
+        }
+        for (name, value) in &self.given {
+            // The bad ones were told of.
+            let _ = both.set(name, value);
+        }
+        Settings { given: self.given, ..both }
+    }
+
+    /// Lays one more value over all others, as if its variable had it.
+    pub fn give(&mut self, variable: &'static str, value: &[u8]) -> Result<(), BadVariable> {
+        self.set(variable, value)?;
+        self.given.retain(|(name, _)| *name != variable);
+        self.given.push((variable, value.to_vec()));
+        Ok(())
+    }
+
+    /// What the variable was set to, where it was.
+    pub fn given(&self, variable: &str) -> Option<&[u8]> {
+        let found = self.given.iter().find(|(name, _)| *name == variable);
+        found.map(|(_, value)| value.as_slice())
     }
 
     /// From an environment block (`NAME=VALUE`, each ended by NUL), with the bad variables
@@ -136,12 +162,18 @@ impl Settings {
             if value.is_empty() {
                 continue;
             }
-            match name {
-                b"HOME" => home = Some(value),
-                b"ZCCACHE_CACHE_DIR" => root = Some(value),
-                b"ZCCACHE_ENDPOINT" => settings.endpoint = absolute(value, cwd),
-                _ => {
-                    if let Err(error) = settings.set(name, value) {
+            if name == b"HOME" {
+                home = Some(value);
+                continue;
+            }
+            let known = table::SETTINGS.iter().find(|known| known.variable.as_bytes() == name);
+            let Some(known) = known else { continue };
+            settings.given.push((known.variable, value.to_vec()));
+            match known.variable {
+                "ZCCACHE_CACHE_DIR" => root = Some(value),
+                "ZCCACHE_ENDPOINT" => settings.endpoint = absolute(value, cwd),
+                variable => {
+                    if let Err(error) = settings.set(variable, value) {
                         bad.push(error);
                     }
                 }
@@ -157,49 +189,40 @@ impl Settings {
         (settings, bad)
     }
 
-    /// Takes one variable that does not name a folder; unknown names are left alone.
-    fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadVariable> {
-        match name {
-            b"ZCCACHE_DISABLE" => self.disable = switch("ZCCACHE_DISABLE", value)?,
-            b"ZCCACHE_NO_SPAWN" => self.no_spawn = switch("ZCCACHE_NO_SPAWN", value)?,
-            b"ZCCACHE_RECACHE" => self.recache = switch("ZCCACHE_RECACHE", value)?,
-            b"ZCCACHE_READONLY" => self.readonly = switch("ZCCACHE_READONLY", value)?,
-            b"ZCCACHE_LINK_MODE" => {
-                self.link_mode = match value {
-                    b"auto" => LinkMode::Auto,
-                    b"reflink" => LinkMode::Reflink,
-                    b"hardlink" => LinkMode::Hardlink,
-                    b"copy" => LinkMode::Copy,
-                    _ => {
-                        let allowed = "auto, reflink, hardlink or copy";
-                        return Err(bad("ZCCACHE_LINK_MODE", value, allowed));
-                    }
-                }
+    /// Takes one setting that does not name a place, as its variable spells it.
+    fn set(&mut self, variable: &str, value: &[u8]) -> Result<(), BadVariable> {
+        let Some(setting) = table::find(variable) else { return Ok(()) };
+        let bad = || BadVariable {
+            name: setting.variable,
+            value: value.to_vec(),
+            allowed: setting.allowed,
+        };
+        let text = || std::str::from_utf8(value).ok();
+        match variable {
+            "ZCCACHE_DISABLE" => self.disable = switch(value).ok_or_else(bad)?,
+            "ZCCACHE_NO_SPAWN" => self.no_spawn = switch(value).ok_or_else(bad)?,
+            "ZCCACHE_RECACHE" => self.recache = switch(value).ok_or_else(bad)?,
+            "ZCCACHE_READONLY" => self.readonly = switch(value).ok_or_else(bad)?,
+            "ZCCACHE_LINK_MODE" => {
+                self.link_mode = Some(LinkMode::parse(value).ok_or_else(bad)?);
             }
-            b"ZCCACHE_CACHE_SIZE" => {
-                let allowed =
-                    "a number of bytes above 0, or one with K, M, G or T (20G, 500M, 1GiB)";
-                let size = bytes(value).ok_or_else(|| bad("ZCCACHE_CACHE_SIZE", value, allowed))?;
-                self.cache_size = Some(size);
-            }
-            b"ZCCACHE_IDLE_TIMEOUT" => {
-                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let seconds = seconds
-                    .ok_or_else(|| bad("ZCCACHE_IDLE_TIMEOUT", value, "a number of seconds"))?;
+            "ZCCACHE_CACHE_SIZE" => self.cache_size = Some(bytes(value).ok_or_else(bad)?),
+            "ZCCACHE_IDLE_TIMEOUT" => {
+                let seconds = text().and_then(|text| text.parse().ok()).ok_or_else(bad)?;
                 self.idle_timeout = Some(Duration::from_secs(seconds));
             }
-            b"ZCCACHE_LOG" => {
-                let level = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let allowed = "off, error, warn, info, debug or trace";
-                self.log_level = Some(level.ok_or_else(|| bad("ZCCACHE_LOG", value, allowed))?);
+            "ZCCACHE_LOG" => {
+                let level = text().and_then(|text| text.parse().ok());
+                self.log_level = Some(level.ok_or_else(bad)?);
             }
-            b"ZCCACHE_COMPILE_PRIORITY" => self.compile_priority = Some(value.to_vec()),
-            b"ZCCACHE_STRICT_PATHS" => {
-                self.strict_paths = StrictPaths::parse(value)
-                    .ok_or_else(|| bad("ZCCACHE_STRICT_PATHS", value, StrictPaths::ALLOWED));
-                if let Err(error) = &self.strict_paths {
-                    return Err(error.clone());
-                }
+            "ZCCACHE_COMPILE_PRIORITY" => {
+                // Never an error: a bad one means low.
+                self.compile_priority = Priority::parse(value).ok_or_else(bad);
+            }
+            "ZCCACHE_PATH_REMAP" if !matches!(value, b"off" | b"auto") => return Err(bad()),
+            "ZCCACHE_STRICT_PATHS" => {
+                self.strict_paths = StrictPaths::parse(value).ok_or_else(bad);
+                self.strict_paths.as_ref().map_err(Clone::clone)?;
             }
             _ => {}
         }
@@ -214,8 +237,10 @@ impl Settings {
     }
 }
 
-fn bad(name: &'static str, value: &[u8], allowed: &'static str) -> BadVariable {
-    BadVariable { name, value: value.to_vec(), allowed }
+/// Bytes on one line, whatever they are; UTF-8 stays readable.
+fn bytes_shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn absolute(path: &[u8], cwd: Option<&[u8]>) -> Option<Vec<u8>> {
@@ -225,11 +250,11 @@ fn absolute(path: &[u8], cwd: Option<&[u8]>) -> Option<Vec<u8>> {
     cwd.map(|cwd| [cwd, b"/", path].concat())
 }
 
-fn switch(name: &'static str, value: &[u8]) -> Result<bool, BadVariable> {
+fn switch(value: &[u8]) -> Option<bool> {
     match value.to_ascii_lowercase().as_slice() {
-        b"1" | b"true" | b"yes" | b"on" => Ok(true),
-        b"0" | b"false" | b"no" | b"off" => Ok(false),
-        _ => Err(bad(name, value, "1 or 0")),
+        b"1" | b"true" | b"yes" | b"on" => Some(true),
+        b"0" | b"false" | b"no" | b"off" => Some(false),
+        _ => None,
     }
 }
 
@@ -320,21 +345,24 @@ mod tests {
             disable: true,
             no_spawn: true,
             readonly: true,
-            link_mode: LinkMode::Copy,
+            link_mode: Some(LinkMode::Copy),
             cache_size: Some(5 << 20),
             idle_timeout: Some(Duration::from_secs(7)),
             log_level: Some(log::LevelFilter::Debug),
             strict_paths: Ok(StrictPaths::Absolute),
-            compile_priority: Some(b"low".to_vec()),
+            compile_priority: Ok(Priority::Low),
+            given: settings.given.clone(),
             ..Settings::default()
         };
         assert_eq!(settings, expected);
+        assert_eq!(settings.given("ZCCACHE_CACHE_SIZE"), Some(&b"5M"[..]));
+        assert_eq!(settings.given("ZCCACHE_UNKNOWN"), None);
     }
 
     #[test]
     fn bad_values_leave_the_default_and_are_told_in_one_line() {
         let (settings, bad) = read("ZCCACHE_LINK_MODE=a\nb ZCCACHE_DISABLE=maybe", None);
-        assert_eq!(settings, Settings::default());
+        assert_eq!(Settings { given: vec![], ..settings }, Settings::default());
         assert_eq!(
             bad[0].to_string(),
             r#"ZCCACHE_LINK_MODE="a\nb" is not understood: allowed is auto, reflink, hardlink or copy"#
@@ -342,5 +370,21 @@ mod tests {
         assert_eq!(bad[1].name, "ZCCACHE_DISABLE");
         let (settings, bad) = read("ZCCACHE_STRICT_PATHS=often", None);
         assert_eq!(settings.strict_paths, Err(bad[0].clone()));
+        let (settings, bad) = read("ZCCACHE_COMPILE_PRIORITY=fast", None);
+        assert!(bad.is_empty() && settings.compile_priority.is_err());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = ConfigFile::parse(
+            b"/h/.zccache",
+            b"readonly = true\ncache_size = \"1M\"\nlink_mode = \"copy\"\n",
+        );
+        let (settings, _) = read("HOME=/h ZCCACHE_READONLY=0 ZCCACHE_CACHE_SIZE=x", None);
+        let both = settings.over(&file);
+        assert_eq!((both.readonly, both.link_mode), (false, Some(LinkMode::Copy)));
+        // A bad variable leaves what the file says.
+        assert_eq!(both.cache_size, Some(1 << 20));
+        assert_eq!(both.cache_root.as_deref(), Some(&b"/h/.zccache"[..]));
     }
 }
