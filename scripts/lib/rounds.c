@@ -3,7 +3,8 @@
  *   rounds ROUNDS FILE
  *
  * FILE holds commands, one argument a line, a line `--` after each command. First lines `rm=PATH`
- * are removed before every start, outside the time taken; `env=NAME=VALUE` are set for it. `@ROUND@`
+ * are removed before every start, outside the time taken; `env=NAME=VALUE` are set for it; `exit=N` is
+ * the status that is right for it, where that is not 0. `@ROUND@`
  * in an argument becomes the round's number. In every round each command runs once, in turn, so
  * that whatever else the machine does meets all of them alike. Prints one line a command:
  * the nanoseconds of every round, -1 for one that did not end well. An interpreter would add its own
@@ -24,7 +25,7 @@ enum { COMMANDS = 64, WORDS = 256, EXTRAS = 16, VARIABLES = 1024 };
 
 struct command {
     char *removed[EXTRAS], *set[EXTRAS], *words[WORDS], *environment[VARIABLES];
-    int removes, sets, count;
+    int removes, sets, count, status;
     /* The argument that names the round, as printf wants it, or 0. */
     int changing;
     char *pattern;
@@ -90,6 +91,8 @@ int main(int argc, char **argv) {
             if (++count == COMMANDS) break;
         } else if (!strncmp(line, "rm=", 3) && command->removes < EXTRAS) {
             command->removed[command->removes++] = strdup(line + 3);
+        } else if (!strncmp(line, "exit=", 5)) {
+            command->status = atoi(line + 5);
         } else if (!strncmp(line, "env=", 4) && strchr(line + 4, '=') && command->sets < EXTRAS) {
             command->set[command->sets++] = strdup(line + 4);
         } else if (command->count < WORDS - 1) {
@@ -114,7 +117,7 @@ int main(int argc, char **argv) {
             if (posix_spawn(&child, command->words[0], &quiet, NULL, command->words, command->environment)) die(command->words[0]);
             if (wait4(child, &status, 0, &usage) < 0) die("wait4");
             command->times[round] = now() - start;
-            if (status) command->times[round] = -1;
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != command->status) command->times[round] = -1;
         }
     }
     for (int i = 0; i < count; i++) {

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{human_bytes, print, say, settings};
+use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
+use crate::ino::Records;
 use crate::protocol::message::{Cleared, Reply, Request};
 
 /// Removes everything that was stored, through the daemon or without one.
@@ -21,7 +23,13 @@ pub fn run(given: &Given) -> ExitCode {
         Err(error) => Err(error),
     };
     match cleared {
-        Ok(cleared) => {
+        Ok(mut cleared) => {
+            // Converted sketches are kept without the daemon, and cleared without it.
+            if let Ok(root) = Root::of(&settings) {
+                let (count, bytes) = Records::of(root.path()).clear();
+                cleared.artifacts += count;
+                cleared.bytes += bytes;
+            }
             print(&text(&cleared, json));
             ExitCode::SUCCESS
         }

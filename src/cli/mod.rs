@@ -8,8 +8,10 @@ mod crashes;
 mod daemon;
 mod doctor;
 mod explain;
+mod fp;
 mod given;
 mod help;
+mod ino;
 mod inspect;
 mod link;
 mod man;
@@ -21,6 +23,7 @@ mod stop;
 mod style;
 pub mod table;
 mod top;
+mod watch;
 mod why;
 
 use std::ffi::{OsStr, OsString};
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn personalities() {
         assert_eq!(command("/usr/bin/zccache-daemon --foreground"), Some("daemon"));
-        assert_eq!(command("zccache-fp check"), Some("fp"));
+        assert_eq!(command("zccache-fp check"), Some("fp-alone"));
         assert_eq!(command("zccache-download status"), Some("downloader"));
         assert_eq!(tool("/f/clang++ status"), Some(("/f/clang++ status".into(), true, None)));
         assert_eq!(command("zccache-1.2 status"), Some("status"));

@@ -115,6 +115,7 @@ fn machine(status: &Status, running: bool, sessions: usize) -> String {
         "dep_graph": status.dep_graph,
         "metadata": status.metadata,
         "watched_folders": status.watched_folders,
+        "watched_trees": status.watched_trees,
         "links": links(counters),
         "sessions": sessions,
         "journal_lines_lost": status.journal_lines_lost,

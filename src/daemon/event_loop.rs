@@ -21,6 +21,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use super::connection::{Connection, Incoming};
+use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
 use super::lookup::Ticket;
 use super::memo::Memos;
@@ -105,6 +106,7 @@ pub(super) struct EventLoop {
     pub(super) shared: Arc<Shared>,
     pub(super) answerers: Workers,
     pub(super) finishers: Workers,
+    pub(super) fingerprints: Fingerprints,
     pub(super) done: Arc<Mutex<Vec<Done>>>,
     pub(super) clients: HashMap<Token, Connection>,
     clients_max: usize,
@@ -163,6 +165,7 @@ impl EventLoop {
             shared,
             answerers: Workers::start("answer", 6)?,
             finishers: Workers::start("finish", 2)?,
+            fingerprints: Fingerprints::new()?,
             done: Arc::default(),
             clients: HashMap::new(),
             clients_max: clients_max(),
@@ -369,6 +372,7 @@ impl EventLoop {
         if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(overdue) {
             log::warn!("no thread: {error}");
         }
+        self.fingerprints.finish();
         self.answerers.finish();
         self.finishers.finish();
         self.scribe.finish();

@@ -16,8 +16,11 @@ use super::scribe::Desk;
 use super::shared::Shared;
 use super::underway::Fate;
 use super::{inspect, upkeep};
+use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Build, Header, Verb};
-use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
+use crate::protocol::message::{
+    Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
+};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
 use crate::session::kind::Kind;
@@ -114,6 +117,12 @@ impl EventLoop {
                 self.leave();
             }
             Ok(Request::Clear) => self.clear(token),
+            Ok(Request::Fingerprint { plot, wanted }) => self.fingerprint(token, plot, wanted),
+            Ok(Request::Plant { plot, cache_file }) => {
+                if !self.is_foreign(token) {
+                    self.fingerprints.plant(plot, cache_file);
+                }
+            }
             Ok(Request::Explain(invocation)) => {
                 self.tell(token, move |shared| {
                     Reply::Explained(Box::new(Json(lookup::explain(shared, invocation))))
@@ -434,6 +443,23 @@ impl EventLoop {
         });
     }
 
+    fn is_foreign(&self, token: Token) -> bool {
+        self.clients.get(&token).is_none_or(|client| client.peer == Peer::Foreign)
+    }
+
+    fn fingerprint(&mut self, token: Token, plot: Plot, wanted: Option<Digest>) {
+        if self.is_foreign(token) {
+            return self.reply(token, &Reply::Fingerprint(Fingerprint::Unknown));
+        }
+        client_waits(&mut self.clients, token);
+        let (done, waker) = (self.done.clone(), self.waker.clone());
+        self.fingerprints.answer(plot, wanted, move |fingerprint| {
+            let reply = Box::new(Reply::Fingerprint(fingerprint));
+            done.lock().push(Done::Reply { client: token, reply });
+            wake(&waker);
+        });
+    }
+
     fn status(&self) -> Status {
         let (metadata, watched) = self.shared.table.sizes();
         Status {
@@ -449,6 +475,7 @@ impl EventLoop {
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
+            watched_trees: self.fingerprints.grown() as u64,
             journal_lines_lost: self.scribe.lost(),
         }
     }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::root::{Root, open_lock, own_program};
-use crate::protocol::frame::{self, Build, Verb};
+use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{Reply, Request};
 use crate::settings::Settings;
 
@@ -80,14 +80,8 @@ pub fn ask_within(
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    stream.write_all(&frame::message(request)?)?;
-    let (header, payload) = frame::read(&mut stream)?;
-    if header.verb != Verb::Message || header.build != Build::own() {
-        return Err(io::Error::other("the running daemon is of another build: stop it first"));
-    }
-    postcard::from_bytes(&payload).map(Some).map_err(io::Error::other)
+    let (header, payload) = exchange(&mut stream, request, patience)?;
+    decode(&header, &payload).map(Some)
 }
 
 /// Ends a running daemon and waits until it is gone. False when none ran.
@@ -119,6 +113,40 @@ pub fn stop(settings: &Settings) -> io::Result<bool> {
 /// The deadline of a command for its next step.
 pub fn soon() -> Instant {
     Instant::now() + PATIENCE
+}
+
+/// Asks a daemon of our build, starting one, or replacing an older one, where that is allowed.
+/// `patience` is for each part of the answer.
+pub fn ask(
+    settings: &Settings,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<(UnixStream, Reply)> {
+    let mut stream = connect(settings, soon())?;
+    let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
+    if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
+        stream = replace(settings, soon())?;
+        (header, payload) = exchange(&mut stream, request, patience)?;
+    }
+    Ok((stream, decode(&header, &payload)?))
+}
+
+fn exchange(
+    stream: &mut UnixStream,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<(Header, Vec<u8>)> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    stream.write_all(&frame::message(request)?)?;
+    frame::read(stream)
+}
+
+fn decode(header: &Header, payload: &[u8]) -> io::Result<Reply> {
+    if header.verb != Verb::Message || header.build != Build::own() {
+        return Err(io::Error::other("the running daemon is of another build: stop it first"));
+    }
+    postcard::from_bytes(payload).map_err(io::Error::other)
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

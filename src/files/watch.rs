@@ -11,10 +11,10 @@ use rustix::fs::{Mode, OFlags};
 
 /// A watched folder's number, never reused while the descriptor lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WatchId(i32);
+pub struct WatchId(i32);
 
 /// One thing the kernel told us.
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
     /// Something happened to this name in that folder.
     Name(WatchId, &'a [u8]),
     /// What is watched is itself gone, moved or unmounted.
@@ -27,7 +27,7 @@ pub(super) enum Event<'a> {
     Mounts,
 }
 
-pub(super) struct Watch {
+pub struct Watch {
     /// None: the system has no instance left, and nothing can be watched.
     inotify: Option<OwnedFd>,
     /// Becomes ready (once a change) when a mount comes or goes.
@@ -55,7 +55,7 @@ fn mask() -> WatchFlags {
 }
 
 impl Watch {
-    pub(super) fn new() -> Watch {
+    pub fn new() -> Watch {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         if let Err(error) = inotify {
             log::warn!("no inotify instance ({error}): raise fs.inotify.max_user_instances");
@@ -68,7 +68,7 @@ impl Watch {
         Watch { inotify: inotify.ok(), mounts: mounts.ok() }
     }
 
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
@@ -77,14 +77,14 @@ impl Watch {
     }
 
     /// Watches an open folder: the inode, whatever its path may mean by now.
-    pub(super) fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
+    pub fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         Ok(WatchId(inotify::add_watch(self.inotify()?, path, mask())?))
     }
 
     /// Watches a file's inode: it may be written to under another name, where no watched
     /// folder tells.
-    pub(super) fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
+    pub fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
         let mask = WatchFlags::ATTRIB
             | WatchFlags::MODIFY
             | WatchFlags::CLOSE_WRITE
@@ -93,7 +93,7 @@ impl Watch {
         Ok(WatchId(inotify::add_watch(self.inotify()?, path, mask)?))
     }
 
-    pub(super) fn remove(&self, id: WatchId) {
+    pub fn remove(&self, id: WatchId) {
         if let Some(inotify) = &self.inotify {
             // Fails only when the kernel has dropped the watch already.
             let _ = inotify::remove_watch(inotify, id.0);
@@ -101,7 +101,7 @@ impl Watch {
     }
 
     /// Hands over every event queued up to now. One system call when there is none.
-    pub(super) fn drain(&self, mut each: impl FnMut(Event<'_>)) {
+    pub fn drain(&self, mut each: impl FnMut(Event<'_>)) {
         // Without the watch nothing is remembered, so mounts do not matter either.
         let Some(inotify) = &self.inotify else { return };
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };

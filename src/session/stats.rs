@@ -22,6 +22,8 @@ pub struct Status {
     /// Files whose content is known.
     pub metadata: u64,
     pub watched_folders: u64,
+    /// Selections of files that `fp` asks about and that are watched.
+    pub watched_trees: u64,
     /// Journal lines that could not be written.
     pub journal_lines_lost: u64,
 }

@@ -20,8 +20,12 @@ mod limits;
 mod neighbours;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
+// Whether a step has to run again.
+mod fp;
 // What must be served from the cache, and served right.
 mod hits;
+// Arduino sketches as C++.
+mod ino;
 // Several who ask for the same at once.
 mod in_flight;
 // What commands say: help, completions, the man page, JSON as it is documented.
@@ -46,5 +50,7 @@ mod top;
 mod why;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
+// The stream of changes.
+mod watch;
 // Several checkouts of one repository.
 mod worktrees;
