@@ -122,7 +122,7 @@ pub fn ask(
     request: &Request,
     patience: Duration,
 ) -> io::Result<(UnixStream, Reply)> {
-    let mut stream = connect(settings, soon())?;
+    let mut stream = connect_if_allowed(settings, soon())?;
     let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
     if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
         stream = replace(settings, soon())?;
