@@ -110,8 +110,7 @@ const FP: Command = Command {
         Command { name: "invalidate", summary: "forget", ..COMMAND },
     ],
     example: (
-        "zccache fp --cache-file .cache/lint check --ext cpp && lint && \
-         zccache fp --cache-file .cache/lint mark-success",
+        "zccache fp --cache-file .lint check --ext c && make lint",
         "lint when a source changed",
     ),
     json: &[
@@ -205,6 +204,7 @@ pub static COMMANDS: &[Command] = &[
             field("dep_graph", Int, "commands remembered"),
             field("metadata", Int, "files whose content is known"),
             field("watched_folders", Int, "folders watched for changes"),
+            field("worktree_hits", Int, "hits that another checkout had compiled"),
             field("watched_trees", Int, "selections of files that fp asked about, watched"),
             field("links", Int, "links that ran as they are"),
             field("sessions", Int, "sessions that have not ended"),

@@ -115,7 +115,7 @@ pub fn ask(
     request: &Request,
     patience: Duration,
 ) -> io::Result<(UnixStream, Reply)> {
-    let mut stream = connect(settings)?;
+    let mut stream = connect_if_allowed(settings)?;
     let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
     if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
         stream = replace(settings)?;
