@@ -3,8 +3,8 @@
 use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
 use super::{
-    clear, completions, config, crashes, daemon, explain, fp, ino, inspect, link, man, report,
-    session, start, status, stop, top, version, watch, why,
+    clear, completions, config, crashes, daemon, doctor, explain, fp, ino, inspect, link, man,
+    report, session, start, status, stop, top, version, watch, why,
 };
 
 /// Names of our own program that stand for a command.
@@ -189,6 +189,7 @@ pub static COMMANDS: &[Command] = &[
             field("cache_dir", Str, "the cache root"),
             field("compilations", Int, "hits, misses and non_cacheable"),
             field("hits", Int, "served from the cache"),
+            field("worktree_hits", Int, "hits, among those, on what another checkout made"),
             field("misses", Int, "compiled, and stored where possible"),
             field("non_cacheable", Int, "run as they are"),
             field("errors", Int, "compiles that failed"),
@@ -204,7 +205,6 @@ pub static COMMANDS: &[Command] = &[
             field("dep_graph", Int, "commands remembered"),
             field("metadata", Int, "files whose content is known"),
             field("watched_folders", Int, "folders watched for changes"),
-            field("worktree_hits", Int, "hits that another checkout had compiled"),
             field("watched_trees", Int, "selections of files that fp asked about, watched"),
             field("links", Int, "links that ran as they are"),
             field("sessions", Int, "sessions that have not ended"),
@@ -447,8 +447,25 @@ pub static COMMANDS: &[Command] = &[
     Command {
         name: "doctor",
         group: Looking,
-        summary: "look for trouble",
-        flags: &[JSON],
+        summary: "look for trouble, and mend it",
+        flags: &[switch("repair", "stop the daemon and mend what is wrong"), JSON],
+        about: "Exit 1 when something is wrong and stays so.",
+        example: ("zccache doctor --repair", "mend the cache"),
+        json: &[
+            field("root", Str, "the cache folder"),
+            field("daemon", Int, "the daemon's process; null when none answers"),
+            field("blobs", Int, "blobs in the store"),
+            field("blob_bytes", Int, "their size"),
+            field("damaged_blobs", Int, "blobs whose content is not what their name says"),
+            field("results", Int, "results in the index"),
+            field("index_checked", Bool, "whether the index was looked at"),
+            field("problems[].part", Str, "what is wrong: root, socket, index, blobs and so on"),
+            field("problems[].what", Str, "in words"),
+            field("problems[].advice", Str, "what to do"),
+            field("problems[].repaired", Bool, "it is mended now"),
+            field("sound", Bool, "nothing is wrong any more"),
+        ],
+        run: Some(doctor::run),
         ..COMMAND
     },
     Command {

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod crashes;
 mod daemon;
+mod doctor;
 mod explain;
 mod fp;
 mod given;

@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::net::UnixListener;
@@ -34,6 +35,7 @@ use super::workers::Workers;
 use crate::protocol::message::Invocation;
 use crate::session::stats::Counters;
 use crate::settings::Settings;
+use crate::sys::fault::{self, Point};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -45,6 +47,10 @@ const FIRST_CLIENT: usize = 4;
 const READ_BYTES: usize = 64 << 10;
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
+/// Descriptors that are not for clients: our own, and those of the workers.
+const RESERVED: usize = 24;
+/// A client that has been silent for this long makes way when there is no room for another.
+const HOLDS_PLACE: Duration = Duration::from_millis(500);
 /// How often the loop looks after silent clients and its own socket.
 const ROUND: Duration = Duration::from_secs(30);
 /// A client that asks for nothing may stay for this long.
@@ -59,6 +65,10 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// An idle daemon leaves after this long.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long its workers have to finish what they do.
+const END_PATIENCE: Duration = Duration::from_secs(8);
+/// After this long without a client, the index is looked after.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Why the loop is ending.
 #[derive(Clone, Copy, PartialEq)]
@@ -99,6 +109,7 @@ pub(super) struct EventLoop {
     pub(super) fingerprints: Fingerprints,
     pub(super) done: Arc<Mutex<Vec<Done>>>,
     pub(super) clients: HashMap<Token, Connection>,
+    clients_max: usize,
     next_client: usize,
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
@@ -120,6 +131,8 @@ pub(super) struct EventLoop {
     muted: Option<Instant>,
     /// Clients wait in the listener's queue; no event will tell of them again.
     backlog: bool,
+    /// Nobody has come since the index was last looked after.
+    resting: Arc<AtomicBool>,
     /// Inode of the socket's name while it is ours.
     socket_inode: Option<u64>,
     phase: Phase,
@@ -136,8 +149,9 @@ impl EventLoop {
         listener.set_nonblocking(true)?;
         let mut listener = UnixListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let watch = shared.table.descriptor();
-        poll.registry().register(&mut SourceFd(&watch), WATCH, Interest::READABLE)?;
+        if let Some(watch) = shared.table.descriptor() {
+            poll.registry().register(&mut SourceFd(&watch), WATCH, Interest::READABLE)?;
+        }
         if let Some(signals) = config.signals {
             poll.registry().register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         }
@@ -154,6 +168,7 @@ impl EventLoop {
             fingerprints: Fingerprints::new()?,
             done: Arc::default(),
             clients: HashMap::new(),
+            clients_max: clients_max(),
             next_client: FIRST_CLIENT,
             tickets: HashMap::new(),
             asked: Vec::new(),
@@ -172,6 +187,7 @@ impl EventLoop {
             last_round: Instant::now(),
             muted: None,
             backlog: false,
+            resting: Arc::default(),
             phase: Phase::Serving,
         })
     }
@@ -263,7 +279,7 @@ impl EventLoop {
     }
 
     fn mute_watch(&mut self) {
-        let watch = self.shared.table.descriptor();
+        let Some(watch) = self.shared.table.descriptor() else { return };
         if self.muted.is_none() && self.poll.registry().deregister(&mut SourceFd(&watch)).is_ok() {
             self.muted = Some(Instant::now() + MUTED);
         }
@@ -271,7 +287,7 @@ impl EventLoop {
 
     /// What is queued by now wakes the loop at once.
     fn hear_watch(&mut self) {
-        let watch = self.shared.table.descriptor();
+        let Some(watch) = self.shared.table.descriptor() else { return };
         let registered =
             self.poll.registry().register(&mut SourceFd(&watch), WATCH, Interest::READABLE);
         match registered {
@@ -284,6 +300,7 @@ impl EventLoop {
     pub(super) fn leave(&mut self) {
         if self.phase == Phase::Serving {
             self.remove_socket();
+            fault::at(Point::Leave);
             self.phase = Phase::Leaving(Instant::now() + LINGER);
         }
     }
@@ -298,9 +315,22 @@ impl EventLoop {
         }
     }
 
+    /// While nobody is there, a bloated index is compacted; whoever comes ends that.
+    fn rest(&mut self) {
+        let quiet = self.clients.is_empty() && self.last_active.elapsed() >= QUIET;
+        if quiet && self.phase == Phase::Serving && !self.resting.swap(true, Ordering::Relaxed) {
+            let (shared, resting) = (self.shared.clone(), self.resting.clone());
+            self.finishers.give(move || {
+                shared.index.compact_if_bloated(&|| !resting.load(Ordering::Relaxed));
+            });
+        }
+    }
+
     /// Lets go of silent clients; leaves when nobody can find us any more.
     fn make_round(&mut self) {
         self.last_round = Instant::now();
+        self.end_if_index_is_lost();
+        self.rest();
         if let Some(before) = Instant::now().checked_sub(SILENCE_MAX) {
             let silent: Vec<Token> = self
                 .clients
@@ -318,10 +348,30 @@ impl EventLoop {
         }
     }
 
+    /// Calls of the index that never come back hold workers and locks for good: only a new daemon
+    /// helps, which sets the index aside.
+    pub(super) fn end_if_index_is_lost(&mut self) {
+        if self.shared.index.is_lost() {
+            log::error!("the index hangs; the next daemon starts without it");
+            self.remove_socket();
+            std::process::exit(1);
+        }
+    }
+
     fn end(mut self) {
         self.remove_socket();
         let left: Vec<Token> = self.clients.keys().copied().collect();
         left.into_iter().for_each(|token| self.drop_client(token));
+        // A worker that hangs (in the index, on a dead network disk) must not keep the root's lock
+        // from the next daemon.
+        let overdue = || {
+            std::thread::sleep(END_PATIENCE);
+            log::error!("a worker does not end");
+            std::process::exit(1);
+        };
+        if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(overdue) {
+            log::warn!("no thread: {error}");
+        }
         self.fingerprints.finish();
         self.answerers.finish();
         self.finishers.finish();
@@ -330,8 +380,12 @@ impl EventLoop {
     }
 
     fn accept(&mut self) {
+        self.resting.store(false, Ordering::Relaxed);
         self.backlog = true;
-        while self.clients.len() < CLIENTS_MAX {
+        loop {
+            if self.clients.len() >= self.clients_max && !self.make_room() {
+                return;
+            }
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -340,6 +394,9 @@ impl EventLoop {
                 }
                 Err(error) => {
                     log::warn!("accept: {error}");
+                    if self.make_room() {
+                        continue;
+                    }
                     return;
                 }
             };
@@ -356,6 +413,17 @@ impl EventLoop {
             }
             self.clients.insert(token, Connection::new(stream, peer));
         }
+    }
+
+    /// Lets go of the client that has been silent for longest. False if all are busy.
+    fn make_room(&mut self) -> bool {
+        let Some(before) = Instant::now().checked_sub(HOLDS_PLACE) else { return false };
+        let silent = self.clients.iter().filter(|(_, client)| client.is_silent_since(before));
+        let oldest = silent.min_by_key(|(_, client)| client.heard).map(|(token, _)| *token);
+        if let Some(token) = oldest {
+            self.drop_client(token);
+        }
+        oldest.is_some()
     }
 
     pub(super) fn drop_client(&mut self, token: Token) {
@@ -406,6 +474,13 @@ impl EventLoop {
             }
         }
     }
+}
+
+/// As many clients as descriptors allow, and a few even where those are scarce.
+fn clients_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVED).clamp(4, CLIENTS_MAX)
 }
 
 fn inode(path: &Path) -> Option<u64> {

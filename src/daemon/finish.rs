@@ -22,6 +22,7 @@ use crate::store::key::{ResultKey, SetId};
 use crate::store::record::{
     KnownSet, ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
+use crate::sys::fault::{self, Point};
 use crate::tools::command::{Output, Role};
 use crate::tools::environment::Environment;
 use crate::tools::meaning;
@@ -319,7 +320,9 @@ fn write_down(
     });
     batch.put_manifest(&action, &manifest);
     batch.put_result(&key, &record);
+    fault::at(Point::Store);
     shared.index.apply(batch);
+    fault::at(Point::Stored);
     for output in &record.outputs {
         if let Content::Blob { id, seen, .. } = &output.content {
             shared.set_blob_stat(*id, *seen);

@@ -14,9 +14,11 @@
 //! * `fingerprint`: the watched trees of `fp`;
 //! * `shared`, `spellings`: what loop and workers have in common;
 //! * `configured`, `processor`: what the settings file says; how busy the machine is;
+//! * `checkup`: what `doctor` looks at, while no daemon runs;
 //! * `root`: the cache folder with its socket and locks.
 
 mod about;
+pub mod checkup;
 mod compare;
 mod configured;
 mod connection;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Token, Waker};
 
@@ -29,10 +29,14 @@ use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
 use crate::store::deliver::LinkMode;
 use crate::store::key::ActionKey;
+use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
 use crate::tools::understand::Refusal;
+
+/// An index that keeps its callers waiting for longer is not asked.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a worker hands back.
 pub(super) enum Done {
@@ -100,6 +104,7 @@ impl EventLoop {
         }
         match postcard::from_bytes(payload) {
             Ok(Request::Compile(invocation)) => {
+                fault::at(Point::Request);
                 self.asked.push((token, Arc::new(invocation), header.quick));
             }
             Ok(Request::Report(report)) => self.report(token, report),
@@ -145,6 +150,7 @@ impl EventLoop {
     }
 
     pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
+        fault::at(Point::Reply);
         if let Some(client) = self.clients.get_mut(&token)
             && !client.send(frame)
         {
@@ -193,6 +199,11 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
+        // Whoever needs the index now would wait for as long, and in vain.
+        if self.shared.index.stalled_for() > INDEX_PATIENCE {
+            self.end_if_index_is_lost();
+            return self.plain(token, Reason::InternalFault.into(), None);
+        }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
@@ -200,7 +211,10 @@ impl EventLoop {
         client_waits(&mut self.clients, asked.client);
         let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
+            let work = std::panic::AssertUnwindSafe(|| {
+                fault::at(Point::Lookup);
+                lookup::answer(&shared, &asked.invocation)
+            });
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into(), None)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -87,6 +87,7 @@ const SCANS_MAX: usize = 50_000;
 const SCOPES_MAX: usize = 64;
 const FOLDERS_MAX: usize = 256;
 const PATH_LISTS_MAX: usize = 4096;
+const BLOB_STATS_MAX: usize = 200_000;
 
 impl Shared {
     pub(super) fn new(
@@ -251,7 +252,13 @@ impl Shared {
     }
 
     pub(super) fn set_blob_stat(&self, id: BlobId, stat: Option<BlobStat>) {
-        self.blob_stats.lock().insert(id, stat);
+        let mut stats = self.blob_stats.lock();
+        // A forgotten one costs reading that blob once: what moved its times left the stat in its
+        // record behind for good (`store::deliver` sees to that).
+        if stats.len() >= BLOB_STATS_MAX && !stats.contains_key(&id) {
+            stats.clear();
+        }
+        stats.insert(id, stat);
     }
 
     /// After an eviction: what is still there is read again when asked for.
@@ -320,9 +327,10 @@ impl Storing {
     /// Waits until the action is not being stored, or for as long as is sensible.
     pub(super) fn wait(&self, action: &ActionKey) {
         const PATIENCE: Duration = Duration::from_millis(1500);
+        let deadline = Instant::now() + PATIENCE;
         let mut held = self.actions.lock();
         while held.contains_key(action) {
-            if self.ended.wait_for(&mut held, PATIENCE).timed_out() {
+            if self.ended.wait_until(&mut held, deadline).timed_out() {
                 return;
             }
         }

@@ -13,52 +13,54 @@ use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::protocol::message::{Reply, Request};
 use crate::settings::Settings;
 
-/// Everything a client may wait for a daemon to come up or go away.
+/// What a command may wait for a daemon to come up, or to answer at all.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// A stopping daemon first writes down what it knows.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects, starting a daemon if none answers.
-pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
+/// Connects, starting a daemon if none answers; until the deadline.
+pub fn connect(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
     let root = Root::of(settings)?;
-    match root.connect() {
-        Err(error) if nobody_listens(&error) => start(settings, &root),
+    match root.connect(deadline) {
+        Err(error) if nobody_listens(&error) => start(settings, &root, deadline),
         connected => connected,
     }
 }
 
+/// Connects to a daemon that runs.
+fn connect_only(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
+    Root::of(settings)?.connect(deadline)
+}
+
 /// Connects for a compile: starts a daemon only where environment and file allow it. The
 /// file is read only then.
-pub fn connect_if_allowed(settings: &Settings) -> io::Result<UnixStream> {
-    match connect_only(settings) {
+pub fn connect_if_allowed(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
+    match connect_only(settings, deadline) {
         Err(error) if nobody_listens(&error) => {
             let settings = settings.clone().over(&settings.file());
             if settings.no_spawn || settings.disable {
                 return Err(error);
             }
-            connect(&settings)
+            connect(&settings, deadline)
         }
         connected => connected,
     }
 }
 
-/// Connects to a running daemon only.
-pub fn connect_only(settings: &Settings) -> io::Result<UnixStream> {
-    Root::of(settings)?.connect()
-}
-
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
-pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
+pub fn replace(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
     let root = Root::of(settings)?;
-    if let Ok(mut stream) = root.connect() {
-        stream.set_read_timeout(Some(PATIENCE))?;
+    if let Ok(mut stream) = root.connect(deadline) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // None at all would mean: for ever.
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         stream.write_all(&frame::bare(Verb::Retire))?;
         let (header, _) = frame::read(&mut stream)?;
         if header.verb != Verb::Leaving {
             return Err(io::Error::other("the running daemon is newer"));
         }
     }
-    start(settings, &root)
+    start(settings, &root, deadline)
 }
 
 /// Asks a running daemon. None when there is none.
@@ -73,7 +75,7 @@ pub fn ask_within(
     request: &Request,
     patience: Duration,
 ) -> io::Result<Option<Reply>> {
-    let mut stream = match connect_only(settings) {
+    let mut stream = match connect_only(settings, soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
@@ -85,7 +87,7 @@ pub fn ask_within(
 /// Ends a running daemon and waits until it is gone. False when none ran.
 pub fn stop(settings: &Settings) -> io::Result<bool> {
     let root = Root::of(settings)?;
-    let mut stream = match root.connect() {
+    let mut stream = match root.connect(soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(false),
         Err(error) => return Err(error),
@@ -94,7 +96,7 @@ pub fn stop(settings: &Settings) -> io::Result<bool> {
     stream.write_all(&frame::message(&Request::Stop)?)?;
     let (header, _) = frame::read(&mut stream)?;
     if header.verb == Verb::OtherBuild {
-        let mut stream = root.connect()?;
+        let mut stream = root.connect(soon())?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&frame::bare(Verb::Retire))?;
         let (header, _) = frame::read(&mut stream)?;
@@ -108,6 +110,11 @@ pub fn stop(settings: &Settings) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The deadline of a command for its next step.
+pub fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
 /// Asks a daemon of our build, starting one, or replacing an older one, where that is allowed.
 /// `patience` is for each part of the answer.
 pub fn ask(
@@ -115,10 +122,10 @@ pub fn ask(
     request: &Request,
     patience: Duration,
 ) -> io::Result<(UnixStream, Reply)> {
-    let mut stream = connect_if_allowed(settings)?;
+    let mut stream = connect_if_allowed(settings, soon())?;
     let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
     if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
-        stream = replace(settings)?;
+        stream = replace(settings, soon())?;
         (header, payload) = exchange(&mut stream, request, patience)?;
     }
     Ok((stream, decode(&header, &payload)?))
@@ -147,17 +154,17 @@ fn nobody_listens(error: &io::Error) -> bool {
 }
 
 /// One starter at a time, under a lock; the others find its daemon when they get the lock.
-fn start(settings: &Settings, root: &Root) -> io::Result<UnixStream> {
+fn start(settings: &Settings, root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     root.make()?;
-    let deadline = Instant::now() + PATIENCE;
     let lock = open_lock(&root.file("start.lock"))?;
-    wait_for_lock(&lock, deadline, || root.connect().ok())?.map_or_else(
+    let connect = || root.connect(Instant::now());
+    wait_for_lock(&lock, deadline, || connect().ok())?.map_or_else(
         || {
-            if let Ok(stream) = root.connect() {
+            if let Ok(stream) = connect() {
                 return Ok(stream);
             }
             launch(settings, deadline)?;
-            root.connect()
+            root.connect(deadline)
         },
         Ok,
     )

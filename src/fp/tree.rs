@@ -99,6 +99,10 @@ impl Tree {
         stop: &AtomicBool,
     ) -> io::Result<Tree> {
         let root_identity = identity(&rustix::fs::stat(root)?);
+        let watch = Watch::new();
+        if watch.descriptor().is_none() {
+            return Err(rustix::io::Errno::MFILE.into());
+        }
         let mut tree = Tree {
             root: root.to_vec(),
             root_identity,
@@ -109,7 +113,7 @@ impl Tree {
             digest: FileSet::default().digest(),
             readable: true,
             watched: Watched {
-                watch: Watch::new()?,
+                watch,
                 budget,
                 paths: HashMap::new(),
                 ids: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! What is kept on disk: blobs and the index.
 
 pub mod blob;
+mod calls;
 pub mod deliver;
 pub mod evict;
 pub mod index;

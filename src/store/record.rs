@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::blob::BlobId;
 use super::key::{ActionKey, ResultKey, SetId};
 use crate::files::FileStat;
 use crate::protocol::message::{Chunk, Content};
@@ -248,6 +249,26 @@ impl Record for Vec<Chunk> {}
 /// A path as some action wrote it.
 impl Record for serde_bytes::ByteBuf {}
 
+impl ResultRecord {
+    /// The blobs it needs, each once.
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let text = match &self.text {
+            Text::Stored(content) => Some(content),
+            Text::Here(_) => None,
+        };
+        let contents = self.outputs.iter().map(|output| &output.content).chain(text);
+        let mut blobs: Vec<BlobId> = contents
+            .filter_map(|content| match content {
+                Content::Blob { id, .. } => Some(*id),
+                Content::Inline(_) => None,
+            })
+            .collect();
+        blobs.sort_unstable();
+        blobs.dedup();
+        blobs
+    }
+}
+
 impl ManifestRecord {
     /// Puts a state first, new or not; the oldest falls off.
     pub fn push(&mut self, state: KnownSet) {
@@ -337,7 +358,7 @@ mod tests {
     use super::super::testing::Random;
     use super::*;
     use crate::protocol::message::Stream;
-    use crate::store::blob::{BlobId, BlobStat};
+    use crate::store::blob::BlobStat;
 
     fn result() -> ResultRecord {
         let seen = BlobStat { inode: 9, size: 70_000, mtime_ns: -5, ctime_ns: i64::MAX };

@@ -6,6 +6,18 @@ mod kit;
 
 // How the daemon comes, goes, and survives what is done to it.
 mod daemon;
+// What breaks inside: every step of daemon and wrapper, by order.
+mod faults;
+// Something else that answers in the daemon's place.
+mod impostor;
+// The cache's own files and disk; `doctor`.
+mod damage;
+// The parsers with the seeds of the fuzz targets.
+mod fuzz;
+// Limits of the system.
+mod limits;
+// Other users.
+mod neighbours;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
 // Whether a step has to run again.
