@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -87,8 +87,9 @@ fn it_shows_what_happens_and_leaves_the_terminal_as_it_was() {
     s.write("slow.c", HELLO);
     s.z("gcc -c a.c").ok();
     s.z("gcc -c a.c").ok();
-    s.set("SHIM_SLEEP_MS", "6000");
-    let compile = s.z_command("gcc -DSLOW -c slow.c").spawn().unwrap();
+    // Longer than this test takes on any machine.
+    s.set("SHIM_SLEEP_MS", "600000");
+    let mut compile = s.z_command("gcc -DSLOW -c slow.c").process_group(0).spawn().unwrap();
     s.unset("SHIM_SLEEP_MS");
     let mut top = Terminal::start(&s);
     top.shows("zccache top");
@@ -110,7 +111,9 @@ fn it_shows_what_happens_and_leaves_the_terminal_as_it_was() {
     }
     top.keys.write_all(b"xq").unwrap();
     assert_eq!(top.ended().code(), Some(0));
-    finish(compile).ok();
+    let group = rustix::process::Pid::from_child(&compile);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    compile.wait().unwrap();
 }
 
 #[test]
