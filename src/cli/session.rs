@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{human_bytes, print, say, settings};
-use crate::daemon::root::Root;
+use crate::server::root::Root;
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::told::Json;

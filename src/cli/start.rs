@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::root::Root;
+use crate::server::root::Root;
 use crate::daemon::start;
 
 /// Makes sure that a daemon runs; fine when one does already.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::root::Root;
+use crate::server::root::Root;
 use crate::daemon::start;
 use crate::protocol::message::Request;
 use crate::session::journal::{Line, Outcome};

@@ -3,23 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use mio::{Token, Waker};
 
 use super::about::About;
-use super::connection::{Connection, Peer};
-use super::event_loop::EventLoop;
+use super::event_loop::{Caller, EventLoop};
 use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
 use super::scribe::Desk;
 use super::shared::Shared;
 use super::underway::Fate;
 use super::{inspect, upkeep};
-use crate::protocol::frame::{self, Build, Header, Verb};
+use crate::protocol::frame::{self, Header, Verb};
 use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
+use crate::server::connection::{Connection, Peer};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
@@ -77,17 +76,8 @@ pub(super) struct Asked {
 
 impl EventLoop {
     pub(super) fn frame(&mut self, token: Token, header: Header, payload: &[u8]) {
-        self.last_active = Instant::now();
-        if header.verb == Verb::Retire {
-            let leaving = header.build.version >= Build::own().version;
-            self.send(token, &frame::bare(if leaving { Verb::Leaving } else { Verb::Refused }));
-            if leaving {
-                self.leave();
-            }
+        if !self.hub.is_ours(token, &header) {
             return;
-        }
-        if header.build != Build::own() {
-            return self.send(token, &frame::bare(Verb::OtherBuild));
         }
         if header.verb == Verb::QuickReport {
             for (id, stat) in quick::decode_report(payload) {
@@ -106,7 +96,7 @@ impl EventLoop {
             }
             Ok(Request::Stop) => {
                 self.reply(token, &Reply::Done);
-                self.leave();
+                self.hub.leave();
             }
             Ok(Request::Clear) => self.clear(token),
             Ok(Request::Explain(invocation)) => {
@@ -136,9 +126,7 @@ impl EventLoop {
     }
 
     pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
-        if let Some(client) = self.clients.get_mut(&token)
-            && !client.send(frame)
-        {
+        if !self.hub.send(token, frame) {
             self.drop_client(token);
         }
     }
@@ -158,13 +146,13 @@ impl EventLoop {
         if !self.shared.configured.is_current(&self.shared.table) {
             return self.reread_settings(token, invocation, quick);
         }
-        let Some(client) = self.clients.get_mut(&token) else { return };
+        let Some(client) = self.hub.clients.get_mut(&token) else { return };
         let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
-        let earlier = client.command.take();
+        let earlier = client.standing.command.take();
         self.shared.configured.complete_shared(&mut invocation);
         let command = self.begin(invocation.clone(), began);
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.command = Some(command);
+        if let Some(client) = self.hub.clients.get_mut(&token) {
+            client.standing.command = Some(command);
         }
         if let Some(earlier) = earlier {
             self.ended(earlier);
@@ -188,8 +176,8 @@ impl EventLoop {
     }
 
     pub(super) fn find_out(&mut self, asked: Asked) {
-        client_waits(&mut self.clients, asked.client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, asked.client);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
@@ -253,8 +241,8 @@ impl EventLoop {
 
     /// The settings file changed: a worker reads it, then the question is answered.
     fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
-        client_waits(&mut self.clients, client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, client);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             shared.configured.refresh(&shared.table);
             done.lock().push(Done::Configured { client, invocation, quick });
@@ -271,8 +259,8 @@ impl EventLoop {
     }
 
     fn fate(&mut self, token: Token, fate: Fate) {
-        let client = self.clients.get_mut(&token);
-        if let Some(command) = client.and_then(|client| client.command.as_mut()) {
+        let client = self.hub.clients.get_mut(&token);
+        if let Some(command) = client.and_then(|client| client.standing.command.as_mut()) {
             command.fate = fate;
         }
     }
@@ -285,8 +273,8 @@ impl EventLoop {
 
     /// The cache has no part in this command.
     fn count_plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
-        let client = self.clients.get(&token);
-        let command = client.and_then(|client| client.command.as_ref());
+        let client = self.hub.clients.get(&token);
+        let command = client.and_then(|client| client.standing.command.as_ref());
         let kind = command.map_or(Kind::default(), |command| kind_of(&command.invocation));
         self.counters.uncacheable(kind, reason);
         self.fate(token, Fate::Plain(reason, argument));
@@ -300,7 +288,7 @@ impl EventLoop {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Configured { client, invocation, quick } => {
-                if let Some(client) = self.clients.get_mut(&client) {
+                if let Some(client) = self.hub.clients.get_mut(&client) {
                     client.waiting = false;
                 }
                 self.configure();
@@ -311,7 +299,7 @@ impl EventLoop {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Reply { client, reply } => {
-                if let Some(client) = self.clients.get_mut(&client) {
+                if let Some(client) = self.hub.clients.get_mut(&client) {
                     client.waiting = false;
                 }
                 self.reply(client, &reply);
@@ -326,7 +314,7 @@ impl EventLoop {
 
     fn answered(&mut self, asked: Asked, outcome: Outcome) {
         let token = asked.client;
-        let gone = match self.clients.get_mut(&token) {
+        let gone = match self.hub.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
                 false
@@ -358,7 +346,7 @@ impl EventLoop {
                     && let Some(other) = self.in_flight.other(&actions)
                 {
                     self.shared.table.close_ticket();
-                    client_waits(&mut self.clients, token);
+                    client_waits(&mut self.hub.clients, token);
                     self.in_flight.wait(other, token, asked.invocation);
                     return self.send(token, &frame::bare(Verb::Wait));
                 }
@@ -368,8 +356,8 @@ impl EventLoop {
                 self.counters.miss(ticket.about.kind);
                 self.fate(token, Fate::Running);
                 self.upkeep.used(&results);
-                if let Some(client) = self.clients.get_mut(&token) {
-                    client.tickets.push(ticket.id);
+                if let Some(client) = self.hub.clients.get_mut(&token) {
+                    client.standing.tickets.push(ticket.id);
                 }
                 self.tickets.insert(ticket.id, ticket);
                 self.reply(token, &Reply::Answer(Answer::Work(work)));
@@ -379,8 +367,8 @@ impl EventLoop {
 
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
-        client_waits(&mut self.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| find(&shared));
             // The client takes it for what it is: no answer to its question.
@@ -396,8 +384,8 @@ impl EventLoop {
         token: Token,
         find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
     ) {
-        client_waits(&mut self.clients, token);
-        let (done, waker, scribe) = (self.done.clone(), self.waker.clone(), self.scribe.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (done, waker, scribe) = (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
         // Compiles that are just being finished tell the scribe when they are.
         self.finishers.after_all(move || {
             scribe.then(move |desk| {
@@ -408,8 +396,8 @@ impl EventLoop {
     }
 
     fn clear(&mut self, token: Token) {
-        client_waits(&mut self.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.finishers.give(move || {
             let cleared = upkeep::clear(&shared);
             done.lock().push(Done::Cleared { client: token, cleared });
@@ -423,7 +411,7 @@ impl EventLoop {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             socket: self.config.socket.to_string_lossy().into_owned(),
             cache_dir: String::from_utf8_lossy(&self.shared.root).into_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: self.hub.started.elapsed().as_secs(),
             pid: std::process::id(),
             counters: self.counters.clone(),
             artifacts: self.upkeep.artifacts(),
@@ -443,7 +431,7 @@ pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     Kind::of_name(base(name))
 }
 
-fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
+fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, token: Token) {
     if let Some(client) = clients.get_mut(&token) {
         client.waiting = true;
     }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use super::connection::Peer;
 
 /// What this process sees: its mount namespace and its root.
-pub(super) struct View {
+pub struct View {
     namespace: Option<Vec<u8>>,
     root: Option<(u64, u64)>,
 }
@@ -22,12 +22,12 @@ impl View {
     }
 
     /// This process's own. Without /proc it knows nothing, and nobody is foreign.
-    pub(super) fn own() -> View {
+    pub fn own() -> View {
         View::of("self")
     }
 
     /// None for another user.
-    pub(super) fn judge(&self, stream: &impl AsFd) -> Option<Peer> {
+    pub fn judge(&self, stream: &impl AsFd) -> Option<Peer> {
         let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
         if credentials.uid != rustix::process::geteuid() {
             return None;
@@ -42,7 +42,7 @@ impl View {
 }
 
 /// True when the process at the other end is stopped (Ctrl-Z, a debugger).
-pub(super) fn is_stopped(stream: &impl AsFd) -> bool {
+pub fn is_stopped(stream: &impl AsFd) -> bool {
     let Ok(credentials) = rustix::net::sockopt::socket_peercred(stream) else { return false };
     let stat = std::fs::read(format!("/proc/{}/stat", credentials.pid.as_raw_nonzero()));
     let stat = stat.unwrap_or_default();
