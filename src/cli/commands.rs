@@ -111,6 +111,29 @@ const FETCHED: &[Field] = &[
     field("note", MaybeStr, "what is doubtful about it"),
 ];
 
+/// What `get`, `wait`, `status` and `cancel` of `zccache-download` print.
+const DOWNLOAD: &[Field] = &[
+    field("download_id", Str, "the same for the same URL and destination"),
+    field("url", Str, "the first address"),
+    field("destination", Str, "where the file goes"),
+    field(
+        "phase",
+        Str,
+        "queued, connecting, downloading, verifying, unpacking, done, failed or cancelled",
+    ),
+    field("downloaded_bytes", Int, "so much is there"),
+    field("total_bytes", MaybeInt, "null while it is not known"),
+    field("connections", Int, "open right now"),
+    field("clients", Int, "processes that wait for it"),
+    field("outcome", MaybeStr, "once it is done: downloaded or already_present"),
+    field("sha256", MaybeStr, "once it is known"),
+    field("expanded_path", MaybeStr, "where it is unpacked"),
+    field("note", MaybeStr, "what went wrong and was tried again"),
+    field("error", MaybeObject, "why it failed"),
+    field("error.kind", Str, "mismatch, server and so on"),
+    field("error.text", Str, "one line"),
+];
+
 pub static COMMANDS: &[Command] = &[
     Command {
         name: "start",
@@ -562,7 +585,12 @@ pub static COMMANDS: &[Command] = &[
             Command {
                 name: "daemon",
                 summary: "start, stop or ask the daemon",
-                words: words("start|stop|status", 1, 1, OneOf(&["start", "stop", "status", "serve"])),
+                words: words(
+                    "start|stop|status",
+                    1,
+                    1,
+                    OneOf(&["start", "stop", "status", "serve"]),
+                ),
                 run: Some(downloader::daemon),
                 ..COMMAND
             },
@@ -615,6 +643,7 @@ pub static COMMANDS: &[Command] = &[
             },
         ],
         example: ("zccache-download daemon status", "what is being downloaded"),
+        json: DOWNLOAD,
         run: Some(downloader::run),
         ..COMMAND
     },

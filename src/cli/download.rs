@@ -61,7 +61,9 @@ pub(super) fn fetch(
     let result = client.fetch_with(request?, &mut |status| progress.show(status));
     progress.end();
     let result = result?;
-    if let Some(note) = result.note.as_ref().filter(|_| result.status == FetchStatus::AlreadyPresent) {
+    if let Some(note) =
+        result.note.as_ref().filter(|_| result.status == FetchStatus::AlreadyPresent)
+    {
         say(note);
     }
     print(&if json { format!("{}\n", serde_json::json!(result)) } else { lines(&result) });

@@ -51,7 +51,8 @@ pub fn daemon(given: &Given) -> ExitCode {
 /// In the background; returns once it listens. Fine when one runs.
 fn start(given: &Given) -> ExitCode {
     let root = || -> std::io::Result<Root> {
-        let settings = settings().map_err(|_| std::io::Error::other("the settings are not sound"))?;
+        let settings =
+            settings().map_err(|_| std::io::Error::other("the settings are not sound"))?;
         let endpoint = given.value("endpoint").map(std::path::absolute).transpose()?;
         let root = Root::of_downloads(&settings, endpoint.as_deref())?;
         if root.connect().is_err() {

@@ -41,13 +41,15 @@ impl Progress {
         let have = status.downloaded_bytes;
         let first = *self.first.get_or_insert(have);
         if let Look::Bar = self.look {
-            let columns = terminal::stderr_size().map_or(80, |size| usize::from(size.ws_col));
+            let columns = terminal::stderr_size().map_or(0, |size| usize::from(size.ws_col));
+            let columns = if columns == 0 { 80 } else { columns };
             let speed = speed(have.saturating_sub(first), self.began.elapsed());
             self.drawn = true;
             return write(&format!("\r\x1b[K{}", bar(status, speed, columns)));
         }
         let now = Instant::now();
-        let is_news = self.last.is_none_or(|(at, phase)| phase != status.phase || now - at >= QUIET);
+        let is_news =
+            self.last.is_none_or(|(at, phase)| phase != status.phase || now - at >= QUIET);
         if !is_news {
             return;
         }
@@ -87,15 +89,13 @@ fn bar(status: &DownloadStatus, speed: u64, columns: usize) -> String {
         let line = format!("{phase} {} {}/s", human_bytes(have), human_bytes(speed));
         return line.chars().take(columns.saturating_sub(1)).collect();
     };
-    let left = total.saturating_sub(have).checked_div(speed).map_or(String::new(), |seconds| {
-        format!("  {}:{:02} left", seconds / 60, seconds % 60)
-    });
+    let left = total
+        .saturating_sub(have)
+        .checked_div(speed)
+        .map_or(String::new(), |seconds| format!("  {}:{:02} left", seconds / 60, seconds % 60));
     let percent = have.min(total) * 100 / total;
-    let words = format!(
-        " {percent:3}% of {}  {}/s{left}  {phase}",
-        human_bytes(total),
-        human_bytes(speed)
-    );
+    let words =
+        format!(" {percent:3}% of {}  {}/s{left}  {phase}", human_bytes(total), human_bytes(speed));
     let room = columns.saturating_sub(words.chars().count() + 3).min(40);
     let full = (room as u64 * have.min(total) / total) as usize;
     let line = format!("[{}{}]{words}", "#".repeat(full), " ".repeat(room - full));

@@ -90,7 +90,8 @@ impl EventLoop {
         if let Some(command) = &command {
             self.leave_lane(command);
         }
-        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.hub.waker.clone());
+        let (scribe, done, waker) =
+            (self.scribe.clone(), self.done.clone(), self.hub.waker.clone());
         End { scribe, done, waker, command, at: self.hub.last_active, exit, took_ns }
     }
 

@@ -178,7 +178,9 @@ impl EventLoop {
 
     fn mute_watch(&mut self) {
         let watch = self.shared.table.descriptor();
-        if self.muted.is_none() && self.hub.poll.registry().deregister(&mut SourceFd(&watch)).is_ok() {
+        if self.muted.is_none()
+            && self.hub.poll.registry().deregister(&mut SourceFd(&watch)).is_ok()
+        {
             self.muted = Some(Instant::now() + MUTED);
         }
     }

@@ -177,7 +177,8 @@ impl EventLoop {
 
     pub(super) fn find_out(&mut self, asked: Asked) {
         client_waits(&mut self.hub.clients, asked.client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
@@ -242,7 +243,8 @@ impl EventLoop {
     /// The settings file changed: a worker reads it, then the question is answered.
     fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
         client_waits(&mut self.hub.clients, client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             shared.configured.refresh(&shared.table);
             done.lock().push(Done::Configured { client, invocation, quick });
@@ -368,7 +370,8 @@ impl EventLoop {
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
         client_waits(&mut self.hub.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| find(&shared));
             // The client takes it for what it is: no answer to its question.
@@ -385,7 +388,8 @@ impl EventLoop {
         find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
     ) {
         client_waits(&mut self.hub.clients, token);
-        let (done, waker, scribe) = (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
+        let (done, waker, scribe) =
+            (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
         // Compiles that are just being finished tell the scribe when they are.
         self.finishers.after_all(move || {
             scribe.then(move |desk| {
@@ -397,7 +401,8 @@ impl EventLoop {
 
     fn clear(&mut self, token: Token) {
         client_waits(&mut self.hub.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.finishers.give(move || {
             let cleared = upkeep::clear(&shared);
             done.lock().push(Done::Cleared { client: token, cleared });

@@ -118,7 +118,8 @@ impl Daemon {
     }
 
     fn request(&mut self, token: Token, payload: &[u8]) {
-        let foreign = self.hub.clients.get(&token).is_some_and(|client| client.peer == Peer::Foreign);
+        let foreign =
+            self.hub.clients.get(&token).is_some_and(|client| client.peer == Peer::Foreign);
         let reply = match postcard::from_bytes(payload) {
             Ok(Request::Fetch { .. }) if foreign => {
                 let text = "the daemon sees other files than this process (a container?): \
@@ -129,7 +130,9 @@ impl Daemon {
                 Ok(id) => return self.follow(token, id),
                 Err(fault) => Reply::Refused(fault),
             },
-            Ok(Request::Attach(id)) if self.jobs.contains_key(&id) => return self.follow(token, id),
+            Ok(Request::Attach(id)) if self.jobs.contains_key(&id) => {
+                return self.follow(token, id);
+            }
             Ok(Request::Attach(id) | Request::Status(id)) => self.status(&id),
             Ok(Request::Cancel(id)) => {
                 if let Some(entry) = self.jobs.get(&id) {
@@ -169,14 +172,17 @@ impl Daemon {
         }
         let twin = self.jobs.values().find(|entry| {
             let theirs = &entry.job.order;
-            !order.force && theirs.is_twin(&order) && theirs.target != order.target
+            !order.force
+                && theirs.is_twin(&order)
+                && theirs.target != order.target
                 && !entry.job.is_over()
         });
         let twin = twin.map(|entry| entry.job.clone());
         let job = Arc::new(Job::new(order));
         let (works, own, waker) = (self.works.clone(), job.clone(), self.hub.waker.clone());
         let run = move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&works, twin)));
+            let result =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&works, twin)));
             if result.is_err() {
                 own.broke();
             }
@@ -254,7 +260,8 @@ impl Daemon {
 
     fn told(&self) -> DownloadDaemonStatus {
         let counts = self.followers();
-        let mut downloads: Vec<DownloadStatus> = self.jobs.values().map(|entry| entry.job.status()).collect();
+        let mut downloads: Vec<DownloadStatus> =
+            self.jobs.values().map(|entry| entry.job.status()).collect();
         for status in &mut downloads {
             status.clients = counts.get(&status.download_id).copied().unwrap_or(0);
         }

@@ -42,6 +42,8 @@ pub struct Fetched {
 enum Stop {
     /// It is another version now.
     Changed,
+    /// An answer that nothing can be put beside broke off: from the start again.
+    Again(String, Option<Duration>),
     Fault(Fault),
 }
 
@@ -72,7 +74,8 @@ pub fn fetch(
         let fetched = pieces.iter().enumerate().try_for_each(|(number, urls)| {
             let base = done.iter().map(|piece| piece.size).sum();
             let earlier = known.get(number).cloned();
-            let one = OnePiece { order, job, web, part, growth: &growth, before: &done, base, afresh };
+            let one =
+                OnePiece { order, job, web, part, growth: &growth, before: &done, base, afresh };
             let piece = one.fetch(urls, earlier)?;
             done.push(piece);
             Ok(())
@@ -123,6 +126,8 @@ struct Crew<'a> {
     urls: &'a [Url],
     /// The address whose version it is.
     main: usize,
+    /// Several answers may stand side by side.
+    may_mix: bool,
     is_over: AtomicBool,
     stopped: Mutex<Option<Stop>>,
     hands: AtomicU32,
@@ -150,6 +155,9 @@ impl OnePiece<'_> {
                     }
                     log::info!("{}: it has changed; from the start again", urls[at]);
                 }
+                Err(Stop::Again(text, _)) => {
+                    return Err(Fault::new(FaultKind::Network, text));
+                }
                 Err(Stop::Fault(fault)) => {
                     let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
                     at += 1;
@@ -176,10 +184,11 @@ impl OnePiece<'_> {
             self.check_cancelled()?;
             let wanted = match known {
                 Some(piece) => {
-                    let at = piece.missing.first().map_or(0, |span| span.at);
-                    Wanted::From(at, piece.version.as_ref())
+                    let span = piece.missing.first().copied();
+                    let span = span.unwrap_or(Span { at: 0, end: piece.size });
+                    Wanted::Between(span.at, span.end, piece.version.as_ref())
                 }
-                None if ranges_known => Wanted::From(0, None),
+                None if ranges_known => Wanted::FromStart,
                 None => Wanted::Everything,
             };
             let content = match self.web.get(url, wanted) {
@@ -207,8 +216,9 @@ impl OnePiece<'_> {
                 (Shape::Range { start, total }, None) if start == 0 => {
                     self.make_room(total)?;
                     // Without a version, and nothing to judge the whole by, one answer brings all.
-                    let alone = content.version.is_none() && self.order.sha256.is_none();
-                    let parts = if alone || self.afresh { 1 } else { self.order.effort.parts };
+                    let judged = self.order.sha256.is_some() && !self.afresh;
+                    let may_mix = content.version.is_some() || judged;
+                    let parts = if may_mix && !self.afresh { self.order.effort.parts } else { 1 };
                     let ranges = Ranges::whole(total, parts, self.order.effort.min_segment);
                     self.restart();
                     *known = Some(Piece {
@@ -216,7 +226,17 @@ impl OnePiece<'_> {
                         version: content.version.clone(),
                         missing: ranges.left(),
                     });
-                    return self.bring(urls, main, known, content, !alone && !self.afresh);
+                    match self.bring(urls, main, known, content, may_mix) {
+                        Err(Stop::Again(text, after)) => {
+                            *known = None;
+                            self.job.trouble(&text);
+                            if !backoff.wait(after, &|| self.job.is_cancelled()) {
+                                self.check_cancelled()?;
+                                return Err(Fault::new(FaultKind::Network, text).into());
+                            }
+                        }
+                        ended => return ended,
+                    }
                 }
                 (Shape::Range { start, total }, Some(piece)) => {
                     let at = piece.missing.first().map_or(0, |span| span.at);
@@ -268,10 +288,8 @@ impl OnePiece<'_> {
         });
         match space_left(folder) {
             Some(left) if left.saturating_add(have) < size => {
-                let text = format!(
-                    "{}: {left} bytes are left, and the file has {size}",
-                    folder.display()
-                );
+                let text =
+                    format!("{}: {left} bytes are left, and the file has {size}", folder.display());
                 Err(Fault::new(FaultKind::Space, text))
             }
             _ => Ok(()),
@@ -321,7 +339,7 @@ impl OnePiece<'_> {
         main: usize,
         known: &mut Option<Piece>,
         content: Content,
-        may_share: bool,
+        may_mix: bool,
     ) -> Result<(), Stop> {
         let Some(piece) = known else { return Ok(()) };
         let mut ranges = Ranges::missing(piece.size, piece.missing.clone());
@@ -331,12 +349,14 @@ impl OnePiece<'_> {
         };
         let least = self.order.effort.min_segment;
         let worth: u64 = ranges.left().iter().map(|span| span.length().div_ceil(least)).sum();
-        let most = if may_share { u64::from(self.order.effort.connections) } else { 1 };
+        let alone = !may_mix || self.afresh;
+        let most = if alone { 1 } else { u64::from(self.order.effort.connections) };
         let crew = Crew {
             ranges: Mutex::new(ranges),
             version: piece.version.clone(),
             urls,
             main,
+            may_mix,
             is_over: AtomicBool::new(false),
             stopped: Mutex::new(None),
             hands: AtomicU32::new(1),
@@ -428,6 +448,10 @@ impl OnePiece<'_> {
             let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
             if !remote {
                 crew.stop(fault.into());
+                break;
+            }
+            if !crew.may_mix {
+                crew.stop(Stop::Again(fault.text, after));
                 break;
             }
             self.job.trouble(&fault.text);

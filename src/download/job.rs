@@ -207,8 +207,12 @@ impl Job {
         self.status.lock().sha256 = Some(sha256);
         if let Some((folder, format)) = &self.order.expand {
             self.enter(Phase::Unpacking);
-            let archive = unpack::Archive { file: &file, name: &self.order.target, sha256, format: *format };
-            super::part::make_folders(folder.parent().unwrap_or(folder), self.order.surroundings.umask)?;
+            let archive =
+                unpack::Archive { file: &file, name: &self.order.target, sha256, format: *format };
+            super::part::make_folders(
+                folder.parent().unwrap_or(folder),
+                self.order.surroundings.umask,
+            )?;
             unpack::unpack(&archive, folder, &self.order.id(), &|| self.is_cancelled())?;
             self.status.lock().expanded_path = Some(folder.clone());
         }

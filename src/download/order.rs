@@ -77,7 +77,8 @@ pub enum Source {
 impl Source {
     /// As the command line gives it: parts beside a URL are its mirrors, parts alone are a row.
     pub fn of(url: Option<&str>, parts: &[String]) -> Result<Source, Fault> {
-        let parts: Vec<Url> = parts.iter().map(|part| Url::parse(part)).collect::<Result<_, _>>()?;
+        let parts: Vec<Url> =
+            parts.iter().map(|part| Url::parse(part)).collect::<Result<_, _>>()?;
         match url {
             Some(url) => Ok(Source::Whole { url: Url::parse(url)?, mirrors: parts }),
             None if parts.is_empty() => {
@@ -319,7 +320,10 @@ mod tests {
     fn urls() {
         let url = Url::parse("HTTPS://u:p@host:8/a/b.tar.xz?q#f").unwrap();
         assert_eq!(url.as_str(), "https://u:p@host:8/a/b.tar.xz?q");
-        assert_eq!((url.to_string().as_str(), url.path()), ("https://host:8/a/b.tar.xz?q", "/a/b.tar.xz"));
+        assert_eq!(
+            (url.to_string().as_str(), url.path()),
+            ("https://host:8/a/b.tar.xz?q", "/a/b.tar.xz")
+        );
         for bad in ["", "x", "ftp://h/f", "file:///f", "http://", "http:///f", "http://a b/"] {
             assert_eq!(Url::parse(bad).unwrap_err().kind, FaultKind::Url, "{bad}");
         }
@@ -337,7 +341,9 @@ mod tests {
         assert_ne!(one, of(Some("http://h/a.zip?x=2"), &[]));
         assert!(one.starts_with("/r/downloads") && one.ends_with("a.zip"));
         assert!(of(Some("http://h/"), &[]).ends_with("download"));
-        assert!(of(None, &["http://h/a.tar.xz.001", "http://h/a.tar.xz.002"]).ends_with("a.tar.xz"));
+        assert!(
+            of(None, &["http://h/a.tar.xz.001", "http://h/a.tar.xz.002"]).ends_with("a.tar.xz")
+        );
         assert!(of(None, &["http://h/a.zip.part1"]).ends_with("a.zip"));
     }
 

@@ -99,7 +99,8 @@ impl PartFile {
         let note = note.and_then(|text| serde_json::from_slice::<Note>(&text).ok());
         let Some(note) = note else { return Vec::new() };
         let same_run = note.boot == boot_id() && !note.boot.is_empty();
-        if note.inode != self.inode || note.source != order.source || !(same_run || verified_later) {
+        if note.inode != self.inode || note.source != order.source || !(same_run || verified_later)
+        {
             return Vec::new();
         }
         // Without a version nobody knows whether the rest belongs to it.

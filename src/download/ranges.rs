@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn all_bytes_come_once_whoever_fetches_them() {
-        for (size, parts, least) in [(0, 4, 1), (1, 4, 1), (1000, 4, 10), (1000, 1, 300), (7, 9, 2)] {
+        for (size, parts, least) in [(0, 4, 1), (1, 4, 1), (1000, 4, 10), (1000, 1, 300), (7, 9, 2)]
+        {
             let mut ranges = Ranges::whole(size, parts, least);
             let mut seen = vec![0; size as usize];
             let mut hands = Vec::new();

@@ -56,8 +56,8 @@ impl Validator {
 pub enum Wanted<'a> {
     /// All of it, without a word about ranges.
     Everything,
-    /// From here on, if it still is this version. What comes is cut by whoever reads it.
-    From(u64, Option<&'a Validator>),
+    /// All of it, as a range: so the answer tells whether there are ranges, and of what.
+    FromStart,
     /// `[from, to)`, if it still is this version.
     Between(u64, u64, Option<&'a Validator>),
 }
@@ -113,8 +113,10 @@ impl Web {
     pub fn get(&self, url: &Url, wanted: Wanted<'_>) -> Result<Content, Trouble> {
         let (range, version) = match wanted {
             Wanted::Everything => (None, None),
-            Wanted::From(from, version) => (Some(format!("bytes={from}-")), version),
-            Wanted::Between(from, to, version) => (Some(format!("bytes={from}-{}", to - 1)), version),
+            Wanted::FromStart => (Some("bytes=0-".to_owned()), None),
+            Wanted::Between(from, to, version) => {
+                (Some(format!("bytes={from}-{}", to - 1)), version)
+            }
         };
         let mut headers = Vec::new();
         if let Some(range) = &range {
@@ -127,7 +129,9 @@ impl Web {
         let gzip = match encoding {
             None | Some(b"" | b"identity") => false,
             // A name that says gzip is a file that is gzip: nothing was done on the way.
-            Some(b"gzip" | b"x-gzip") => !url.path().ends_with(".gz") && !url.path().ends_with(".tgz"),
+            Some(b"gzip" | b"x-gzip") => {
+                !url.path().ends_with(".gz") && !url.path().ends_with(".tgz")
+            }
             Some(other) => {
                 let other = String::from_utf8_lossy(other).into_owned();
                 let text = format!("{url}: the server sends it as {other}, which nobody asked for");
@@ -218,7 +222,10 @@ fn roots(surroundings: &Surroundings) -> Result<RootCerts, Fault> {
     let file = surroundings.variable(&["SSL_CERT_FILE"]);
     let folder = surroundings.variable(&["SSL_CERT_DIR"]);
     let found = if file.is_some() || folder.is_some() {
-        rustls_native_certs::load_certs_from_paths(file.map(AsRef::as_ref), folder.map(AsRef::as_ref))
+        rustls_native_certs::load_certs_from_paths(
+            file.map(AsRef::as_ref),
+            folder.map(AsRef::as_ref),
+        )
     } else {
         rustls_native_certs::load_native_certs()
     };
@@ -236,7 +243,8 @@ fn roots(surroundings: &Surroundings) -> Result<RootCerts, Fault> {
 }
 
 fn proxy(surroundings: &Surroundings, names: &[&str]) -> Result<Option<Proxy>, Fault> {
-    let Some(text) = surroundings.variable(names).or(surroundings.variable(&["all_proxy", "ALL_PROXY"]))
+    let Some(text) =
+        surroundings.variable(names).or(surroundings.variable(&["all_proxy", "ALL_PROXY"]))
     else {
         return Ok(None);
     };
@@ -306,7 +314,8 @@ mod tests {
     fn ranges() {
         assert_eq!(content_range("bytes 0-9/10"), Some((0, 10)));
         assert_eq!(content_range("bytes 5-5/6"), Some((5, 6)));
-        for bad in ["", "bytes */10", "bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "lines 0-1/2"] {
+        for bad in ["", "bytes */10", "bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "lines 0-1/2"]
+        {
             assert_eq!(content_range(bad), None, "{bad}");
         }
     }

@@ -178,10 +178,7 @@ impl Root {
     }
 
     /// Hands over a path of the socket that fits into a socket address.
-    pub fn with_address<T>(
-        &self,
-        then: impl FnOnce(&Path) -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub fn with_address<T>(&self, then: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
         const ADDRESS_BYTES_MAX: usize = 107;
         let socket = self.socket();
         if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {

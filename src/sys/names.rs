@@ -13,7 +13,10 @@ pub fn prepare() {
         {
             use std::ffi::{c_char, c_int};
             unsafe extern "C" {
-                fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
+                fn __nss_configure_lookup(
+                    database: *const c_char,
+                    services: *const c_char,
+                ) -> c_int;
             }
             // SAFETY: both are texts ended by NUL that live for ever; the call copies what it needs
             // and is made before any look-up of this process, once.

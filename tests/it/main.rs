@@ -10,6 +10,12 @@ mod daemon;
 mod delivery;
 // What must be served from the cache, and served right.
 mod hits;
+// Downloads: from servers that behave and servers that don't, killed and cut off at any byte.
+mod download;
+// A web server that does what a test wants, however wrong.
+mod web_server;
+// What archives unpack to, and what hostile ones don't.
+mod unpack;
 // Several who ask for the same at once.
 mod in_flight;
 // What commands say: help, completions, the man page, JSON as it is documented.

@@ -30,7 +30,8 @@ pub enum ArchiveFormat {
 
 impl ArchiveFormat {
     pub const NAMES: [&str; 12] = [
-        "auto", "tar", "tar.gz", "tar.xz", "tar.zst", "tar.bz2", "zip", "7z", "gz", "xz", "zst", "bz2",
+        "auto", "tar", "tar.gz", "tar.xz", "tar.zst", "tar.bz2", "zip", "7z", "gz", "xz", "zst",
+        "bz2",
     ];
     const ALL: [ArchiveFormat; 12] = [
         ArchiveFormat::Auto,

@@ -172,7 +172,8 @@ fn fill(
                 .and_then(|()| io::copy(&mut reader.take(TRAILER_MAX), &mut io::sink()).map(drop))
         }
         Kind::Single(packing) => {
-            let reader = packing.unpacked(io::BufReader::with_capacity(1 << 20, file)).map_err(broken)?;
+            let reader =
+                packing.unpacked(io::BufReader::with_capacity(1 << 20, file)).map_err(broken)?;
             single::unpack(reader, &single_name(archive.name, packing), &mut tree)
         }
     };
@@ -185,7 +186,8 @@ const TRAILER_MAX: u64 = 64 << 20;
 /// `dir/tool.gz` unpacks to `tool`.
 fn single_name(path: &Path, packing: Packing) -> PathBuf {
     let name = PathBuf::from(path.file_name().unwrap_or_default());
-    let named = packing.suffix().is_some_and(|suffix| name.extension().is_some_and(|e| e == suffix));
+    let named =
+        packing.suffix().is_some_and(|suffix| name.extension().is_some_and(|e| e == suffix));
     if named { name.with_extension("") } else { name }
 }
 

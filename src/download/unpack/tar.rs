@@ -21,7 +21,9 @@ pub(super) fn unpack(from: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()>
         };
         match header.entry_type() {
             // What ends in a slash was a folder before there was a type for it.
-            EntryType::Regular if entry.path_bytes().ends_with(b"/") => tree.folder(&name, about)?,
+            EntryType::Regular if entry.path_bytes().ends_with(b"/") => {
+                tree.folder(&name, about)?
+            }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 tree.file(&name, about, &mut entry)?;
             }

@@ -64,6 +64,8 @@ pub(super) struct Tree<'a> {
     is_cancelled: &'a dyn Fn() -> bool,
     /// Folders get their modes and times last: in one that can't be written nothing can be made.
     folders: Vec<(PathBuf, About)>,
+    /// Looked at last: where one leads depends on the others.
+    symlinks: Vec<PathBuf>,
     /// The folder of the entry before.
     last: Option<(PathBuf, OwnedFd)>,
     entries: u64,
@@ -88,6 +90,7 @@ impl<'a> Tree<'a> {
             root,
             is_cancelled,
             folders: Vec::new(),
+            symlinks: Vec::new(),
             last: None,
             entries: 0,
             bytes_left,
@@ -114,7 +117,8 @@ impl<'a> Tree<'a> {
     ) -> io::Result<()> {
         let path = self.enter(name)?;
         let (parent, last) = self.place(&path, name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, last.as_os_str(), flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| disk(name, error))?;
         loop {
@@ -167,7 +171,9 @@ impl<'a> Tree<'a> {
                 }
                 None => Ok(()),
             })
-            .map_err(|error| disk(name, error))
+            .map_err(|error| disk(name, error))?;
+        self.symlinks.push(path);
+        Ok(())
     }
 
     /// Reads a symlink's target where it is kept as content.
@@ -199,15 +205,33 @@ impl<'a> Tree<'a> {
         });
         if !is_file {
             let (name, target) = (name.display(), target.display());
-            return Err(hostile(format!("{name} is a hard link to {target}, which is no file of it")));
+            return Err(hostile(format!(
+                "{name} is a hard link to {target}, which is no file of it"
+            )));
         }
         let (parent, last) = self.place(&path, name)?;
-        rustix::fs::linkat(&from, from_name.as_os_str(), &parent, last.as_os_str(), AtFlags::empty())
-            .map_err(|error| disk(name, error))
+        rustix::fs::linkat(
+            &from,
+            from_name.as_os_str(),
+            &parent,
+            last.as_os_str(),
+            AtFlags::empty(),
+        )
+        .map_err(|error| disk(name, error))
     }
 
-    /// Gives the folders their modes and times, the inner ones first.
+    /// Makes sure that no symlink leads out, by way of others; then gives the folders their modes
+    /// and times, the inner ones first.
     pub(super) fn finish(mut self) -> io::Result<()> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        for path in &self.symlinks {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            let led = rustix::fs::openat2(self.root.as_fd(), path, flags, Mode::empty(), beneath);
+            if let Err(Errno::XDEV) = led {
+                let text = format!("{} is a symlink out of the folder", path.display());
+                return Err(hostile(text));
+            }
+        }
         let mut folders = std::mem::take(&mut self.folders);
         // Of one that comes twice, what was said last holds.
         folders.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
@@ -244,7 +268,10 @@ impl<'a> Tree<'a> {
                 return Err(io::Error::other(Refusal::Disk("what it holds".to_owned(), full)));
             }
             None => {
-                let text = format!("it unpacks to more than {} bytes, far too much for its size", self.limit);
+                let text = format!(
+                    "it unpacks to more than {} bytes, far too much for its size",
+                    self.limit
+                );
                 return Err(hostile(text));
             }
         }
@@ -336,7 +363,8 @@ fn disk(path: &Path, error: Errno) -> io::Error {
 }
 
 fn space_is_short(root: &OwnedFd, bytes: u64) -> bool {
-    rustix::fs::fstatvfs(root).is_ok_and(|about| about.f_bavail * about.f_frsize < bytes + (1 << 20))
+    rustix::fs::fstatvfs(root)
+        .is_ok_and(|about| about.f_bavail * about.f_frsize < bytes + (1 << 20))
 }
 
 fn times(mtime: Option<(i64, u32)>) -> Option<Timestamps> {
