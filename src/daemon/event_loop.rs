@@ -138,7 +138,12 @@ impl EventLoop {
             for what in arrived.drain(..) {
                 match what {
                     Arrived::Own => self.mute_watch(),
-                    Arrived::Frame(token, header, payload) => self.frame(token, header, &payload),
+                    Arrived::Frame(token, header, payload) => {
+                        // Not from one that we have just let go of.
+                        if self.hub.clients.contains_key(&token) {
+                            self.frame(token, header, &payload);
+                        }
+                    }
                     Arrived::Gone(token) => self.drop_client(token),
                 }
             }

@@ -88,7 +88,8 @@ impl Daemon {
                 match what {
                     Arrived::Own => {}
                     Arrived::Frame(token, header, payload) => {
-                        if self.hub.is_ours(token, &header) {
+                        if self.hub.clients.contains_key(&token) && self.hub.is_ours(token, &header)
+                        {
                             self.request(token, &payload);
                         }
                     }

@@ -166,9 +166,8 @@ impl OnePiece<'_> {
                     }
                     log::info!("{fault}; on to {}", urls[at]);
                     // Another server's version is another one until a hash says otherwise.
-                    if self.order.sha256.is_none() {
-                        known = None;
-                    }
+                    let judged = self.order.sha256.is_some() && !self.afresh;
+                    known = known.filter(|_| judged).map(|piece| Piece { version: None, ..piece });
                 }
             }
         }
@@ -240,8 +239,13 @@ impl OnePiece<'_> {
                 }
                 (Shape::Range { start, total }, Some(piece)) => {
                     let at = piece.missing.first().map_or(0, |span| span.at);
-                    if start != at || total != piece.size || content.version != piece.version {
+                    let other = piece.version.is_some() && content.version != piece.version;
+                    if start != at || total != piece.size || other {
                         return Err(Stop::Changed);
+                    }
+                    // Another server's, which the hash will judge.
+                    if let Some(piece) = known {
+                        piece.version = content.version.clone();
                     }
                     return self.bring(urls, main, known, content, true);
                 }

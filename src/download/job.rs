@@ -14,7 +14,7 @@ use super::digest;
 use super::fault::{Fault, FaultKind};
 use super::fetch;
 use super::order::{Order, Sha256};
-use super::part::PartFile;
+use super::part::{self, PartFile};
 use super::seal::{Found, Seals};
 use super::status::{DownloadStatus, FetchStatus, Phase};
 use super::unpack;
@@ -207,12 +207,10 @@ impl Job {
         self.status.lock().sha256 = Some(sha256);
         if let Some((folder, format)) = &self.order.expand {
             self.enter(Phase::Unpacking);
-            let archive =
-                unpack::Archive { file: &file, name: &self.order.target, sha256, format: *format };
-            super::part::make_folders(
-                folder.parent().unwrap_or(folder),
-                self.order.surroundings.umask,
-            )?;
+            let umask = self.order.surroundings.umask;
+            let name = &self.order.target;
+            let archive = unpack::Archive { file: &file, name, sha256, format: *format, umask };
+            part::make_folders(folder.parent().unwrap_or(folder), umask)?;
             unpack::unpack(&archive, folder, &self.order.id(), &|| self.is_cancelled())?;
             self.status.lock().expanded_path = Some(folder.clone());
         }
@@ -282,6 +280,8 @@ impl Job {
         let file = part.publish(&order.target, order.surroundings.umask)?;
         works.seals.set(&order.target, &order.source, &file, fetched.sha256, fetched.versions);
         self.have(fetched.size, Some(fetched.size));
+        // What went wrong on the way does not matter any more.
+        self.status.lock().note = None;
         Ok((file, fetched.sha256))
     }
 

@@ -97,6 +97,7 @@ fn all_formats() {
         let (out, _) = unpack(&s, name, "out", flags, 0);
         assert_eq!(value(&out, "unarchive"), s.path("out").to_str().unwrap());
         assert_eq!(tree(&s.path("out")), wanted, "{file}");
+        assert_eq!(fs::metadata(s.path("out")).unwrap().mode() & 0o777, 0o755);
         s.remove("out");
     }
     // Others keep no hard links.

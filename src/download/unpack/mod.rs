@@ -35,6 +35,8 @@ pub struct Archive<'a> {
     pub name: &'a Path,
     pub sha256: Sha256,
     pub format: ArchiveFormat,
+    /// Of whoever asked.
+    pub umask: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,8 +96,10 @@ pub fn unpack(
         let text = serde_json::to_vec(&marker).map_err(io::Error::other).map_err(target)?;
         let marker = staging.join(MARKER);
         std::fs::write(&marker, text).map_err(target)?;
-        let mode = std::fs::Permissions::from_mode(0o644);
-        std::fs::set_permissions(&marker, mode).map_err(target)?;
+        for (path, mode) in [(&marker, 0o666), (&staging, 0o777)] {
+            let mode = std::fs::Permissions::from_mode(mode & !archive.umask);
+            std::fs::set_permissions(path, mode).map_err(target)?;
+        }
         put_in_place(&staging, folder, &parent.join(format!(".zccache-{id}.old")))
     });
     if result.is_err()
