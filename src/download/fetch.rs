@@ -212,7 +212,7 @@ impl OnePiece<'_> {
                 }
             };
             match (content.shape, &known) {
-                (Shape::Range { start, total }, None) if start == 0 => {
+                (Shape::Range { start: 0, total }, None) => {
                     self.make_room(total)?;
                     // Without a version, and nothing to judge the whole by, one answer brings all.
                     let judged = self.order.sha256.is_some() && !self.afresh;

@@ -78,7 +78,7 @@ impl<S: Standing> Connection<S> {
     }
 
     /// The next whole frame.
-    pub fn next(&mut self) -> Incoming {
+    pub fn next_frame(&mut self) -> Incoming {
         let Some(head) = self.input.first_chunk::<HEADER_BYTES>() else { return Incoming::Partial };
         let Some(header) = Header::decode(head) else { return Incoming::Ended };
         let end = HEADER_BYTES + header.length;

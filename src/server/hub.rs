@@ -264,7 +264,7 @@ impl<S: Standing> Hub<S> {
 fn read<S: Standing>(token: Token, client: &mut Connection<S>, arrived: &mut Vec<Arrived>) {
     let open = client.fill();
     loop {
-        match client.next() {
+        match client.next_frame() {
             Incoming::Frame(header, payload) => {
                 arrived.push(Arrived::Frame(token, header, payload))
             }

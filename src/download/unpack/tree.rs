@@ -307,7 +307,7 @@ impl<'a> Tree<'a> {
     /// Opens a folder below the root, making what is missing.
     fn open_folder(&mut self, path: &Path) -> io::Result<OwnedFd> {
         if path.as_os_str().is_empty() {
-            return Ok(self.root.try_clone()?);
+            return self.root.try_clone();
         }
         match self.resolve(path, OFlags::DIRECTORY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
