@@ -14,8 +14,11 @@ fn main() {
     hasher.write(env::var("PROFILE").unwrap_or_default().as_bytes());
     println!("cargo:rustc-env=ZCCACHE_BUILD_ID={}", hasher.finish());
     let target = |name: &str| env::var(name).unwrap_or_default();
-    if target("CARGO_CFG_TARGET_OS") == "linux" && target("CARGO_CFG_TARGET_ARCH") == "x86_64" {
-        // See src/sys/quick.rs.
+    // See src/sys/quick.rs. Unoptimised, it would call functions that are not there yet.
+    let able = target("CARGO_CFG_TARGET_OS") == "linux"
+        && target("CARGO_CFG_TARGET_ARCH") == "x86_64"
+        && target("OPT_LEVEL") != "0";
+    if able {
         println!("cargo:rustc-link-arg-bins=-Wl,-e,zccache_entry");
     }
     println!("cargo:rerun-if-changed=src");

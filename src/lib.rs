@@ -10,9 +10,12 @@ pub mod download;
 pub mod server;
 
 pub mod files;
+pub mod fp;
+pub mod ino;
 pub mod inputs;
 pub mod protocol;
 pub mod session;
 pub mod store;
 pub mod sys;
 pub mod tools;
+pub mod watch;

@@ -22,9 +22,14 @@ extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
 #[cfg_attr(test, allow(dead_code))]
 fn enter() -> i32 {
     let args: Vec<OsString> = std::env::args_os().collect();
+    let fault = zccache::sys::fault::arm();
     let code = match cli::classify(&args) {
         Call::Tool { argv, masquerade, strict } => return wrapper::run(argv, masquerade, strict),
         Call::Command(command, rest) => {
+            if let Err(why) = fault {
+                cli::say(&why);
+                return i32::from(cli::USAGE);
+            }
             // As Rust's own start-up has it: commands and the daemon get an error instead.
             zccache::sys::signals::ignore_broken_pipe();
             cli::run(command, rest)

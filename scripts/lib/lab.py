@@ -43,7 +43,7 @@ def find_zccache(given):
 # Which Debian package has which tool.
 PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "clang++": "clang", "make": "make", "cmake": "cmake",
-    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace",
+    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "valgrind": "valgrind",
 }
 
 
@@ -161,6 +161,16 @@ class Lab:
         )
         env.pop("CC", None)
         env.pop("CXX", None)
+        return env
+
+    @property
+    def bare_env(self):
+        """Without a cache, and with the toolchains that rustup finds through the home folder."""
+        homes = {"CARGO_HOME": ".cargo", "RUSTUP_HOME": ".rustup"}
+        foreign = ("ZCCACHE_", "CARGO_", "RUSTC", "RUSTFLAGS", "SCCACHE_", "KACHE_")
+        env = {name: value for name, value in self.env.items() if name in homes or not name.startswith(foreign)}
+        for name, folder in homes.items():
+            env.setdefault(name, str(Path.home() / folder))
         return env
 
     def run(self, *words, check=True):

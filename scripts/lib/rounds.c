@@ -2,10 +2,13 @@
  *
  *   rounds ROUNDS FILE
  *
- * FILE holds commands, one argument a line, a line `--` after each command; a first line `rm=PATH`
- * is removed before every start, outside the time taken. In every round each command runs once, in
- * turn, so that whatever else the machine does meets all of them alike. Prints one line a
- * command: the nanoseconds of every round. An interpreter would add its own noise; this doesn't.
+ * FILE holds commands, one argument a line, a line `--` after each command. First lines `rm=PATH`
+ * are removed before every start, outside the time taken; `env=NAME=VALUE` are set for it; `exit=N` is
+ * the status that is right for it, where that is not 0. `@ROUND@`
+ * in an argument becomes the round's number. In every round each command runs once, in turn, so
+ * that whatever else the machine does meets all of them alike. Prints one line a command:
+ * the nanoseconds of every round, -1 for one that did not end well. An interpreter would add its own
+ * noise; this doesn't.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,12 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COMMANDS = 32, WORDS = 256 };
+enum { COMMANDS = 64, WORDS = 256, EXTRAS = 16, VARIABLES = 1024 };
 
 struct command {
-    char *remove;
-    char *words[WORDS];
-    int count;
+    char *removed[EXTRAS], *set[EXTRAS], *words[WORDS], *environment[VARIABLES];
+    int removes, sets, count, status;
+    /* The argument that names the round, as printf wants it, or 0. */
+    int changing;
+    char *pattern;
     long *times;
 };
 
@@ -38,6 +43,30 @@ static long now(void) {
 static void die(const char *what) {
     perror(what);
     exit(2);
+}
+
+/* Our environment with the command's own variables in place of others of these names. */
+static void set_environment(struct command *command) {
+    int count = 0;
+    for (char **each = environ; *each && count < VARIABLES - EXTRAS - 1; each++) {
+        int replaced = 0;
+        for (int i = 0; i < command->sets; i++) {
+            size_t name = strchr(command->set[i], '=') + 1 - command->set[i];
+            replaced |= !strncmp(*each, command->set[i], name);
+        }
+        if (!replaced) command->environment[count++] = *each;
+    }
+    for (int i = 0; i < command->sets; i++) command->environment[count++] = command->set[i];
+}
+
+/* Splits an argument at `@ROUND@`. */
+static void note_round(struct command *command) {
+    char *word = command->words[command->count - 1], *at = strstr(word, "@ROUND@");
+    if (!at) return;
+    command->changing = command->count - 1;
+    command->pattern = malloc(strlen(word) + 1);
+    sprintf(command->pattern, "%.*s%%d%s", (int)(at - word), word, at + 7);
+    command->words[command->changing] = malloc(strlen(word) + 16);
 }
 
 int main(int argc, char **argv) {
@@ -58,11 +87,17 @@ int main(int argc, char **argv) {
         struct command *command = &commands[count];
         if (!strcmp(line, "--")) {
             command->times = calloc(rounds, sizeof(long));
+            set_environment(command);
             if (++count == COMMANDS) break;
-        } else if (!strncmp(line, "rm=", 3)) {
-            command->remove = strdup(line + 3);
+        } else if (!strncmp(line, "rm=", 3) && command->removes < EXTRAS) {
+            command->removed[command->removes++] = strdup(line + 3);
+        } else if (!strncmp(line, "exit=", 5)) {
+            command->status = atoi(line + 5);
+        } else if (!strncmp(line, "env=", 4) && strchr(line + 4, '=') && command->sets < EXTRAS) {
+            command->set[command->sets++] = strdup(line + 4);
         } else if (command->count < WORDS - 1) {
             command->words[command->count++] = strdup(line);
+            note_round(command);
         }
     }
 
@@ -73,18 +108,16 @@ int main(int argc, char **argv) {
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < count; i++) {
             struct command *command = &commands[i];
-            if (command->remove) unlink(command->remove);
+            for (int n = 0; n < command->removes; n++) unlink(command->removed[n]);
+            if (command->pattern) sprintf(command->words[command->changing], command->pattern, round);
             pid_t child;
             int status;
             struct rusage usage;
             long start = now();
-            if (posix_spawn(&child, command->words[0], &quiet, NULL, command->words, environ)) die(command->words[0]);
+            if (posix_spawn(&child, command->words[0], &quiet, NULL, command->words, command->environment)) die(command->words[0]);
             if (wait4(child, &status, 0, &usage) < 0) die("wait4");
             command->times[round] = now() - start;
-            if (status) {
-                fprintf(stderr, "%s ended with wait status %d in round %d\n", command->words[0], status, round);
-                return 1;
-            }
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != command->status) command->times[round] = -1;
         }
     }
     for (int i = 0; i < count; i++) {

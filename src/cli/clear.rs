@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use super::given::Given;
 use super::{human_bytes, print, say, settings};
 use crate::daemon::{serve, start};
+use crate::ino::Records;
 use crate::protocol::message::{Cleared, Reply, Request};
+use crate::server::root::Root;
 
 /// Removes everything that was stored, through the daemon or without one.
 pub fn run(given: &Given) -> ExitCode {
@@ -21,7 +23,13 @@ pub fn run(given: &Given) -> ExitCode {
         Err(error) => Err(error),
     };
     match cleared {
-        Ok(cleared) => {
+        Ok(mut cleared) => {
+            // Converted sketches are kept without the daemon, and cleared without it.
+            if let Ok(root) = Root::of(&settings) {
+                let (count, bytes) = Records::of(root.path()).clear();
+                cleared.artifacts += count;
+                cleared.bytes += bytes;
+            }
             print(&text(&cleared, json));
             ExitCode::SUCCESS
         }

@@ -3,14 +3,14 @@
 use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
 use super::{
-    clear, completions, config, crashes, daemon, download, downloader, explain, inspect, link, man,
-    report, session, start, status, stop, top, version, why,
+    clear, completions, config, crashes, daemon, doctor, download, downloader, explain, fp, ino,
+    inspect, link, man, report, session, start, status, stop, top, version, watch, why,
 };
 use crate::download::ArchiveFormat;
 
 /// Names of our own program that stand for a command.
 pub const PERSONALITIES: [(&str, &str); 3] =
-    [("zccache-daemon", "daemon"), ("zccache-fp", "fp"), ("zccache-download", "downloader")];
+    [("zccache-daemon", "daemon"), ("zccache-fp", "fp-alone"), ("zccache-download", "downloader")];
 
 /// The command that a first word names, by its name or another one.
 pub fn find(word: &[u8]) -> Option<&'static Command> {
@@ -134,6 +134,61 @@ const DOWNLOAD: &[Field] = &[
     field("error.text", Str, "one line"),
 ];
 
+/// `fp`, by whatever name.
+const FP: Command = Command {
+    name: "fp",
+    group: Tools,
+    summary: "tell whether files changed since a step last succeeded",
+    about: "check exits with 0 to run the step, 1 to skip it, and says why on stderr. What it saw is \
+            what mark-success marks. Globs are as .gitignore has them.",
+    flags: &[
+        valued("cache-file", "FILE", File, "where to remember"),
+        valued(
+            "cache-type",
+            "TYPE",
+            OneOf(&["two-layer", "hash"]),
+            "by stat where that proves content (the default), or always by content",
+        ),
+        JSON,
+    ],
+    subs: &[
+        Command {
+            name: "check",
+            summary: "exit 0 when the step must run, 1 when it need not",
+            flags: &[
+                valued("root", "DIR", Folder, "where to look, by default ."),
+                valued("include", "GLOB", Text, "only such files; may be repeated"),
+                valued("exclude", "GLOB", Text, "no such files; may be repeated"),
+                valued("ext", "EXT", Text, "as --include '*.EXT'; may be repeated"),
+            ],
+            ..COMMAND
+        },
+        Command { name: "mark-success", summary: "the step succeeded", ..COMMAND },
+        Command { name: "mark-failure", summary: "the step failed", ..COMMAND },
+        Command { name: "invalidate", summary: "forget", ..COMMAND },
+    ],
+    example: (
+        "zccache fp --cache-file .cache/lint check --ext cpp && lint && \
+         zccache fp --cache-file .cache/lint mark-success",
+        "lint when a source changed",
+    ),
+    json: &[
+        field("run", Bool, "the step must run"),
+        field("reason", Str, "why, or why not"),
+        field("changed", Array, "files that differ from those on which the step last succeeded"),
+        field("changed[]", Str, "a path, relative to the root"),
+        field("created", Array, "those of them that were not there"),
+        field("created[]", Str, "a path"),
+        field("modified", Array, "those with another content"),
+        field("modified[]", Str, "a path"),
+        field("removed", Array, "those that are gone"),
+        field("removed[]", Str, "a path"),
+        field("marked", Bool, "of the other verbs, and nothing else: it was done"),
+    ],
+    run: Some(fp::run),
+    ..COMMAND
+};
+
 pub static COMMANDS: &[Command] = &[
     Command {
         name: "start",
@@ -193,6 +248,7 @@ pub static COMMANDS: &[Command] = &[
             field("cache_dir", Str, "the cache root"),
             field("compilations", Int, "hits, misses and non_cacheable"),
             field("hits", Int, "served from the cache"),
+            field("worktree_hits", Int, "hits, among those, on what another checkout made"),
             field("misses", Int, "compiled, and stored where possible"),
             field("non_cacheable", Int, "run as they are"),
             field("errors", Int, "compiles that failed"),
@@ -208,6 +264,7 @@ pub static COMMANDS: &[Command] = &[
             field("dep_graph", Int, "commands remembered"),
             field("metadata", Int, "files whose content is known"),
             field("watched_folders", Int, "folders watched for changes"),
+            field("watched_trees", Int, "selections of files that fp asked about, watched"),
             field("links", Int, "links that ran as they are"),
             field("sessions", Int, "sessions that have not ended"),
             field("journal_lines_lost", Int, "lines that could not be written"),
@@ -449,8 +506,25 @@ pub static COMMANDS: &[Command] = &[
     Command {
         name: "doctor",
         group: Looking,
-        summary: "look for trouble",
-        flags: &[JSON],
+        summary: "look for trouble, and mend it",
+        flags: &[switch("repair", "stop the daemon and mend what is wrong"), JSON],
+        about: "Exit 1 when something is wrong and stays so.",
+        example: ("zccache doctor --repair", "mend the cache"),
+        json: &[
+            field("root", Str, "the cache folder"),
+            field("daemon", Int, "the daemon's process; null when none answers"),
+            field("blobs", Int, "blobs in the store"),
+            field("blob_bytes", Int, "their size"),
+            field("damaged_blobs", Int, "blobs whose content is not what their name says"),
+            field("results", Int, "results in the index"),
+            field("index_checked", Bool, "whether the index was looked at"),
+            field("problems[].part", Str, "what is wrong: root, socket, index, blobs and so on"),
+            field("problems[].what", Str, "in words"),
+            field("problems[].advice", Str, "what to do"),
+            field("problems[].repaired", Bool, "it is mended now"),
+            field("sound", Bool, "nothing is wrong any more"),
+        ],
+        run: Some(doctor::run),
         ..COMMAND
     },
     Command {
@@ -512,31 +586,34 @@ pub static COMMANDS: &[Command] = &[
         run: Some(session::end),
         ..COMMAND
     },
+    FP,
+    // `zccache-fp`, by that name only.
+    Command { name: "fp-alone", group: Hidden, run: Some(fp::run_alone), ..FP },
     Command {
-        name: "fp",
+        name: "watch",
         group: Tools,
-        summary: "tell whether files changed since a step last succeeded",
+        summary: "print files as they are created, changed, removed",
+        about: "One line for each file, or one JSON object for each batch. Says on stderr when it \
+                is ready. Globs are as .gitignore has them; links are not followed.",
         flags: &[
-            valued("cache-file", "FILE", File, "where to remember"),
-            valued("cache-type", "TYPE", OneOf(&["two-layer", "hash"]), "how to compare"),
+            valued("root", "DIR", Folder, "a folder to watch, by default .; may be repeated"),
+            valued("include", "GLOB", Text, "only such files; may be repeated"),
+            valued("exclude", "GLOB", Text, "no such files; may be repeated"),
+            valued("debounce", "SECS", Text, "silence before a batch is told, by default 50ms"),
+            valued("poll", "SECS", Text, "look so often instead of being told"),
             JSON,
         ],
-        subs: &[
-            Command {
-                name: "check",
-                summary: "exit 0 when the step must run, 1 when it need not",
-                flags: &[
-                    valued("root", "DIR", Folder, "where to look"),
-                    valued("include", "GLOB", Text, "only such files"),
-                    valued("exclude", "GLOB", Text, "no such files"),
-                    valued("ext", "EXT", Text, "only files with this ending"),
-                ],
-                ..COMMAND
-            },
-            Command { name: "mark-success", summary: "the step succeeded", ..COMMAND },
-            Command { name: "mark-failure", summary: "the step failed", ..COMMAND },
-            Command { name: "invalidate", summary: "forget", ..COMMAND },
+        example: ("zccache watch --root src --include '*.cpp' --json", "follow the sources"),
+        json: &[
+            field("created", Array, "files that were not there before"),
+            field("created[]", Str, "a path, beginning with the root as given"),
+            field("changed", Array, "files that were written to, or whose modes changed"),
+            field("changed[]", Str, "a path"),
+            field("removed", Array, "files that are gone"),
+            field("removed[]", Str, "a path"),
+            field("overflow", Bool, "events were lost, and everything was looked at again"),
         ],
+        run: Some(watch::run),
         ..COMMAND
     },
     Command {
@@ -651,12 +728,16 @@ pub static COMMANDS: &[Command] = &[
         name: "ino",
         group: Tools,
         summary: "make C++ of an Arduino sketch",
+        about: "Adds prototypes, #include <Arduino.h>, and #line, so that messages name the sketch. \
+                Needs clang.",
         flags: &[
-            valued("input", "FILE", File, "the sketch"),
-            valued("output", "FILE", File, "the C++ file"),
-            valued("clang-arg", "ARG", Text, "for libclang; may be repeated"),
+            valued("input", "SKETCH", File, "the sketch, or a folder of .ino files"),
+            valued("output", "FILE", File, "the C++ file, by default stdout"),
+            valued("clang-arg", "ARG", Text, "for clang, like -I; may be repeated"),
             switch("no-arduino-include", "do not include Arduino.h"),
         ],
+        example: ("zccache ino --input Blink.ino --output Blink.ino.cpp", "then compile that"),
+        run: Some(ino::run),
         ..COMMAND
     },
     Command {

@@ -13,6 +13,7 @@ use crate::download::{
 };
 use crate::server::life;
 use crate::server::root::Root;
+use crate::server::start::soon;
 
 /// The second word decides.
 pub fn run(given: &Given) -> ExitCode {
@@ -55,7 +56,7 @@ fn start(given: &Given) -> ExitCode {
             settings().map_err(|_| std::io::Error::other("the settings are not sound"))?;
         let endpoint = given.value("endpoint").map(std::path::absolute).transpose()?;
         let root = Root::of_downloads(&settings, endpoint.as_deref())?;
-        if root.connect().is_err() {
+        if root.connect(soon()).is_err() {
             let args: Vec<_> = given
                 .value("endpoint")
                 .map(|_| ["--endpoint".into(), root.socket().into()])

@@ -41,7 +41,7 @@ fn ask(settings: &crate::settings::Settings, words: &[OsString]) -> std::io::Res
         terminal: terminal::stderr_size().map(|size| size.ws_col),
         ..Invocation::default()
     };
-    drop(start::connect_if_allowed(settings)?);
+    drop(start::connect_if_allowed(settings, start::soon())?);
     match start::ask_running(settings, &Request::Explain(invocation))? {
         Some(Reply::Explained(explained)) => {
             let Json(explained) = *explained;

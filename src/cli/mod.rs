@@ -6,11 +6,14 @@ mod completions;
 mod config;
 mod crashes;
 mod daemon;
+mod doctor;
 mod download;
 mod downloader;
 mod explain;
+mod fp;
 mod given;
 mod help;
+mod ino;
 mod inspect;
 mod link;
 mod man;
@@ -23,6 +26,7 @@ mod stop;
 mod style;
 pub mod table;
 mod top;
+mod watch;
 mod why;
 
 use std::ffi::{OsStr, OsString};
@@ -235,7 +239,7 @@ mod tests {
     #[test]
     fn personalities() {
         assert_eq!(command("/usr/bin/zccache-daemon --foreground"), Some("daemon"));
-        assert_eq!(command("zccache-fp check"), Some("fp"));
+        assert_eq!(command("zccache-fp check"), Some("fp-alone"));
         assert_eq!(command("zccache-download status"), Some("downloader"));
         assert_eq!(tool("/f/clang++ status"), Some(("/f/clang++ status".into(), true, None)));
         assert_eq!(command("zccache-1.2 status"), Some("status"));

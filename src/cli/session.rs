@@ -79,7 +79,7 @@ fn begin(settings: &mut Settings, given: &Given) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", root.path().display()))?;
     // The build would start one, too; whoever names a socket expects somebody there. Without a
     // daemon the build works as well, so this is no reason to fail.
-    if let Err(error) = start::connect_if_allowed(settings)
+    if let Err(error) = start::connect_if_allowed(settings, start::soon())
         && !settings.no_spawn
     {
         say(&format!("session-start: no daemon yet: {error}"));

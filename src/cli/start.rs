@@ -13,7 +13,7 @@ pub fn run(_: &Given) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match start::connect(&settings).and_then(|_| Root::of(&settings)) {
+    match start::connect(&settings, start::soon()).and_then(|_| Root::of(&settings)) {
         Ok(root) => {
             print(&format!("daemon running at {}\n", root.socket().display()));
             ExitCode::SUCCESS

@@ -103,6 +103,7 @@ fn machine(status: &Status, running: bool, sessions: usize) -> String {
         "hits": counters.hits,
         "misses": counters.misses,
         "non_cacheable": counters.uncacheable,
+        "worktree_hits": counters.worktree_hits,
         "errors": counters.errors,
         "hit_rate": hit_rate(counters.hits, counters.misses),
         "time_saved_ns": counters.saved_ns,
@@ -114,6 +115,7 @@ fn machine(status: &Status, running: bool, sessions: usize) -> String {
         "dep_graph": status.dep_graph,
         "metadata": status.metadata,
         "watched_folders": status.watched_folders,
+        "watched_trees": status.watched_trees,
         "links": links(counters),
         "sessions": sessions,
         "journal_lines_lost": status.journal_lines_lost,
@@ -149,6 +151,11 @@ fn table(status: &Status, running: bool, sessions: usize) -> String {
         ),
     );
     row("hit rate", format!("{:.1}%", hit_rate(counters.hits, counters.misses)));
+    let same_root = counters.hits.saturating_sub(counters.worktree_hits);
+    row(
+        "hits by root",
+        format!("{same_root} same-root, {} worktree-equivalent", counters.worktree_hits),
+    );
     row("time saved", format!("{seconds:.1} s"));
     if counters.errors > 0 {
         row("errors", counters.errors.to_string());

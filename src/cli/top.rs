@@ -116,7 +116,7 @@ fn watch(settings: &Settings, interval: Duration) -> io::Result<Option<i32>> {
         };
         let mut frame = String::from("\x1b[H");
         for line in text.iter().take(height.saturating_sub(1)) {
-            let _ = write!(frame, "{}\x1b[K\n", cut(line, width));
+            let _ = writeln!(frame, "{}\x1b[K", cut(line, width));
         }
         let _ = write!(frame, "{}\x1b[J", style.faint(&cut("q ends", width)));
         screen.write(frame.as_bytes())?;

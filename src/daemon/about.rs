@@ -23,6 +23,10 @@ pub(super) struct About {
     pub(super) bytes: u64,
     /// The result of the first unit.
     pub(super) key: Option<ResultKey>,
+    /// The checkout's root, where results are shared between checkouts; else empty.
+    pub(super) root: Vec<u8>,
+    /// Something was made in another checkout.
+    pub(super) is_from_elsewhere: bool,
 }
 
 impl About {
@@ -33,6 +37,7 @@ impl About {
             program: understood.program.clone(),
             sources: units.clone().map(|unit| source(understood, unit)).collect(),
             outputs: units.map(|unit| main_output(understood, unit)).collect(),
+            root: root(understood).to_vec(),
             ..About::default()
         }
     }
@@ -41,7 +46,13 @@ impl About {
     pub(super) fn served(&mut self, key: ResultKey, result: &LiveResult) {
         self.bytes += result.record.bytes;
         self.key.get_or_insert(key);
+        self.is_from_elsewhere |= result.record.origin.root != self.root;
     }
+}
+
+/// The root of the checkout, if what it makes is shared; else empty.
+pub(super) fn root(understood: &Understood) -> &[u8] {
+    understood.sharing.worktree().map_or(b"", |tree| tree.root())
 }
 
 /// A unit's source, absolute.
@@ -62,5 +73,6 @@ pub(super) fn origin(understood: &Understood, unit: usize) -> Origin {
         program: understood.program.clone(),
         source: source(understood, unit),
         output: main_output(understood, unit),
+        root: root(understood).to_vec(),
     }
 }

@@ -19,6 +19,7 @@ use crate::protocol::message::{Exit, Report};
 use crate::server::peer;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
+use crate::sys::fault::{self, Point};
 
 /// How a compile ended, to be told once its worker is done with it.
 struct End {
@@ -55,6 +56,7 @@ impl EventLoop {
         for (id, stat) in &report.blobs {
             self.shared.set_blob_stat(*id, *stat);
         }
+        fault::at(Point::Reported);
         let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
         let mut command = None;
         if let Some(client) = self.hub.clients.get_mut(&token) {

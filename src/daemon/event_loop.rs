@@ -12,12 +12,14 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use parking_lot::Mutex;
 
+use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
 use super::lookup::Ticket;
 use super::memo::Memos;
@@ -38,6 +40,10 @@ use crate::settings::Settings;
 const MUTED: Duration = Duration::from_millis(50);
 /// An idle daemon leaves after this long.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long its workers have to finish what they do.
+const END_PATIENCE: Duration = Duration::from_secs(8);
+/// After this long without a client, the index is looked after.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What the loop knows of a client.
 #[derive(Default)]
@@ -80,6 +86,7 @@ pub(super) struct EventLoop {
     pub(super) shared: Arc<Shared>,
     pub(super) answerers: Workers,
     pub(super) finishers: Workers,
+    pub(super) fingerprints: Fingerprints,
     pub(super) done: Arc<Mutex<Vec<Done>>>,
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
@@ -93,6 +100,8 @@ pub(super) struct EventLoop {
     pub(super) config: Config,
     /// Until then the watch does not wake the loop.
     muted: Option<Instant>,
+    /// Nobody has come since the index was last looked after.
+    resting: Arc<AtomicBool>,
 }
 
 impl EventLoop {
@@ -102,8 +111,9 @@ impl EventLoop {
         config: Config,
     ) -> std::io::Result<EventLoop> {
         let hub = Hub::new(listener, &config.socket, config.signals, config.idle())?;
-        let watch = shared.table.descriptor();
-        hub.poll.registry().register(&mut SourceFd(&watch), OWN, Interest::READABLE)?;
+        if let Some(watch) = shared.table.descriptor() {
+            hub.poll.registry().register(&mut SourceFd(&watch), OWN, Interest::READABLE)?;
+        }
         let counters = upkeep::load_counters(&shared.index);
         let upkeep = Upkeep::new(&shared, config.limit_bytes());
         let scribe = Scribe::start(Path::new(OsStr::from_bytes(&shared.root)))?;
@@ -112,6 +122,7 @@ impl EventLoop {
             shared,
             answerers: Workers::start("answer", 6)?,
             finishers: Workers::start("finish", 2)?,
+            fingerprints: Fingerprints::new()?,
             done: Arc::default(),
             tickets: HashMap::new(),
             asked: Vec::new(),
@@ -123,6 +134,7 @@ impl EventLoop {
             upkeep,
             config,
             muted: None,
+            resting: Arc::default(),
         })
     }
 
@@ -134,10 +146,17 @@ impl EventLoop {
                 log::error!("poll: {error}");
                 break;
             }
-            self.hub.make_round(&mut arrived);
+            if self.hub.make_round(&mut arrived) {
+                self.end_if_index_is_lost();
+                self.rest();
+            }
+            let mut changed = false;
             for what in arrived.drain(..) {
                 match what {
-                    Arrived::Own => self.mute_watch(),
+                    Arrived::Own => {
+                        changed = true;
+                        self.mute_watch();
+                    }
                     Arrived::Frame(token, header, payload) => {
                         // Not from one that we have just let go of.
                         if self.hub.clients.contains_key(&token) {
@@ -147,7 +166,10 @@ impl EventLoop {
                     Arrived::Gone(token) => self.drop_client(token),
                 }
             }
-            self.shared.table.drain();
+            // Always before an answer; else when there is something.
+            if changed || !self.asked.is_empty() || self.in_flight.has_waiters() {
+                self.shared.table.drain();
+            }
             for (client, invocation, quick) in std::mem::take(&mut self.asked) {
                 self.answer(client, invocation, quick);
             }
@@ -158,7 +180,12 @@ impl EventLoop {
             if self.in_flight.has_waiters() {
                 self.look_after_waiters();
             }
-            self.hub.accept();
+            if self.hub.is_awaited() {
+                self.resting.store(false, Ordering::Relaxed);
+            }
+            while let Some(silent) = self.hub.accept() {
+                self.drop_client(silent);
+            }
             if self.muted.is_some_and(|until| Instant::now() >= until) {
                 self.hear_watch();
             }
@@ -182,7 +209,7 @@ impl EventLoop {
     }
 
     fn mute_watch(&mut self) {
-        let watch = self.shared.table.descriptor();
+        let Some(watch) = self.shared.table.descriptor() else { return };
         if self.muted.is_none()
             && self.hub.poll.registry().deregister(&mut SourceFd(&watch)).is_ok()
         {
@@ -192,7 +219,7 @@ impl EventLoop {
 
     /// What is queued by now wakes the loop at once.
     fn hear_watch(&mut self) {
-        let watch = self.shared.table.descriptor();
+        let Some(watch) = self.shared.table.descriptor() else { return };
         let registered =
             self.hub.poll.registry().register(&mut SourceFd(&watch), OWN, Interest::READABLE);
         match registered {
@@ -201,10 +228,41 @@ impl EventLoop {
         }
     }
 
+    /// While nobody is there, a bloated index is compacted; whoever comes ends that.
+    fn rest(&mut self) {
+        if self.hub.is_quiet_for(QUIET) && !self.resting.swap(true, Ordering::Relaxed) {
+            let (shared, resting) = (self.shared.clone(), self.resting.clone());
+            self.finishers.give(move || {
+                shared.index.compact_if_bloated(&|| !resting.load(Ordering::Relaxed));
+            });
+        }
+    }
+
+    /// Calls of the index that never come back hold workers and locks for good: only a new daemon
+    /// helps, which sets the index aside.
+    pub(super) fn end_if_index_is_lost(&mut self) {
+        if self.shared.index.is_lost() {
+            log::error!("the index hangs; the next daemon starts without it");
+            self.hub.remove_socket();
+            std::process::exit(1);
+        }
+    }
+
     fn end(mut self) {
         self.hub.remove_socket();
         let left: Vec<Token> = self.hub.clients.keys().copied().collect();
         left.into_iter().for_each(|token| self.drop_client(token));
+        // A worker that hangs (in the index, on a dead network disk) must not keep the root's lock
+        // from the next daemon.
+        let overdue = || {
+            std::thread::sleep(END_PATIENCE);
+            log::error!("a worker does not end");
+            std::process::exit(1);
+        };
+        if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(overdue) {
+            log::warn!("no thread: {error}");
+        }
+        self.fingerprints.finish();
         self.answerers.finish();
         self.finishers.finish();
         self.scribe.finish();

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::about;
 use super::compare::{Compared, compare, reason_for};
-use super::known::{Eviction, Known, recall};
+use super::known::{self, Eviction, Known, recall};
 use super::shared::{Folder, Shared};
 use crate::files::{PathId, Seen};
 use crate::session::cause::{Cause, Difference, text};
@@ -12,7 +13,9 @@ use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 use crate::store::record::{FileRecord, KnownSet, SetRecord};
 use crate::tools::environment::Environment;
-use crate::tools::understand::{PLACES_VARIABLE, Understood, variable};
+use crate::tools::find::absolute;
+use crate::tools::places::{PLACES_VARIABLE, Places};
+use crate::tools::understand::{Refusal, Understood};
 
 /// States that are compared with the one at hand, the latest first.
 const STATES_COMPARED: usize = 6;
@@ -36,6 +39,14 @@ pub(super) fn cause(
     Cause::new(understood.meaning.name(unit), reason, differences)
 }
 
+/// Why the results belong to one checkout, where they were asked to fit all.
+pub(super) fn not_shared(understood: &Understood) -> Option<Cause> {
+    let Refusal { reason, argument } = understood.sharing.refusal()?;
+    let argument =
+        argument.as_ref().map(|argument| Difference::Argument { argument: text(argument) });
+    Some(Cause::new(b"", *reason, argument.into_iter().collect()))
+}
+
 struct Explain<'a> {
     shared: &'a Shared,
     understood: &'a Understood,
@@ -54,14 +65,19 @@ impl Explain<'_> {
             return self.lost(same.stored_ns);
         }
         let now: Vec<_> = self.understood.parts[unit].iter().collect();
-        let own_output = super::about::main_output(self.understood, unit);
+        let (_, own_output) = known::names(self.understood, unit);
         let compared = known.iter().map(|known| (known, compare(&known.parts(), &now)));
         let nearest = compared.min_by_key(|(known, compared)| {
             (*known.output != own_output[..], compared.differences.len())
         });
         let Some((known, compared)) = nearest else { return (Reason::NewAction, Vec::new()) };
         let differences = self.with_tool(known, compared);
-        let reason = reason_for(&differences);
+        let reason = match reason_for(&differences) {
+            Reason::ToolChanged if *known.root != *about::root(self.understood) => {
+                Reason::ToolchainMismatch
+            }
+            reason => reason,
+        };
         (reason, differences)
     }
 
@@ -98,24 +114,72 @@ impl Explain<'_> {
     fn other_state(mut self, action: &ActionKey) -> (Reason, Vec<Difference>) {
         let manifest = self.shared.index.manifest(action).unwrap_or_default();
         let mut nearest: Option<(KnownSet, bool, Vec<Difference>)> = None;
+        let (mut is_elsewhere, mut names_its_folder) = (false, false);
         for known in manifest.sets.iter().take(STATES_COMPARED) {
             let Some(set) = self.shared.index.set(known.id) else { continue };
             if self.shared.spellings.sum(&set) != Some(set.spelling_sum) {
                 continue;
             }
-            let differences = self.inputs(&set, known);
+            let elsewhere = self.other_checkout(known);
+            let differences = match &elsewhere {
+                Some(places) => self.between_checkouts(&set, places),
+                None => self.inputs(&set, known),
+            };
             let better = nearest.as_ref().is_none_or(|(.., best)| differences.len() < best.len());
             if better {
+                is_elsewhere = elsewhere.is_some();
+                names_its_folder = set.env.iter().any(|name| **name == *PLACES_VARIABLE);
                 nearest = Some((known.clone(), set.date, differences));
             }
         }
         match nearest {
             None => (Reason::ResultGone, Vec::new()),
+            Some((.., differences)) if is_elsewhere && !differences.is_empty() => {
+                (Reason::ContentHashMismatch, differences)
+            }
+            Some(_) if is_elsewhere && names_its_folder => (Reason::PathSensitiveArg, Vec::new()),
             Some((known, date, differences)) if differences.is_empty() => {
                 self.same_inputs(&known, date, action)
             }
             Some((.., differences)) => (reason_for(&differences), differences),
         }
+    }
+
+    /// The places of the checkout that a result was made in, if that is another one.
+    fn other_checkout(&self, known: &KnownSet) -> Option<Places> {
+        let root = self.shared.index.result(&known.result)?.origin.root;
+        let is_other = !root.is_empty() && root != about::root(self.understood);
+        is_other.then(|| self.understood.places.in_checkout(root))
+    }
+
+    /// What differs between this checkout and another one, as they are now.
+    fn between_checkouts(&self, set: &SetRecord, other: &Places) -> Vec<Difference> {
+        let mut found = Vec::new();
+        let look = |places: &Places, spelling: u32| {
+            let path = places.unspell(&self.shared.spellings.text(spelling)?);
+            let id = self.shared.table.intern(&absolute(&self.understood.cwd, &path));
+            Some((text(&path), self.shared.table.look(id, true)))
+        };
+        for spelling in set.read.iter().chain(&set.absent) {
+            let (ours, theirs) = (look(&self.understood.places, *spelling), look(other, *spelling));
+            let (Some((path, ours)), Some((_, theirs))) = (ours, theirs) else { continue };
+            match (ours, theirs) {
+                (Seen::File { hash: Some(ours), stat }, Seen::File { hash: Some(theirs), .. })
+                    if ours != theirs =>
+                {
+                    found.push(Difference::Content {
+                        path,
+                        before: Some(hex(theirs.0)),
+                        after: hex(ours.0),
+                        changed_us: u64::try_from(stat.mtime_ns / 1000).unwrap_or(0),
+                    })
+                }
+                (Seen::Absent, Seen::File { .. }) => found.push(Difference::Gone { path }),
+                (Seen::File { .. }, Seen::Absent) => found.push(Difference::Appeared { path }),
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Nothing that was read differs: then it is the kind of terminal, the date, or the result
@@ -182,7 +246,7 @@ impl Explain<'_> {
         }
         let places = &self.understood.places;
         for (name, before) in set.env.iter().zip(&known.variables) {
-            let now = variable(places, self.env, name);
+            let now = places.variable(self.env, name);
             if **name != *PLACES_VARIABLE && variable_digest(now.as_deref()) != *before {
                 let name = text(name);
                 found.push(Difference::Variable { name, before: None, after: None, hidden: true });

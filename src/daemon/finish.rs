@@ -22,11 +22,13 @@ use crate::store::key::{ResultKey, SetId};
 use crate::store::record::{
     KnownSet, ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
+use crate::sys::fault::{self, Point};
 use crate::tools::command::{Output, Role};
 use crate::tools::environment::Environment;
 use crate::tools::meaning;
+use crate::tools::places::PLACES_VARIABLE;
 use crate::tools::plan::{Discovery, Plan};
-use crate::tools::understand::{Understood, variable};
+use crate::tools::understand::Understood;
 
 /// What became of a compile.
 pub(super) struct Finished {
@@ -82,6 +84,7 @@ fn why_missed(shared: &Shared, ticket: &Ticket) -> Vec<Cause> {
     let missed = ticket.missed.iter();
     missed
         .map(|(unit, reason)| explain::cause(shared, understood, &folder, env, *unit, *reason))
+        .chain(explain::not_shared(understood))
         .collect()
 }
 
@@ -137,7 +140,7 @@ fn store(
     let taken = run.units.iter().find(|taken| taken.unit as usize == discovery.unit);
     let mut outputs = collect_outputs(taken.ok_or(Reason::OutputMissing)?, plan, discovery.unit)?;
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
+    let mut inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
         understood.meaning.inputs(ground, discovery, run)
     })?;
     if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
@@ -150,6 +153,11 @@ fn store(
             .unwrap_or_else(|| chunk.bytes.clone()),
     });
     let found = Found { outputs, folded, text: text.collect(), took_ns: run.took_ns };
+    if found.names_root(shared, understood) {
+        inputs.env.push(PLACES_VARIABLE.to_vec());
+        inputs.env.sort_unstable();
+        inputs.env.dedup();
+    }
     write_down(shared, ticket, discovery.unit, &folder, &inputs, found)
 }
 
@@ -159,6 +167,22 @@ struct Found {
     folded: Vec<(Role, Vec<u8>)>,
     text: Vec<Chunk>,
     took_ns: u64,
+}
+
+impl Found {
+    /// True where results are shared between checkouts and this one names its own all the same.
+    /// A file that can't be read is as good as one that does.
+    fn names_root(&self, shared: &Shared, understood: &Understood) -> bool {
+        let places = &understood.places;
+        if places.roots().is_empty() {
+            return false;
+        }
+        let names = |bytes: &[u8]| places.root_is_named_in(bytes);
+        let file = |output: &StoredOutput| {
+            shared.read_blob(&output.content).is_none_or(|bytes| names(&bytes))
+        };
+        self.text.iter().any(|chunk| names(&chunk.bytes)) || self.outputs.iter().any(file)
+    }
 }
 
 /// Takes the names of this place out of outputs where that can be done; gives their new texts.
@@ -246,7 +270,7 @@ fn write_down(
     }
     let env = Environment::new(&ticket.env);
     for name in &inputs.env {
-        let value = variable(&ticket.understood.places, env, name);
+        let value = ticket.understood.places.variable(env, name);
         contents.add_variable(name, value.as_deref());
     }
     for path in inputs.absent.iter().chain(&inputs.exists) {
@@ -287,7 +311,7 @@ fn write_down(
     shared.spellings.save(&mut batch);
     batch.put_set(set_id, &set);
     let mut manifest: ManifestRecord = shared.index.manifest(&action).unwrap_or_default();
-    let value = |name: &serde_bytes::ByteBuf| variable(&understood.places, env, name);
+    let value = |name: &serde_bytes::ByteBuf| understood.places.variable(env, name);
     manifest.push(KnownSet {
         id: set_id,
         result: key,
@@ -296,7 +320,9 @@ fn write_down(
     });
     batch.put_manifest(&action, &manifest);
     batch.put_result(&key, &record);
+    fault::at(Point::Store);
     shared.index.apply(batch);
+    fault::at(Point::Stored);
     for output in &record.outputs {
         if let Content::Blob { id, seen, .. } = &output.content {
             shared.set_blob_stat(*id, *seen);

@@ -20,7 +20,8 @@ pub(super) fn on_ground<T>(
     then: impl FnOnce(&mut Ground<'_>) -> T,
 ) -> T {
     let mut world = Disk { shared, folder };
-    let resolver = |search: &SearchPath| shared.resolver(&understood.cwd, search);
+    let resolver =
+        |search: &SearchPath| shared.resolver(&understood.cwd, &understood.places, search);
     let env = Environment::new(env);
     then(&mut Ground { tool: understood, world: &mut world, resolver: &resolver, env })
 }

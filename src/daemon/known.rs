@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) action: ActionKey,
     pub(super) program: Arc<[u8]>,
     pub(super) output: Arc<[u8]>,
+    /// The checkout it was seen in, if that shares.
+    pub(super) root: Arc<[u8]>,
     pub(super) stored_ns: u64,
     parts: Vec<(Part, Arc<[u8]>)>,
 }
@@ -36,7 +38,7 @@ impl Known {
 /// Adds a unit's command to a batch. The spellings it uses must be saved with the same batch,
 /// after this.
 pub(super) fn remember(shared: &Shared, understood: &Understood, unit: usize, batch: &mut Batch) {
-    let (source, output) = (about::source(understood, unit), about::main_output(understood, unit));
+    let (source, output) = names(understood, unit);
     let number = |text: &[u8]| shared.spellings.number(text);
     // A variable that is not set is told by its being missing.
     let worth = |(part, text): &(Part, &[u8])| *part != Part::Variable || text.contains(&b'=');
@@ -45,6 +47,7 @@ pub(super) fn remember(shared: &Shared, understood: &Understood, unit: usize, ba
         action: understood.units[unit],
         program: number(&understood.program),
         output: number(&output),
+        root: number(about::root(understood)),
         parts: parts.map(|(part, text)| (part as u8, number(text))).collect(),
         sum: 0,
         stored_ns: now_ns(),
@@ -58,9 +61,16 @@ pub(super) fn remember(shared: &Shared, understood: &Understood, unit: usize, ba
     }
 }
 
+/// A unit's source and main output, as all checkouts that share have them.
+pub(super) fn names(understood: &Understood, unit: usize) -> (Vec<u8>, Vec<u8>) {
+    let places = &understood.places;
+    let source = places.spell_root(&about::source(understood, unit));
+    (source, places.spell_root(&about::main_output(understood, unit)))
+}
+
 /// The commands known of a unit's source, then those of its output; newest first.
 pub(super) fn recall(shared: &Shared, understood: &Understood, unit: usize) -> Vec<Known> {
-    let (source, output) = (about::source(understood, unit), about::main_output(understood, unit));
+    let (source, output) = names(understood, unit);
     let records = [KnownBy::Source(&source), KnownBy::Output(&output)];
     let actions = records.iter().filter_map(|by| shared.index.known(*by));
     let actions = actions.flat_map(|record| record.actions);
@@ -78,6 +88,7 @@ fn read(shared: &Shared, known: &KnownAction) -> Option<Known> {
         action: known.action,
         program: shared.spellings.text(known.program)?,
         output: shared.spellings.text(known.output)?,
+        root: shared.spellings.text(known.root)?,
         stored_ns: known.stored_ns,
         parts: known.parts.iter().map(part).collect::<Option<_>>()?,
     })
@@ -86,7 +97,7 @@ fn read(shared: &Shared, known: &KnownAction) -> Option<Known> {
 fn sum(shared: &Shared, known: &KnownAction) -> Option<u64> {
     let mut sum = Xxh3::new();
     let numbers = known.parts.iter().map(|(_, number)| *number);
-    for number in numbers.chain([known.program, known.output]) {
+    for number in numbers.chain([known.program, known.output, known.root]) {
         sum.update(&shared.spellings.text(number)?);
         sum.update(&[0]);
     }

@@ -105,6 +105,7 @@ fn begin(invocation: &Invocation, start_us: u64, latency: Duration) -> Line {
         sources: Vec::new(),
         outputs: Vec::new(),
         causes: Vec::new(),
+        worktree_equivalent: false,
         again: invocation.again,
         lossy,
     }
@@ -119,6 +120,7 @@ fn tell(line: &mut Line, invocation: &Invocation, about: &About) {
     line.sources = list(&about.sources);
     line.outputs = list(&about.outputs);
     line.bytes = about.bytes;
+    line.worktree_equivalent = line.outcome.is_hit() && about.is_from_elsewhere;
     line.key = about.key.map(|key| blake3::Hash::from_bytes(key.0).to_hex().to_string());
     if !about.variables.is_empty() {
         let (env, unclear) = environment(Environment::new(&invocation.env), &about.variables);

@@ -23,9 +23,11 @@ use crate::sys::priority::{Niceness, Priority};
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
+use crate::tools::meaning::Text;
+use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
 use crate::tools::rust::is_rust;
-use crate::tools::understand::{PLACES_VARIABLE, Refusal, Understood, understand, variable};
+use crate::tools::understand::{Refusal, Understood, understand};
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
@@ -213,7 +215,7 @@ pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanatio
     let found = find_all(shared, &understood, &folder, invocation, asked.recache);
     let env = Environment::new(&invocation.env);
     let mut units = Vec::new();
-    let mut causes = Vec::new();
+    let mut causes: Vec<Cause> = explain::not_shared(&understood).into_iter().collect();
     for (unit, found) in found.iter().enumerate() {
         let parts = understood.parts[unit].iter().map(|(part, bytes)| {
             let value = if part.is_hash() { hex(bytes) } else { text(bytes) };
@@ -328,14 +330,16 @@ fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delive
             style: output.style,
             executable: stored.executable,
             content: match folded {
-                Some((_, text)) => Content::Inline(understood.meaning.unfold(unit, text)),
+                Some((_, text)) => Content::Inline(
+                    understood.meaning.unfold(unit, Text::Output(output.role, text)),
+                ),
                 None => stored.content.clone(),
             },
         })
     });
     let unfolded = |chunk: &Chunk| Chunk {
         stream: chunk.stream,
-        bytes: understood.meaning.unfold(unit, &chunk.bytes),
+        bytes: understood.meaning.unfold(unit, Text::Message(&chunk.bytes)),
     };
     let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
     Delivery { outputs: outputs.collect(), text }
@@ -408,7 +412,7 @@ fn check(
     action: &ActionKey,
     set: &SetRecord,
     folder: &Folder,
-    places: &[Vec<u8>],
+    places: &Places,
     env: Environment<'_>,
 ) -> Result<(blake3::Hasher, Vec<PathId>), u32> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
@@ -423,7 +427,7 @@ fn check(
         paths.push(id);
     }
     for name in &set.env {
-        contents.add_variable(name, variable(places, env, name).as_deref());
+        contents.add_variable(name, places.variable(env, name).as_deref());
     }
     for spelling in &set.absent {
         let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;

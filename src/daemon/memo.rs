@@ -2,13 +2,14 @@
 //! depends on and up to which change it was verified; answering costs one look-up.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::about::About;
 use crate::files::{Counter, PathId};
-use crate::protocol::message::{Delivery, Invocation};
+use crate::protocol::message::{Content, Delivery, Invocation};
 use crate::store::key::ResultKey;
 use crate::tools::environment::{Environment, names_that_matter};
 
@@ -37,19 +38,45 @@ pub(super) struct Memo {
     pub(super) verified: Counter,
 }
 
-/// More than this many are not kept; the older half goes.
-const MEMOS_MAX: usize = 400_000;
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a request's key is one number")
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// Boxed, so that a table that grows moves little.
+type Generation = HashMap<RequestKey, Box<Memo>, BuildHasherDefault<AsItIs>>;
+
+/// Memos that are no longer kept. There may be many: not to be dropped in the loop.
+pub(super) struct Retired(#[allow(dead_code)] Generation);
+
+/// What a generation may take, in memory. Two are kept; when the younger is full, the older goes.
+const GENERATION_BYTES: usize = 256 << 20;
 
 pub(super) struct Memos {
-    young: HashMap<RequestKey, Memo>,
-    old: HashMap<RequestKey, Memo>,
+    young: Generation,
+    old: Generation,
+    /// What the younger takes, as good as is known.
+    young_bytes: usize,
     names: HashSet<&'static [u8]>,
 }
 
 impl Memos {
     pub(super) fn new() -> Memos {
         let names = names_that_matter();
-        Memos { young: HashMap::new(), old: HashMap::new(), names }
+        Memos { young: Generation::default(), old: Generation::default(), young_bytes: 0, names }
     }
 
     pub(super) fn key(&self, invocation: &Invocation) -> RequestKey {
@@ -72,17 +99,25 @@ impl Memos {
     }
 
     pub(super) fn get(&mut self, key: RequestKey) -> Option<&mut Memo> {
+        // What is used stays: it moves on to the younger.
         if let Some(memo) = self.old.remove(&key) {
-            self.insert(key, memo);
+            self.young_bytes += bytes(&memo);
+            self.young.insert(key, memo);
         }
-        self.young.get_mut(&key)
+        self.young.get_mut(&key).map(|memo| &mut **memo)
     }
 
-    pub(super) fn insert(&mut self, key: RequestKey, memo: Memo) {
-        if self.young.len() >= MEMOS_MAX / 2 {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, memo);
+    /// Gives what is too much by now.
+    #[must_use]
+    pub(super) fn insert(&mut self, key: RequestKey, memo: Memo) -> Option<Retired> {
+        let full = self.young_bytes >= GENERATION_BYTES;
+        let retired = full.then(|| {
+            self.young_bytes = 0;
+            Retired(std::mem::replace(&mut self.old, std::mem::take(&mut self.young)))
+        });
+        self.young_bytes += bytes(&memo);
+        self.young.insert(key, Box::new(memo));
+        retired
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,7 +130,66 @@ impl Memos {
     }
 
     pub(super) fn clear(&mut self) {
-        self.young = HashMap::new();
-        self.old = HashMap::new();
+        self.young = Generation::default();
+        self.old = Generation::default();
+        self.young_bytes = 0;
+    }
+}
+
+/// What a memo takes, with its places in the table and in the allocator.
+fn bytes(memo: &Memo) -> usize {
+    const EACH: usize = 256;
+    let delivered = |delivery: &Arc<Delivery>| {
+        let text: usize = delivery.text.iter().map(|chunk| EACH / 4 + chunk.bytes.len()).sum();
+        let outputs = delivery.outputs.iter().map(|output| {
+            let inline = match &output.content {
+                Content::Inline(bytes) => bytes.len(),
+                Content::Blob { .. } => 0,
+            };
+            EACH + output.path.len() + inline
+        });
+        EACH + text + outputs.sum::<usize>()
+    };
+    let paths = memo.input_paths.len() * size_of::<PathId>();
+    let about = &memo.about;
+    let named = about.sources.iter().chain(&about.outputs).chain([&about.program]);
+    let about = size_of::<About>() + named.map(|name| EACH / 4 + name.len()).sum::<usize>();
+    EACH + size_of::<Memo>() + about + paths + memo.deliveries.iter().map(delivered).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::{Chunk, Stream};
+
+    fn memo(text_bytes: usize) -> Memo {
+        let chunk = Chunk { stream: Stream::Stdout, bytes: vec![0; text_bytes] };
+        Memo {
+            about: Arc::default(),
+            tool_paths: Arc::new([]),
+            input_paths: Box::new([]),
+            deliveries: vec![Arc::new(Delivery { outputs: Vec::new(), text: vec![chunk] })],
+            results: Vec::new(),
+            variables: Box::new([]),
+            saves_ns: 0,
+            verified: 0,
+        }
+    }
+
+    #[test]
+    fn the_older_generation_goes_and_what_is_used_stays() {
+        let mut memos = Memos::new();
+        let mut gone = 0;
+        // Each takes a quarter of a generation.
+        for n in 0..12 {
+            gone += usize::from(memos.insert(RequestKey(n), memo(GENERATION_BYTES / 4)).is_some());
+            assert!(memos.get(RequestKey(0)).is_some(), "used all the time, gone at {n}");
+        }
+        assert_eq!(gone, 3);
+        assert!(memos.get(RequestKey(1)).is_none());
+        assert!(memos.get(RequestKey(11)).is_some());
+        assert!(memos.len() <= 9, "{} memos", memos.len());
+        memos.clear();
+        assert_eq!(memos.len(), 0);
     }
 }

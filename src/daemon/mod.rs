@@ -11,15 +11,19 @@
 //! * `picture`: what is going on right now;
 //! * `inspect`: a stored result in words;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
+//! * `fingerprint`: the watched trees of `fp`;
 //! * `shared`, `spellings`: what loop and workers have in common;
-//! * `configured`, `processor`: what the settings file says; how busy the machine is.
+//! * `configured`, `processor`: what the settings file says; how busy the machine is;
+//! * `checkup`: what `doctor` looks at, while no daemon runs.
 
 mod about;
+pub mod checkup;
 mod compare;
 mod configured;
 mod endings;
 mod event_loop;
 mod explain;
+mod fingerprint;
 mod finish;
 mod ground;
 mod in_flight;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Token, Waker};
 
@@ -14,8 +15,11 @@ use super::scribe::Desk;
 use super::shared::Shared;
 use super::underway::Fate;
 use super::{inspect, upkeep};
+use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Header, Verb};
-use crate::protocol::message::{Answer, Cleared, Delivery, Invocation, Reply, Request, Step, Work};
+use crate::protocol::message::{
+    Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
+};
 use crate::protocol::quick;
 use crate::protocol::told::Json;
 use crate::server::connection::{Connection, Peer};
@@ -25,10 +29,14 @@ use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
 use crate::store::deliver::LinkMode;
 use crate::store::key::ActionKey;
+use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
 use crate::tools::understand::Refusal;
+
+/// An index that keeps its callers waiting for longer is not asked.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a worker hands back.
 pub(super) enum Done {
@@ -87,6 +95,7 @@ impl EventLoop {
         }
         match postcard::from_bytes(payload) {
             Ok(Request::Compile(invocation)) => {
+                fault::at(Point::Request);
                 self.asked.push((token, Arc::new(invocation), header.quick));
             }
             Ok(Request::Report(report)) => self.report(token, report),
@@ -99,6 +108,12 @@ impl EventLoop {
                 self.hub.leave();
             }
             Ok(Request::Clear) => self.clear(token),
+            Ok(Request::Fingerprint { plot, wanted }) => self.fingerprint(token, plot, wanted),
+            Ok(Request::Plant { plot, cache_file }) => {
+                if !self.is_foreign(token) {
+                    self.fingerprints.plant(plot, cache_file);
+                }
+            }
             Ok(Request::Explain(invocation)) => {
                 self.tell(token, move |shared| {
                     Reply::Explained(Box::new(Json(lookup::explain(shared, invocation))))
@@ -126,6 +141,7 @@ impl EventLoop {
     }
 
     pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
+        fault::at(Point::Reply);
         if !self.hub.send(token, frame) {
             self.drop_client(token);
         }
@@ -172,6 +188,11 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
+        // Whoever needs the index now would wait for as long, and in vain.
+        if self.shared.index.stalled_for() > INDEX_PATIENCE {
+            self.end_if_index_is_lost();
+            return self.plain(token, Reason::InternalFault.into(), None);
+        }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
@@ -180,7 +201,10 @@ impl EventLoop {
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
-            let work = std::panic::AssertUnwindSafe(|| lookup::answer(&shared, &asked.invocation));
+            let work = std::panic::AssertUnwindSafe(|| {
+                fault::at(Point::Lookup);
+                lookup::answer(&shared, &asked.invocation)
+            });
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into(), None)
@@ -221,6 +245,7 @@ impl EventLoop {
         quick: bool,
     ) {
         self.counters.hit(about.kind, saved_ns);
+        self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
         self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
         let link_mode = shared.configured.link_mode();
@@ -331,8 +356,10 @@ impl EventLoop {
             }
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (asked.key, memo) {
-                    self.memos.insert(key, memo);
+                if let (Some(key), Some(memo)) = (asked.key, memo)
+                    && let Some(retired) = self.memos.insert(key, memo)
+                {
+                    self.finishers.give(move || drop(retired));
                 }
                 self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }
@@ -410,6 +437,23 @@ impl EventLoop {
         });
     }
 
+    fn is_foreign(&self, token: Token) -> bool {
+        self.hub.clients.get(&token).is_none_or(|client| client.peer == Peer::Foreign)
+    }
+
+    fn fingerprint(&mut self, token: Token, plot: Plot, wanted: Option<Digest>) {
+        if self.is_foreign(token) {
+            return self.reply(token, &Reply::Fingerprint(Fingerprint::Unknown));
+        }
+        client_waits(&mut self.hub.clients, token);
+        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
+        self.fingerprints.answer(plot, wanted, move |fingerprint| {
+            let reply = Box::new(Reply::Fingerprint(fingerprint));
+            done.lock().push(Done::Reply { client: token, reply });
+            wake(&waker);
+        });
+    }
+
     fn status(&self) -> Status {
         let (metadata, watched) = self.shared.table.sizes();
         Status {
@@ -425,6 +469,7 @@ impl EventLoop {
             dep_graph: self.memos.len() as u64,
             metadata: metadata as u64,
             watched_folders: watched as u64,
+            watched_trees: self.fingerprints.grown() as u64,
             journal_lines_lost: self.scribe.lost(),
         }
     }

@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::line;
-use super::underway::{Ended, Fate};
+use super::underway::Ended;
 use super::upkeep::{now_ns, now_s};
 use crate::protocol::told::Recent;
 use crate::session::journal::{Line, Outcome};
 use crate::session::kind::Kind;
+use crate::session::reason::Reason;
 use crate::session::record::{self, SessionId, SessionRecord, open_for_lines};
 use crate::session::writer::JournalFile;
 
@@ -116,43 +117,47 @@ impl Scribe {
     }
 }
 
-fn work(inbox: &Inbox, mut desk: Desk) {
-    let mut quiet = 0;
-    loop {
-        let (ended, errands, closing) = {
-            let mut waiting = inbox.waiting.lock();
-            if waiting.ended.is_empty() && waiting.errands.is_empty() && !waiting.closing {
-                quiet += 1;
-                if quiet > ROUNDS_AWAKE {
-                    drop(waiting);
-                    desk.save_sessions();
-                    waiting = inbox.waiting.lock();
-                    if waiting.ended.is_empty() && waiting.errands.is_empty() && !waiting.closing {
-                        waiting.asleep = true;
-                        inbox.filled.wait(&mut waiting);
-                        waiting.asleep = false;
-                    }
-                    quiet = 0;
-                } else {
-                    inbox.filled.wait_for(&mut waiting, ROUND);
-                    if waiting.errands.is_empty() && !waiting.closing {
-                        continue;
-                    }
-                }
+impl Waiting {
+    fn has_none(&self) -> bool {
+        self.ended.is_empty() && self.errands.is_empty() && !self.closing
+    }
+}
+
+impl Inbox {
+    /// Everything that waits, once something does. `before_sleep` runs when nothing came for long.
+    fn next(&self, mut before_sleep: impl FnMut()) -> (Vec<Ended>, Vec<Errand>, bool) {
+        let mut waiting = self.waiting.lock();
+        // Commands gather for a round: one write for many.
+        if waiting.errands.is_empty() && !waiting.closing {
+            self.filled.wait_for(&mut waiting, ROUND);
+        }
+        let mut quiet = 0;
+        while waiting.has_none() {
+            if quiet < ROUNDS_AWAKE {
+                self.filled.wait_for(&mut waiting, ROUND);
+            } else if quiet == ROUNDS_AWAKE {
+                MutexGuard::unlocked(&mut waiting, &mut before_sleep);
             } else {
-                quiet = 0;
+                waiting.asleep = true;
+                self.filled.wait(&mut waiting);
+                waiting.asleep = false;
             }
-            waiting.bytes = 0;
-            let (ended, errands) =
-                (std::mem::take(&mut waiting.ended), std::mem::take(&mut waiting.errands));
-            (ended, errands, waiting.closing)
-        };
+            quiet += 1;
+        }
+        waiting.bytes = 0;
+        let waiting = &mut *waiting;
+        let taken = (std::mem::take(&mut waiting.ended), std::mem::take(&mut waiting.errands));
+        (taken.0, taken.1, waiting.closing)
+    }
+}
+
+fn work(inbox: &Inbox, mut desk: Desk) {
+    loop {
+        let (ended, errands, closing) = inbox.next(|| desk.save_sessions());
         let write = std::panic::AssertUnwindSafe(|| {
             let lost = desk.write(ended);
             inbox.lost.fetch_add(lost, Ordering::Relaxed);
-            for errand in errands {
-                errand(&mut desk);
-            }
+            errands.into_iter().for_each(|errand| errand(&mut desk));
         });
         if std::panic::catch_unwind(write).is_err() {
             log::error!("writing the journal panicked; some lines are lost");
@@ -199,7 +204,7 @@ impl Desk {
             if let Some(id) = line::session_of(&ended.command.invocation)
                 && let Some(session) = self.session(id)
             {
-                session.count(&line, &ended.command.fate);
+                session.count(&line);
                 session.log(&line);
                 let (lines, count) = of_sessions.entry(id).or_default();
                 lines.extend_from_slice(&bytes);
@@ -285,23 +290,20 @@ impl Desk {
 }
 
 impl Session {
-    fn count(&mut self, line: &Line, fate: &Fate) {
+    fn count(&mut self, line: &Line) {
         let record = &mut self.record;
         self.dirty = true;
         let kind = Kind { tool: line.tool, language: line.language };
         if line.again {
             record.counters.take_back_hit(kind);
         }
-        match (line.outcome, fate) {
-            (Outcome::Hit | Outcome::LinkHit, _) => record.counters.hit(kind, line.saved_ns),
-            (Outcome::Uncacheable, Fate::Plain(reason, _)) => {
-                record.counters.uncacheable(kind, *reason);
-            }
-            (Outcome::Uncacheable, _) => {
-                let reason = line.reason.unwrap_or(crate::session::reason::Reason::Unanswered);
+        match line.outcome {
+            Outcome::Hit | Outcome::LinkHit => record.counters.hit(kind, line.saved_ns),
+            Outcome::Uncacheable => {
+                let reason = line.reason.unwrap_or(Reason::Unanswered);
                 record.counters.uncacheable(kind, reason);
             }
-            (Outcome::Miss | Outcome::LinkMiss | Outcome::Error, _) => {
+            Outcome::Miss | Outcome::LinkMiss | Outcome::Error => {
                 record.counters.miss(kind);
                 line.causes.iter().for_each(|cause| record.counters.count(cause.reason));
                 record.counters.errors += u64::from(line.outcome == Outcome::Error);

@@ -1,12 +1,13 @@
 //! The daemon from start to end: open the store, listen, run the loop. And what commands
 //! do in its place while none runs.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::event_loop::{Config, EventLoop};
 use super::inspect;
@@ -23,6 +24,7 @@ use crate::settings::Settings;
 use crate::store::blob::BlobDir;
 use crate::store::evict;
 use crate::store::index::Index;
+use crate::sys::fault::{self, Point};
 use crate::sys::{detach, termination};
 
 /// Serves until told to stop. `detached`: say so on stdout once listening, then let go of it.
@@ -32,14 +34,17 @@ pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
 }
 
 fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
+    fault::at(Point::Locked);
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
     let index = Arc::new(open_index(root_bytes.clone()));
-    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }))?;
+    fault::at(Point::Indexed);
+    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }));
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
 
     let listener = life::listen(root)?;
+    fault::at(Point::Listening);
     let config = Config {
         socket: root.socket().to_owned(),
         settings: settings.clone(),
@@ -47,23 +52,44 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
     let event_loop = EventLoop::new(listener, shared, config)?;
+    room_for_clients(root)?;
     log::info!("serving {}", root.path().display());
     if detached {
         detach::say_ready();
     }
+    fault::at(Point::Ready);
     event_loop.run();
     log::info!("ended");
     Ok(())
+}
+
+/// A daemon that has no descriptor left for a client or a worker would only keep them waiting.
+fn room_for_clients(root: &Root) -> io::Result<()> {
+    const LEAST: usize = 8;
+    let spare: io::Result<Vec<File>> = (0..LEAST).map(|_| File::open(root.path())).collect();
+    let refused = |error| {
+        // Nobody is to find us any more.
+        let _ = std::fs::remove_file(root.socket());
+        error
+    };
+    spare.map(|_| ()).map_err(refused)
 }
 
 /// The index, if it opens in time; else one in memory. sled has been seen to hang on damaged
 /// files; the next opening finds the traces of that and sets the index aside.
 fn open_index(root: Vec<u8>) -> Index {
     const PATIENCE: Duration = Duration::from_secs(3);
+    const COMPACT_TIME: Duration = Duration::from_millis(700);
     let (send, receive) = std::sync::mpsc::channel();
     let open = move || {
+        let begin = Instant::now();
+        let (index, opened) = Index::open(&root);
+        // Nobody has it yet, and a client waits for us to listen: now, or when we are idle.
+        if begin.elapsed() < COMPACT_TIME {
+            index.compact_if_bloated(&|| begin.elapsed() > 2 * COMPACT_TIME);
+        }
         // Nobody listens any more when it came too late.
-        let _ = send.send(Index::open(&root));
+        let _ = send.send((index, opened));
     };
     let started = std::thread::Builder::new().name("index".to_owned()).spawn(open);
     match started.map(|_| receive.recv_timeout(PATIENCE)) {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -24,11 +24,11 @@ use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, FileRecord, ResultRecord, Text};
 use crate::tools::command::Role;
 use crate::tools::find::absolute;
+use crate::tools::places::Places;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::unspell;
 
-/// A cwd and the search path of its compiles.
-type Scope = (Vec<u8>, SearchPath);
+/// A cwd, the places of its compiles, and their search path.
+type Scope = (Vec<u8>, Places, SearchPath);
 
 /// Shared between workers, used by one at a time.
 type Slot<T> = Arc<Mutex<T>>;
@@ -73,13 +73,13 @@ pub(super) struct LiveResult {
 /// A cwd and the places of a command, and what paths spelled relative to them mean.
 pub(super) struct Folder {
     path: Vec<u8>,
-    places: Vec<Vec<u8>>,
+    places: Places,
     /// By spelling number.
     ids: Mutex<Vec<Option<PathId>>>,
 }
 
 /// The cwd and the places.
-type FolderKey = (Vec<u8>, Vec<Vec<u8>>);
+type FolderKey = (Vec<u8>, Places);
 
 /// Memory bounds: beyond these the table is emptied and fills again.
 const RESULTS_MAX: usize = 50_000;
@@ -87,6 +87,7 @@ const SCANS_MAX: usize = 50_000;
 const SCOPES_MAX: usize = 64;
 const FOLDERS_MAX: usize = 256;
 const PATH_LISTS_MAX: usize = 4096;
+const BLOB_STATS_MAX: usize = 200_000;
 
 impl Shared {
     pub(super) fn new(
@@ -142,14 +143,14 @@ impl Shared {
         [&self.root[..], name.as_bytes()].concat()
     }
 
-    pub(super) fn folder(&self, cwd: &[u8], places: &[Vec<u8>]) -> Arc<Folder> {
+    pub(super) fn folder(&self, cwd: &[u8], places: &Places) -> Arc<Folder> {
         let mut folders = self.folders.lock();
-        let key = (cwd.to_vec(), places.to_vec());
+        let key = (cwd.to_vec(), places.clone());
         if folders.len() >= FOLDERS_MAX && !folders.contains_key(&key) {
             folders.clear();
         }
         let make = || {
-            Arc::new(Folder { path: cwd.to_vec(), places: places.to_vec(), ids: Mutex::default() })
+            Arc::new(Folder { path: cwd.to_vec(), places: places.clone(), ids: Mutex::default() })
         };
         folders.entry(key).or_insert_with(make).clone()
     }
@@ -160,7 +161,7 @@ impl Shared {
             return Some(*id);
         }
         let text = self.spellings.text(spelling)?;
-        let path = unspell(&folder.places, &text);
+        let path = folder.places.unspell(&text);
         let id = self.table.intern(&absolute(&folder.path, &path));
         let mut ids = folder.ids.lock();
         if ids.len() <= spelling as usize {
@@ -171,9 +172,14 @@ impl Shared {
     }
 
     /// The resolver for a search path and a cwd, with what it remembers.
-    pub(super) fn resolver(&self, cwd: &[u8], search: &SearchPath) -> Arc<Mutex<Resolver>> {
+    pub(super) fn resolver(
+        &self,
+        cwd: &[u8],
+        places: &Places,
+        search: &SearchPath,
+    ) -> Arc<Mutex<Resolver>> {
         let mut scopes = self.scopes.lock();
-        let key = (cwd.to_vec(), search.clone());
+        let key = (cwd.to_vec(), places.clone(), search.clone());
         if scopes.len() >= SCOPES_MAX && !scopes.contains_key(&key) {
             scopes.clear();
         }
@@ -214,10 +220,11 @@ impl Shared {
     pub(super) fn keep_result(&self, key: ResultKey, result: LiveResult) -> Arc<LiveResult> {
         let result = Arc::new(result);
         let mut results = self.results.lock();
-        if results.len() >= RESULTS_MAX {
-            results.clear();
-        }
+        // Taken out under the lock and dropped after it: that takes milliseconds.
+        let full = results.len() >= RESULTS_MAX;
+        let _old = full.then(|| std::mem::take(&mut *results));
         results.insert(key, result.clone());
+        drop(results);
         result
     }
 
@@ -245,12 +252,18 @@ impl Shared {
     }
 
     pub(super) fn set_blob_stat(&self, id: BlobId, stat: Option<BlobStat>) {
-        self.blob_stats.lock().insert(id, stat);
+        let mut stats = self.blob_stats.lock();
+        // A forgotten one costs reading that blob once: what moved its times left the stat in its
+        // record behind for good (`store::deliver` sees to that).
+        if stats.len() >= BLOB_STATS_MAX && !stats.contains_key(&id) {
+            stats.clear();
+        }
+        stats.insert(id, stat);
     }
 
     /// After an eviction: what is still there is read again when asked for.
     pub(super) fn forget_results(&self) {
-        self.results.lock().clear();
+        let _old = std::mem::take(&mut *self.results.lock());
     }
 
     /// Forgets everything that was stored.
@@ -314,9 +327,10 @@ impl Storing {
     /// Waits until the action is not being stored, or for as long as is sensible.
     pub(super) fn wait(&self, action: &ActionKey) {
         const PATIENCE: Duration = Duration::from_millis(1500);
+        let deadline = Instant::now() + PATIENCE;
         let mut held = self.actions.lock();
         while held.contains_key(action) {
-            if self.ended.wait_for(&mut held, PATIENCE).timed_out() {
+            if self.ended.wait_until(&mut held, deadline).timed_out() {
                 return;
             }
         }

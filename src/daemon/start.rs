@@ -3,41 +3,37 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::protocol::message::{Reply, Request};
 use crate::server::root::Root;
 use crate::server::start;
+pub use crate::server::start::soon;
 use crate::settings::Settings;
 
-/// Connects, starting a daemon if none answers.
-pub fn connect(settings: &Settings) -> io::Result<UnixStream> {
-    start::connect(&Root::of(settings)?)
+/// Connects, starting a daemon if none answers; until the deadline.
+pub fn connect(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
+    start::connect(&Root::of(settings)?, deadline)
 }
 
 /// Connects for a compile: starts a daemon only where environment and file allow it. The
 /// file is read only then.
-pub fn connect_if_allowed(settings: &Settings) -> io::Result<UnixStream> {
-    match connect_only(settings) {
+pub fn connect_if_allowed(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
+    match Root::of(settings)?.connect(deadline) {
         Err(error) if start::nobody_listens(&error) => {
             let settings = settings.clone().over(&settings.file());
             if settings.no_spawn || settings.disable {
                 return Err(error);
             }
-            connect(&settings)
+            connect(&settings, deadline)
         }
         connected => connected,
     }
 }
 
-/// Connects to a running daemon only.
-pub fn connect_only(settings: &Settings) -> io::Result<UnixStream> {
-    Root::of(settings)?.connect()
-}
-
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
-pub fn replace(settings: &Settings) -> io::Result<UnixStream> {
-    start::replace(&Root::of(settings)?)
+pub fn replace(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
+    start::replace(&Root::of(settings)?, deadline)
 }
 
 /// Asks a running daemon. None when there is none.
@@ -58,4 +54,14 @@ pub fn ask_within(
 /// Ends a running daemon and waits until it is gone. False when none ran.
 pub fn stop(settings: &Settings) -> io::Result<bool> {
     start::stop(&Root::of(settings)?, &Request::Stop)
+}
+
+/// Asks a daemon of our build, starting one, or replacing an older one, where that is allowed.
+/// `patience` is for each part of the answer.
+pub fn ask(
+    settings: &Settings,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<(UnixStream, Reply)> {
+    start::ask(&Root::of(settings)?, request, patience)
 }

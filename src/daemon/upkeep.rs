@@ -18,9 +18,13 @@ use crate::session::stats::Counters;
 use crate::store::evict;
 use crate::store::index::{Batch, Index};
 use crate::store::key::ResultKey;
+use crate::sys::fault::{self, Point};
 
 /// Between two writings of last use and counters.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two evictions.
+const EVICT_EVERY: Duration = Duration::from_secs(2);
 
 /// The size of the store, as far as known.
 #[derive(Default)]
@@ -37,6 +41,7 @@ pub(super) struct Upkeep {
     used: HashSet<ResultKey>,
     written: Counters,
     next: Instant,
+    next_eviction: Instant,
     dirty: bool,
 }
 
@@ -60,6 +65,7 @@ impl Upkeep {
             used: HashSet::new(),
             written: Counters::default(),
             next: Instant::now() + WRITE_EVERY,
+            next_eviction: Instant::now(),
             dirty: false,
         }
     }
@@ -104,7 +110,10 @@ impl Upkeep {
     }
 
     pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {
-        if self.bytes() > self.limit_bytes && !self.sizes.evicting.swap(true, Ordering::Relaxed) {
+        // Not at every turn: what is over the limit may be too young to go.
+        let due = self.bytes() > self.limit_bytes && Instant::now() >= self.next_eviction;
+        if due && !self.sizes.evicting.swap(true, Ordering::Relaxed) {
+            self.next_eviction = Instant::now() + EVICT_EVERY;
             let (shared, sizes, limit) = (shared.clone(), self.sizes.clone(), self.limit_bytes);
             workers.give(move || {
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
@@ -131,11 +140,13 @@ impl Upkeep {
 
     /// The last words before the process ends.
     pub(super) fn last(self, shared: &Shared, counters: &Counters) {
+        fault::at(Point::Last);
         write(shared, self.used, Some(counters.clone()));
     }
 }
 
 fn write(shared: &Shared, used: HashSet<ResultKey>, counters: Option<Counters>) {
+    fault::at(Point::Upkeep);
     let mut batch = Batch::default();
     let now = now_s();
     /// A result used again within this time is not written again: order of use matters by the hour.

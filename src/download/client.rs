@@ -201,7 +201,7 @@ impl DownloadClient {
 
     /// Makes sure that the daemon runs.
     pub fn start_daemon(&self) -> Result<(), Fault> {
-        start::connect(&self.root()?).map(drop).map_err(unreachable_daemon)
+        start::connect(&self.root()?, start::soon()).map(drop).map_err(unreachable_daemon)
     }
 
     /// Ends the daemon; downloads under way can be gone on with. False: none ran.
@@ -311,7 +311,7 @@ impl DownloadClient {
     }
 
     fn running(&self) -> Result<UnixStream, Fault> {
-        self.root()?.connect().map_err(|error| match start::nobody_listens(&error) {
+        self.root()?.connect(start::soon()).map_err(|error| match start::nobody_listens(&error) {
             true => Fault::new(FaultKind::Daemon, "no daemon runs: there are no downloads"),
             false => unreachable_daemon(error),
         })
@@ -320,10 +320,10 @@ impl DownloadClient {
     /// Sends the order, to a daemon of our own build.
     fn begin(&self, root: &Root, order: Order, keep: bool) -> Result<DownloadHandle, Fault> {
         let request = Request::Fetch { order: Box::new(order), keep };
-        let stream = start::connect(root).map_err(unreachable_daemon)?;
+        let stream = start::connect(root, start::soon()).map_err(unreachable_daemon)?;
         match DownloadHandle::open(self.clone(), stream, &request) {
             Err(Fault { kind: FaultKind::Daemon, text }) if text == OTHER_BUILD => {
-                let stream = start::replace(root).map_err(unreachable_daemon)?;
+                let stream = start::replace(root, start::soon()).map_err(unreachable_daemon)?;
                 DownloadHandle::open(self.clone(), stream, &request)
             }
             opened => opened,

@@ -97,7 +97,9 @@ impl Daemon {
                 }
             }
             self.tell_followers();
-            self.hub.accept();
+            while let Some(silent) = self.hub.accept() {
+                self.drop_client(silent);
+            }
             if self.is_busy() {
                 self.hub.last_active = Instant::now();
             }

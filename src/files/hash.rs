@@ -31,7 +31,7 @@ pub struct FileStat {
 }
 
 impl FileStat {
-    pub(super) fn of(stat: &Stat) -> FileStat {
+    pub fn of(stat: &Stat) -> FileStat {
         let ns =
             |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         FileStat {
@@ -46,7 +46,7 @@ impl FileStat {
 
     /// True when a later change must show in mtime or ctime: both are older than the moment
     /// of hashing by more than any local file system's clock step.
-    pub(super) fn settled_at(&self, now_ns: i64) -> bool {
+    pub fn settled_at(&self, now_ns: i64) -> bool {
         const STEP_NS: i64 = 2_100_000_000;
         self.mtime_ns.max(self.ctime_ns) < now_ns - STEP_NS
     }
@@ -54,9 +54,11 @@ impl FileStat {
 
 /// Reads and hashes a file. The stat is taken from the open descriptor before and after;
 /// None for the hash when the file changed meanwhile or is not a regular file.
-pub(super) fn read(
+/// Each piece is shown to `each`, in order, until that says it has seen enough: then there is
+/// no hash, either.
+pub fn read(
     path: &[u8],
-    mut keep: Option<&mut Vec<u8>>,
+    mut each: impl FnMut(&[u8]) -> bool,
 ) -> io::Result<(FileStat, Option<ContentHash>)> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -72,8 +74,8 @@ pub(super) fn read(
             Ok(0) => break,
             Ok(count) => {
                 hasher.update(&buffer[..count]);
-                if let Some(text) = keep.as_deref_mut() {
-                    text.extend_from_slice(&buffer[..count]);
+                if !each(&buffer[..count]) {
+                    return Ok((stat, None));
                 }
             }
             Err(rustix::io::Errno::INTR) => {}

@@ -11,9 +11,9 @@
 pub mod hash;
 mod nodes;
 pub mod table;
-mod trust;
+pub mod trust;
 mod walk;
-mod watch;
+pub mod watch;
 
 pub use hash::{ContentHash, FileStat};
 pub use nodes::Counter;

@@ -86,7 +86,8 @@ struct Entry {
 pub(super) struct Inner {
     pub(super) watch: Watch,
     pub(super) nodes: Nodes,
-    pub(super) root: FolderId,
+    /// None: it can't be watched, and so nothing can.
+    pub(super) root: Option<FolderId>,
     entries: Vec<Entry>,
     by_path: HashMap<Box<[u8]>, PathId>,
 }
@@ -95,30 +96,30 @@ pub struct FileTable {
     inner: Mutex<Inner>,
     remembered: Box<dyn Remembered>,
     watches_used_up: AtomicBool,
-    inotify: RawFd,
+    inotify: Option<RawFd>,
 }
 
 /// How often a walk begins again before the path is taken for one that never rests.
 const ATTEMPTS: usize = 16;
 
 impl FileTable {
-    /// Fails when the system has no inotify instance left.
-    pub fn new(remembered: Box<dyn Remembered>) -> io::Result<FileTable> {
-        let watch = Watch::new()?;
-        let inotify = watch.descriptor().as_raw_fd();
+    /// Where nothing can be watched, every file is looked at anew each time.
+    pub fn new(remembered: Box<dyn Remembered>) -> FileTable {
+        let watch = Watch::new();
+        let inotify = watch.descriptor().map(|watch| watch.as_raw_fd());
         let mut nodes = Nodes::new();
-        let root = watch_root(&watch, &mut nodes)?;
+        let root = watch_root(&watch, &mut nodes);
         let inner = Inner { watch, nodes, root, entries: Vec::new(), by_path: HashMap::new() };
         let watches_used_up = AtomicBool::new(false);
-        Ok(FileTable { inner: Mutex::new(inner), remembered, watches_used_up, inotify })
+        FileTable { inner: Mutex::new(inner), remembered, watches_used_up, inotify }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
     }
 
-    /// The inotify descriptor, to be polled by the event loop.
-    pub fn descriptor(&self) -> RawFd {
+    /// The inotify descriptor, to be polled by the event loop; None: there is none.
+    pub fn descriptor(&self) -> Option<RawFd> {
         self.inotify
     }
 
@@ -264,7 +265,7 @@ impl FileTable {
         if let Some(hash) = self.remembered.recall(path, stat) {
             return Ok((*stat, Some(hash)));
         }
-        let (stat, hash) = hash::read(path, None)?;
+        let (stat, hash) = hash::read(path, |_| true)?;
         if let Some(hash) = &hash {
             let settled = stat.settled_at(now_ns()).then_some(&stat);
             self.remembered.remember(path, settled, hash);
@@ -275,7 +276,11 @@ impl FileTable {
     /// The text of a file, if it still has this content.
     pub fn text(&self, id: PathId, hash: &ContentHash) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        let (_, found) = hash::read(&self.path(id), Some(&mut text)).ok()?;
+        let keep = |piece: &[u8]| {
+            text.extend_from_slice(piece);
+            true
+        };
+        let (_, found) = hash::read(&self.path(id), keep).ok()?;
         (found.as_ref() == Some(hash)).then_some(text)
     }
 
@@ -358,18 +363,26 @@ impl Clock {
     }
 }
 
-pub(super) fn now_ns() -> i64 {
+pub fn now_ns() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| since.as_nanos() as i64)
 }
 
-fn watch_root(watch: &Watch, nodes: &mut Nodes) -> io::Result<FolderId> {
+fn watch_root(watch: &Watch, nodes: &mut Nodes) -> Option<FolderId> {
     use std::os::fd::AsFd;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open("/", flags, Mode::empty())?;
-    let stat = FileStat::of(&rustix::fs::fstat(&root)?);
-    let id = watch.add(root.as_fd())?;
-    Ok(nodes.add_folder(id, None, b"/".to_vec(), walk::identity(&stat)))
+    let watched = (|| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty())?;
+        let stat = FileStat::of(&rustix::fs::fstat(&root)?);
+        Ok::<_, io::Error>((watch.add(root.as_fd())?, walk::identity(&stat)))
+    })();
+    match watched {
+        Ok((id, identity)) => Some(nodes.add_folder(id, None, b"/".to_vec(), identity)),
+        Err(error) => {
+            log::error!("nothing can be watched, files are checked with stat: {error}");
+            None
+        }
+    }
 }
 
 impl Inner {
@@ -416,11 +429,7 @@ impl Inner {
             entry.changed = self.nodes.counter;
             entry.chain.clear();
         }
-        match watch_root(&self.watch, &mut self.nodes) {
-            Ok(root) => self.root = root,
-            // Without a root no walk succeeds, and every path is looked at plainly.
-            Err(error) => log::error!("cannot watch /: {error}"),
-        }
+        self.root = watch_root(&self.watch, &mut self.nodes);
     }
 }
 

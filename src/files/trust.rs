@@ -26,6 +26,6 @@ const LOCAL: &[u64] = &[
 ];
 
 /// True when a watch on this folder sees every change.
-pub(super) fn reports_all_changes(folder: BorrowedFd<'_>) -> bool {
+pub fn reports_all_changes(folder: BorrowedFd<'_>) -> bool {
     rustix::fs::fstatfs(folder).is_ok_and(|found| LOCAL.contains(&(found.f_type as u64)))
 }

@@ -47,7 +47,8 @@ impl FileTable {
         let mut passed: Vec<Passed> = Vec::new();
         let mut hops = 0;
         let mut inner = self.lock();
-        let mut folder = inner.root;
+        let Some(root) = inner.root else { return finish(&mut inner, passed, End::Unwatched) };
+        let mut folder = root;
         let mut last = None;
         while let Some(name) = pending.pop() {
             if name == b".." {
@@ -82,7 +83,7 @@ impl FileTable {
                         return finish(&mut inner, passed, End::Nothing);
                     }
                     if text.first() == Some(&b'/') {
-                        folder = inner.root;
+                        folder = inner.root.ok_or(Again)?;
                     }
                     let text = text.clone();
                     push_components(&mut pending, &text);
@@ -146,7 +147,7 @@ impl FileTable {
             FileType::RegularFile => {
                 // Twice at most: a file that changes under each reading is nobody's input.
                 for _ in 0..2 {
-                    match hash::read(path, None) {
+                    match hash::read(path, |_| true) {
                         Ok((stat, Some(hash))) => return Seen::File { stat, hash: Some(hash) },
                         Ok((_, None)) => {}
                         Err(_) => return Seen::Unreadable,
@@ -163,7 +164,11 @@ impl FileTable {
     fn inspect(&self, path: &[u8]) -> Found {
         let stat = match rustix::fs::lstat(path) {
             Ok(stat) => stat,
-            Err(_) => return Found::Kind(Kind::Absent),
+            Err(error) if absent_or_unreadable(error) == Seen::Absent => {
+                return Found::Kind(Kind::Absent);
+            }
+            // Nothing to remember: the next look may find it.
+            Err(_) => return Found::Kind(Kind::Unwatched),
         };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Found::Kind(Kind::File(FileStat::of(&stat), None)),

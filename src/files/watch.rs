@@ -11,10 +11,10 @@ use rustix::fs::{Mode, OFlags};
 
 /// A watched folder's number, never reused while the descriptor lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WatchId(i32);
+pub struct WatchId(i32);
 
 /// One thing the kernel told us.
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
     /// Something happened to this name in that folder.
     Name(WatchId, &'a [u8]),
     /// What is watched is itself gone, moved or unmounted.
@@ -27,8 +27,9 @@ pub(super) enum Event<'a> {
     Mounts,
 }
 
-pub(super) struct Watch {
-    inotify: OwnedFd,
+pub struct Watch {
+    /// None: the system has no instance left, and nothing can be watched.
+    inotify: Option<OwnedFd>,
     /// Becomes ready (once a change) when a mount comes or goes.
     mounts: Option<OwnedFd>,
 }
@@ -54,49 +55,60 @@ fn mask() -> WatchFlags {
 }
 
 impl Watch {
-    pub(super) fn new() -> io::Result<Watch> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    pub fn new() -> Watch {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
+        if let Err(error) = inotify {
+            log::warn!("no inotify instance ({error}): raise fs.inotify.max_user_instances");
+        }
         let mounts = rustix::fs::open(
             "/proc/self/mountinfo",
             OFlags::RDONLY | OFlags::CLOEXEC,
             Mode::empty(),
         );
-        Ok(Watch { inotify, mounts: mounts.ok() })
+        Watch { inotify: inotify.ok(), mounts: mounts.ok() }
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    fn inotify(&self) -> io::Result<BorrowedFd<'_>> {
+        self.descriptor().ok_or_else(|| rustix::io::Errno::MFILE.into())
     }
 
     /// Watches an open folder: the inode, whatever its path may mean by now.
-    pub(super) fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
+    pub fn add(&self, folder: BorrowedFd<'_>) -> io::Result<WatchId> {
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
-        Ok(WatchId(inotify::add_watch(&self.inotify, path, mask())?))
+        Ok(WatchId(inotify::add_watch(self.inotify()?, path, mask())?))
     }
 
     /// Watches a file's inode: it may be written to under another name, where no watched
     /// folder tells.
-    pub(super) fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
+    pub fn add_file(&self, path: &[u8]) -> io::Result<WatchId> {
         let mask = WatchFlags::ATTRIB
             | WatchFlags::MODIFY
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::DELETE_SELF
             | WatchFlags::DONT_FOLLOW;
-        Ok(WatchId(inotify::add_watch(&self.inotify, path, mask)?))
+        Ok(WatchId(inotify::add_watch(self.inotify()?, path, mask)?))
     }
 
-    pub(super) fn remove(&self, id: WatchId) {
-        // Fails only when the kernel has dropped the watch already.
-        let _ = inotify::remove_watch(&self.inotify, id.0);
+    pub fn remove(&self, id: WatchId) {
+        if let Some(inotify) = &self.inotify {
+            // Fails only when the kernel has dropped the watch already.
+            let _ = inotify::remove_watch(inotify, id.0);
+        }
     }
 
     /// Hands over every event queued up to now. One system call when there is none.
-    pub(super) fn drain(&self, mut each: impl FnMut(Event<'_>)) {
+    pub fn drain(&self, mut each: impl FnMut(Event<'_>)) {
+        // Without the watch nothing is remembered, so mounts do not matter either.
+        let Some(inotify) = &self.inotify else { return };
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         let ready = match &self.mounts {
             Some(mounts) => {
                 let mut set = [
-                    PollFd::new(&self.inotify, PollFlags::IN),
+                    PollFd::new(inotify, PollFlags::IN),
                     PollFd::new(mounts, PollFlags::PRI | PollFlags::ERR),
                 ];
                 match poll(&mut set, Some(&no_wait)) {
@@ -117,10 +129,10 @@ impl Watch {
         }
         // What is queued now, and no more: while somebody writes on and on, later events are
         // later changes.
-        let queued = rustix::io::ioctl_fionread(&self.inotify).unwrap_or(u64::MAX);
+        let queued = rustix::io::ioctl_fionread(inotify).unwrap_or(u64::MAX);
         let mut reads = queued.div_ceil(BUFFER_BYTES as u64 - EVENT_BYTES_MAX).max(1);
         let mut buffer = [MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
-        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        let mut reader = Reader::new(inotify, &mut buffer);
         loop {
             if reader.is_buffer_empty() {
                 if reads == 0 {

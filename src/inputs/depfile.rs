@@ -28,6 +28,10 @@ pub fn rules(text: &[u8]) -> Option<Vec<Rule>> {
 
 /// Reads a dependency file; `None` where the text is not one.
 pub fn parse(text: &[u8]) -> Option<Depfile> {
+    // No path has a NUL.
+    if text.contains(&0) {
+        return None;
+    }
     let mut file = Depfile::default();
     let mut rest = text;
     while let Some(&first) = rest.first() {
@@ -46,7 +50,6 @@ pub fn parse(text: &[u8]) -> Option<Depfile> {
                 let mut rule = Rule::default();
                 loop {
                     match line.next() {
-                        Token::Word(word) if word.contains(&0) => return None,
                         Token::Word(word) if line.targets => rule.targets.push(word),
                         Token::Word(word) => rule.prerequisites.push(word),
                         Token::LastTarget(word) => {

@@ -4,6 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::told::{Explanation, Inspected, Json};
+use crate::fp::check::CacheType;
+use crate::fp::selection::Selection;
+use crate::fp::set::Digest;
 use crate::session::reason::Reason;
 use crate::session::record::{SessionId, SessionRecord};
 use crate::store::blob::{BlobId, BlobStat};
@@ -24,6 +27,11 @@ pub enum Request {
     Stop,
     /// Answered by `Reply::Cleared`.
     Clear,
+    /// What files contain. Answered by `Reply::Fingerprint`.
+    Fingerprint { plot: Plot, wanted: Option<Digest> },
+    /// Watch these files: somebody will ask for them. What the cache file holds saves
+    /// readings. Not answered.
+    Plant { plot: Plot, cache_file: Arg },
     /// What a compile would come to. Answered by `Reply::Explained`.
     Explain(Invocation),
     /// Answered by `Reply::Session`, after all its commands so far are written down.
@@ -50,6 +58,28 @@ pub enum Reply {
     Inspected(Vec<Inspected>),
     Done,
     Picture(Box<super::told::Picture>),
+    Fingerprint(Fingerprint),
+}
+
+/// Files to be watched, for `fp`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Plot {
+    /// Absolute.
+    #[serde(with = "serde_bytes")]
+    pub root: Vec<u8>,
+    pub selection: Selection,
+    pub cache_type: CacheType,
+}
+
+/// What files contain now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fingerprint {
+    /// Their digest is the wanted one.
+    Same,
+    /// `FileSet::encode`.
+    Set(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// They are not watched.
+    Unknown,
 }
 
 /// What `clear` removed.

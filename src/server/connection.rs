@@ -44,8 +44,6 @@ pub enum Incoming {
     Ended,
 }
 
-const READ_BYTES: usize = 64 << 10;
-
 impl<S: Standing> Connection<S> {
     pub fn new(stream: UnixStream, peer: Peer) -> Connection<S> {
         Connection {
@@ -60,15 +58,19 @@ impl<S: Standing> Connection<S> {
         }
     }
 
-    /// Takes in what has arrived. False when the other end is done sending.
-    pub fn fill(&mut self) -> bool {
-        let mut buffer = [0; READ_BYTES];
+    /// Takes in what has arrived. `ended`: poll says that the other end is done sending. False when
+    /// it is.
+    pub fn fill(&mut self, buffer: &mut [u8], ended: bool) -> bool {
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => return false,
                 Ok(count) => {
                     self.input.extend_from_slice(&buffer[..count]);
                     self.heard = Instant::now();
+                    // Less than there was room for: poll will tell of more. It has told of the end already.
+                    if count < buffer.len() && !ended {
+                        return true;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -17,8 +17,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Incoming, Standing};
-use super::peer::View;
+use super::peer::Doorkeeper;
 use crate::protocol::frame::{self, Build, Header, Verb};
+use crate::sys::fault::{self, Point};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -27,8 +28,14 @@ const SIGNALS: Token = Token(2);
 pub const OWN: Token = Token(3);
 const FIRST_CLIENT: usize = 4;
 
+/// Read from a client at a time.
+const READ_BYTES: usize = 64 << 10;
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
+/// Descriptors that are not for clients: our own, and those of the workers.
+const RESERVED: usize = 24;
+/// A client that has been silent for this long makes way when there is no room for another.
+const HOLDS_PLACE: Duration = Duration::from_millis(500);
 /// How often the loop looks after silent clients and its own socket.
 const ROUND: Duration = Duration::from_secs(30);
 /// A client that asks for nothing may stay for this long.
@@ -63,8 +70,11 @@ pub struct Hub<S> {
     pub last_active: Instant,
     events: Events,
     listener: UnixListener,
+    clients_max: usize,
     next_client: usize,
-    view: View,
+    doorkeeper: Doorkeeper,
+    /// What a client sends is read into here.
+    buffer: Box<[u8]>,
     socket: PathBuf,
     /// Inode of the socket's name while it is ours.
     socket_inode: Option<u64>,
@@ -100,8 +110,10 @@ impl<S: Standing> Hub<S> {
             last_active: Instant::now(),
             events: Events::with_capacity(1024),
             listener,
+            clients_max: clients_max(),
             next_client: FIRST_CLIENT,
-            view: View::own(),
+            doorkeeper: Doorkeeper::new(),
+            buffer: vec![0; READ_BYTES].into(),
             socket: socket.to_owned(),
             socket_inode: inode(socket),
             idle,
@@ -151,7 +163,8 @@ impl<S: Standing> Hub<S> {
                     if event.is_writable() && !client.flush() {
                         arrived.push(Arrived::Gone(token));
                     } else if event.is_readable() || event.is_read_closed() {
-                        read(token, client, arrived);
+                        let ended = event.is_read_closed();
+                        read(token, client, &mut self.buffer, ended, arrived);
                     }
                 }
             }
@@ -185,24 +198,30 @@ impl<S: Standing> Hub<S> {
         self.clients.get_mut(&token).is_none_or(|client| client.send(frame))
     }
 
-    /// Takes in whoever waits to be served, unless we are leaving.
-    pub fn accept(&mut self) {
-        if self.phase != Phase::Serving {
-            return;
-        }
-        while self.backlog && self.clients.len() < CLIENTS_MAX {
+    /// Somebody may wait to be served.
+    pub fn is_awaited(&self) -> bool {
+        self.backlog && self.phase == Phase::Serving
+    }
+
+    /// Takes in whoever waits to be served, unless we are leaving. Gives the client that has been silent
+    /// for longest where there is no room for another: let go of it, and call again.
+    pub fn accept(&mut self) -> Option<Token> {
+        while self.is_awaited() {
+            if self.clients.len() >= self.clients_max {
+                return self.silent_longest();
+            }
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.backlog = false;
-                    return;
+                    return None;
                 }
                 Err(error) => {
                     log::warn!("accept: {error}");
-                    return;
+                    return self.silent_longest();
                 }
             };
-            let Some(peer) = self.view.judge(&stream) else {
+            let Some(peer) = self.doorkeeper.judge(&stream) else {
                 log::warn!("a connection of another user was refused");
                 continue;
             };
@@ -215,21 +234,36 @@ impl<S: Standing> Hub<S> {
             }
             self.clients.insert(token, Connection::new(stream, peer));
         }
+        None
+    }
+
+    /// None: all are busy.
+    fn silent_longest(&self) -> Option<Token> {
+        let before = Instant::now().checked_sub(HOLDS_PLACE)?;
+        let silent = self.clients.iter().filter(|(_, client)| client.is_silent_since(before));
+        silent.min_by_key(|(_, client)| client.heard).map(|(token, _)| *token)
+    }
+
+    /// Nobody has been there for this long, and we stay.
+    pub fn is_quiet_for(&self, time: Duration) -> bool {
+        self.phase == Phase::Serving
+            && self.clients.is_empty()
+            && self.last_active.elapsed() >= time
     }
 
     /// Lets go of a client; gives what was known of it.
     pub fn remove(&mut self, token: Token) -> Option<S> {
-        let mut client = self.clients.remove(&token)?;
-        // Fails only for a descriptor that is closed, which ends the registration as well.
-        let _ = self.poll.registry().deregister(&mut client.stream);
+        // Closing it ends its registration.
+        let client = self.clients.remove(&token)?;
         self.last_active = Instant::now();
         Some(client.standing)
     }
 
     /// Now and then: names silent clients to let go of; leaves when nobody can find us any more.
-    pub fn make_round(&mut self, arrived: &mut Vec<Arrived>) {
+    /// False: it is not time for that.
+    pub fn make_round(&mut self, arrived: &mut Vec<Arrived>) -> bool {
         if self.last_round.elapsed() < ROUND {
-            return;
+            return false;
         }
         self.last_round = Instant::now();
         if let Some(before) = Instant::now().checked_sub(SILENCE_MAX) {
@@ -240,12 +274,14 @@ impl<S: Standing> Hub<S> {
             log::info!("the socket is gone");
             self.leave();
         }
+        true
     }
 
     /// No new clients from here on; the next daemon may take the socket's name.
     pub fn leave(&mut self) {
         if self.phase == Phase::Serving {
             self.remove_socket();
+            fault::at(Point::Leave);
             self.phase = Phase::Leaving(Instant::now() + LINGER);
         }
     }
@@ -261,8 +297,14 @@ impl<S: Standing> Hub<S> {
     }
 }
 
-fn read<S: Standing>(token: Token, client: &mut Connection<S>, arrived: &mut Vec<Arrived>) {
-    let open = client.fill();
+fn read<S: Standing>(
+    token: Token,
+    client: &mut Connection<S>,
+    buffer: &mut [u8],
+    ended: bool,
+    arrived: &mut Vec<Arrived>,
+) {
+    let open = client.fill(buffer, ended);
     loop {
         match client.next_frame() {
             Incoming::Frame(header, payload) => {
@@ -272,6 +314,13 @@ fn read<S: Standing>(token: Token, client: &mut Connection<S>, arrived: &mut Vec
             Incoming::Partial | Incoming::Ended => return arrived.push(Arrived::Gone(token)),
         }
     }
+}
+
+/// As many clients as descriptors allow, and a few even where those are scarce.
+fn clients_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVED).clamp(4, CLIENTS_MAX)
 }
 
 fn inode(path: &Path) -> Option<u64> {

@@ -11,6 +11,8 @@ use super::root::Root;
 use crate::session::crash;
 use crate::sys::detach;
 
+/// Clients that may wait to be accepted; the kernel may allow fewer.
+const QUEUE: i32 = 4096;
 /// How long to wait for a daemon that is leaving.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -92,6 +94,8 @@ pub fn listen(root: &Root) -> io::Result<UnixListener> {
     // Gone already unless a daemon died here; the lock says that nobody serves it now.
     let _ = std::fs::remove_file(root.socket());
     let listener = root.with_address(|address| UnixListener::bind(address))?;
+    // The library's own queue is short for a build of hundreds of jobs.
+    rustix::net::listen(&listener, QUEUE)?;
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)

@@ -7,6 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use crate::settings::Settings;
 
@@ -155,9 +159,23 @@ impl Root {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        let own = rustix::process::geteuid().as_raw();
+        // A symlink of ours or of root's is wanted so; another's leads where he wants us.
+        let link = std::fs::symlink_metadata(path)?;
         let meta = std::fs::metadata(path)?;
-        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+        let planted = link.is_symlink() && ![own, 0].contains(&link.uid());
+        if !meta.is_dir() || meta.uid() != own || planted {
             return Err(io::Error::other(format!("{} is not our own folder", path.display())));
+        }
+        if meta.mode() & 0o022 != 0 {
+            // Others could write here until now: what they left is not to be used.
+            for entry in std::fs::read_dir(path)? {
+                let entry = entry?;
+                if entry.metadata()?.uid() != own {
+                    let text = format!("{} is another user's: remove it", entry.path().display());
+                    return Err(io::Error::other(text));
+                }
+            }
         }
         if meta.mode() & 0o077 != 0 {
             use std::os::unix::fs::PermissionsExt;
@@ -172,9 +190,32 @@ impl Root {
         Ok(())
     }
 
-    /// Connects to whoever listens, if that is us: the folder of the socket must be ours.
-    pub fn connect(&self) -> io::Result<UnixStream> {
-        self.with_address(|address| UnixStream::connect(address))
+    /// Connects to whoever listens, if that is us: another user's daemon would tell us what to run.
+    /// Waits until the deadline while the daemon's queue is full.
+    pub fn connect(&self, deadline: Instant) -> io::Result<UnixStream> {
+        let stream = self.with_address(|address| {
+            let address = SocketAddrUnix::new(address)?;
+            loop {
+                // A blocking one would wait for ever for a daemon that is stuck.
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+                match rustix::net::connect(&socket, &address) {
+                    Ok(()) => return Ok(UnixStream::from(socket)),
+                    Err(Errno::AGAIN) if Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        })?;
+        let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+        if peer.uid != rustix::process::geteuid() {
+            let message = format!("{} belongs to another user", self.socket().display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 
     /// Hands over a path of the socket that fits into a socket address.

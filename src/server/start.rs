@@ -13,32 +13,39 @@ use serde::de::DeserializeOwned;
 use super::root::Root;
 use crate::protocol::frame::{self, Build, Header, Verb};
 
-/// Everything a client may wait for a daemon to come up or go away.
-pub const PATIENCE: Duration = Duration::from_secs(4);
+/// What a command may wait for a daemon to come up, or to answer at all.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// A stopping daemon first writes down what it knows.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects, starting a daemon if none answers.
-pub fn connect(root: &Root) -> io::Result<UnixStream> {
-    match root.connect() {
-        Err(error) if nobody_listens(&error) => start(root),
+/// The deadline of a command for its next step.
+pub fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Connects, starting a daemon if none answers; until the deadline.
+pub fn connect(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
+    match root.connect(deadline) {
+        Err(error) if nobody_listens(&error) => start(root, deadline),
         connected => connected,
     }
 }
 
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
-pub fn replace(root: &Root) -> io::Result<UnixStream> {
-    if let Ok(stream) = root.connect()
-        && !retire(stream)?
+pub fn replace(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
+    if let Ok(stream) = root.connect(deadline)
+        && !retire(stream, deadline)?
     {
         return Err(io::Error::other("the running daemon is newer"));
     }
-    start(root)
+    start(root, deadline)
 }
 
 /// Asks a daemon to leave for one of our build. False where it is newer.
-fn retire(mut stream: UnixStream) -> io::Result<bool> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn retire(mut stream: UnixStream, deadline: Instant) -> io::Result<bool> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // None at all would mean: for ever.
+    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
     stream.write_all(&frame::bare(Verb::Retire))?;
     let (header, _) = frame::read(&mut stream)?;
     Ok(header.verb == Verb::Leaving)
@@ -51,16 +58,40 @@ pub fn ask_running<R: DeserializeOwned>(
     request: &impl Serialize,
     patience: Duration,
 ) -> io::Result<Option<R>> {
-    let mut stream = match root.connect() {
+    let mut stream = match root.connect(soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
+    let (header, payload) = exchange(&mut stream, request, patience)?;
+    decode(&header, &payload).map(Some)
+}
+
+/// Asks a daemon of our build, starting one, or replacing an older one. `patience` is for each
+/// part of the answer.
+pub fn ask<R: DeserializeOwned>(
+    root: &Root,
+    request: &impl Serialize,
+    patience: Duration,
+) -> io::Result<(UnixStream, R)> {
+    let mut stream = connect(root, soon())?;
+    let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
+    if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
+        stream = replace(root, soon())?;
+        (header, payload) = exchange(&mut stream, request, patience)?;
+    }
+    Ok((stream, decode(&header, &payload)?))
+}
+
+fn exchange(
+    stream: &mut UnixStream,
+    request: &impl Serialize,
+    patience: Duration,
+) -> io::Result<(Header, Vec<u8>)> {
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     stream.write_all(&frame::message(request)?)?;
-    let (header, payload) = frame::read(&mut stream)?;
-    decode(&header, &payload).map(Some)
+    frame::read(stream)
 }
 
 /// A reply of a daemon of our own build.
@@ -74,7 +105,7 @@ pub fn decode<R: DeserializeOwned>(header: &Header, payload: &[u8]) -> io::Resul
 /// Ends a running daemon, by this request of its own, and waits until it is gone. False when
 /// none ran.
 pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
-    let mut stream = match root.connect() {
+    let mut stream = match root.connect(soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(false),
         Err(error) => return Err(error),
@@ -82,7 +113,7 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(&frame::message(request)?)?;
     let (header, _) = frame::read(&mut stream)?;
-    if header.verb == Verb::OtherBuild && !retire(root.connect()?)? {
+    if header.verb == Verb::OtherBuild && !retire(root.connect(soon())?, soon())? {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));
     }
     drop(stream);
@@ -96,17 +127,17 @@ pub fn nobody_listens(error: &io::Error) -> bool {
 }
 
 /// One starter at a time, under a lock; the others find its daemon when they get the lock.
-fn start(root: &Root) -> io::Result<UnixStream> {
+fn start(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     root.make()?;
-    let deadline = Instant::now() + PATIENCE;
     let lock = root.start_lock()?;
-    wait_for_lock(&lock, deadline, || root.connect().ok())?.map_or_else(
+    let connect = || root.connect(Instant::now());
+    wait_for_lock(&lock, deadline, || connect().ok())?.map_or_else(
         || {
-            if let Ok(stream) = root.connect() {
+            if let Ok(stream) = connect() {
                 return Ok(stream);
             }
             launch(root, deadline)?;
-            root.connect()
+            root.connect(deadline)
         },
         Ok,
     )

@@ -78,6 +78,9 @@ pub struct Line {
     pub outputs: Vec<String>,
     /// For each source why it was not a hit, and why it was not stored. Empty for hits.
     pub causes: Vec<Cause>,
+    /// The hit is one on what another checkout made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub worktree_equivalent: bool,
     /// A line before this one calls the same command a hit that could not be delivered after
     /// all; this line tells what became of it, and the other one does not count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -70,6 +70,20 @@ pub enum Reason {
     ResultGone,
     /// `ZCCACHE_RECACHE` is set.
     Recache,
+    /// The command is known from another checkout, where its inputs have other contents.
+    ContentHashMismatch,
+    /// The command is known from another checkout, with another compiler.
+    ToolchainMismatch,
+
+    // Why a result was not shared with other checkouts (`ZCCACHE_PATH_REMAP`), beside one of those above.
+    /// No `.git` above the working folder, or `ZCCACHE_WORKTREE_ROOT` can't be used.
+    GitRootUnavailable,
+    /// The working folder lies outside `ZCCACHE_WORKTREE_ROOT`.
+    PathOutsideRoot,
+    /// An argument, a variable or the result itself names the checkout's folder.
+    PathSensitiveArg,
+    /// A language, or a compiler too old, whose paths can't be mapped.
+    UnsupportedLanguage,
 
     // A compile whose result was not stored.
     /// The compiler failed.
@@ -126,7 +140,8 @@ impl Reason {
             | UnknownCompiler | Modules | Incremental | Excluded | StrictPaths => Stage::Refused,
             NewAction | CommandChanged | VariableChanged | ToolChanged | InputChanged
             | InputAppeared | InputGone | MessageStyle | DateChanged | Evicted | ResultGone
-            | Recache => Stage::Missed,
+            | Recache | ContentHashMismatch | ToolchainMismatch | GitRootUnavailable
+            | PathOutsideRoot | PathSensitiveArg | UnsupportedLanguage => Stage::Missed,
             CompilerFailed | ChangedDuringCompile | TimeMacro | ComputedInclude
             | AssemblerInput | OutputMissing | MixedDiagnostics | DependencyOutput | ReadOnly
             | Unreported => Stage::NotStored,
@@ -169,6 +184,14 @@ impl Reason {
             Evicted => "removed to stay below the size limit: raise ZCCACHE_CACHE_SIZE",
             ResultGone => "the stored result was damaged or lost",
             Recache => "ZCCACHE_RECACHE is set",
+            ContentHashMismatch => "an input differs from the one in the other checkout",
+            ToolchainMismatch => "another checkout has it from another compiler",
+            GitRootUnavailable => "not shared: no .git above, and no usable ZCCACHE_WORKTREE_ROOT",
+            PathOutsideRoot => "not shared: the working folder is outside ZCCACHE_WORKTREE_ROOT",
+            PathSensitiveArg => {
+                "not shared: an argument, a variable or the result names the folder"
+            }
+            UnsupportedLanguage => "not shared: a language or compiler whose paths can't be mapped",
             CompilerFailed => "the compiler failed",
             ChangedDuringCompile => "an input changed while it was compiled",
             TimeMacro => "the text uses __TIME__ or the like: set SOURCE_DATE_EPOCH",

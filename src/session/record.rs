@@ -10,7 +10,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::reason::Reason;
 use super::stats::Counters;
 
 /// Names a session: a UUID.
@@ -73,12 +72,6 @@ pub struct SessionRecord {
     pub bytes: u64,
     /// Lines of its journal that could not be written.
     pub lines_lost: u64,
-}
-
-impl SessionRecord {
-    pub fn count(&mut self, reason: Reason) {
-        self.counters.count(reason);
-    }
 }
 
 const FOLDER: &str = "sessions";
@@ -166,6 +159,7 @@ pub fn now_s() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::reason::Reason;
 
     #[test]
     fn sessions_come_back() {
@@ -173,7 +167,7 @@ mod tests {
         let id = SessionId::new();
         assert_eq!(load(&root, id), None);
         let mut record = SessionRecord { session_id: id, started_at: 7, ..Default::default() };
-        record.count(Reason::Link);
+        record.counters.count(Reason::Link);
         save(&root, &record).unwrap();
         assert_eq!(load(&root, id), Some(record.clone()));
         save(&root, &SessionRecord { session_id: SessionId::new(), ..record.clone() }).unwrap();

@@ -22,6 +22,8 @@ pub struct Status {
     /// Files whose content is known.
     pub metadata: u64,
     pub watched_folders: u64,
+    /// Selections of files that `fp` asks about and that are watched.
+    pub watched_trees: u64,
     /// Journal lines that could not be written.
     pub journal_lines_lost: u64,
 }
@@ -34,6 +36,8 @@ pub struct Counters {
     pub misses: u64,
     pub uncacheable: u64,
     pub errors: u64,
+    /// Hits, among those above, on what another checkout made.
+    pub worktree_hits: u64,
     /// Compile time that hits did not spend.
     pub saved_ns: u64,
     /// How often each reason was given.

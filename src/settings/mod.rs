@@ -224,6 +224,7 @@ impl Settings {
                 // Never an error: a bad one means low.
                 self.compile_priority = Priority::parse(value).ok_or_else(bad);
             }
+            "ZCCACHE_PATH_REMAP" if !matches!(value, b"off" | b"auto") => return Err(bad()),
             "ZCCACHE_STRICT_PATHS" => {
                 self.strict_paths = StrictPaths::parse(value).ok_or_else(bad);
                 self.strict_paths.as_ref().map_err(Clone::clone)?;

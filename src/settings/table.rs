@@ -138,6 +138,20 @@ pub static SETTINGS: &[Setting] = &[
         meaning: "refuse commands whose include paths are spelled otherwise",
     },
     Setting {
+        variable: "ZCCACHE_PATH_REMAP",
+        reach: Reach::Compile,
+        allowed: "off or auto",
+        default: "off",
+        meaning: "auto: all checkouts of a repository share their results",
+    },
+    Setting {
+        variable: "ZCCACHE_WORKTREE_ROOT",
+        reach: Reach::Call,
+        allowed: "an absolute path",
+        default: "the folder of .git",
+        meaning: "the checkout's root, for PATH_REMAP",
+    },
+    Setting {
         variable: "ZCCACHE_COMPILE_PRIORITY",
         reach: Reach::Compile,
         allowed: Priority::ALLOWED,

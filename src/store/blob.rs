@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
+use crate::sys::fault::{self, Point};
 
 /// blake3 of the content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,8 +150,10 @@ impl BlobDir {
         let taken = (|| {
             let (id, size) = fill(&temp)?;
             fchmod(&temp, Mode::from_raw_mode(mode & 0o7777))?;
+            fault::at(Point::BlobWritten);
             let before = BlobStat::of(&fstat(&temp)?);
             self.rename_in(&temp_path, &id)?;
+            fault::at(Point::BlobPlaced);
             let after = BlobStat::of(&fstat(&temp)?);
             // The rename moved ctime, so the stat must be taken after it. By then another process
             // may have delivered the file as a hard link, and its user may have written to it:
@@ -309,6 +312,24 @@ impl BlobDir {
         }
     }
 
+    /// What lies among the blobs and can't be one, by its name.
+    pub fn strangers(&self) -> Vec<std::path::PathBuf> {
+        let artifacts = [&self.root, b"/artifacts".as_slice()].concat();
+        let list = |folder: &std::path::Path| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let hex = |path: &std::path::Path, digits: usize| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.len() == digits && name.iter().all(|byte| b"0123456789abcdef".contains(byte))
+        };
+        let (folders, mut strangers): (Vec<_>, Vec<_>) =
+            list(as_path(&artifacts)).into_iter().partition(|path| hex(path, 2) && path.is_dir());
+        strangers
+            .extend(folders.iter().flat_map(|folder| list(folder)).filter(|path| !hex(path, 62)));
+        strangers
+    }
+
     /// Removes files in `ROOT/tmp` untouched for a day; `now_s` is in seconds since 1970. Gives their number.
     pub fn remove_stale_temps(&self, now_s: u64) -> u64 {
         use std::os::unix::fs::MetadataExt;
@@ -326,7 +347,8 @@ impl BlobDir {
     }
 }
 
-pub(super) fn as_path(bytes: &[u8]) -> &std::path::Path {
+/// Bytes as a path.
+pub fn as_path(bytes: &[u8]) -> &std::path::Path {
     use std::os::unix::ffi::OsStrExt;
     std::path::Path::new(std::ffi::OsStr::from_bytes(bytes))
 }

@@ -419,3 +419,98 @@ fn a_full_disk_leaves_nothing_behind() {
     std::process::Command::new("umount").arg(place.at("full")).status().unwrap();
     outcome.unwrap();
 }
+
+/// Deliveries of any kind into any place, by the dice, with the user and the disk doing what they
+/// like in between, against a model of what the compiler would leave: each output has exactly the
+/// bytes that were asked for, and no other file changes with it.
+#[test]
+fn deliveries_agree_with_the_model() {
+    for seed in 0..8 {
+        agrees_with_the_model(seed);
+    }
+}
+
+fn agrees_with_the_model(seed: u64) {
+    let place = Place::new();
+    let mut random = Random(seed);
+    let texts: Vec<Vec<u8>> = [0, 5, 3000, LINK_FROM as usize, LINK_FROM as usize + 9]
+        .iter()
+        .enumerate()
+        .map(|(number, size)| vec![number as u8; *size])
+        .collect();
+    let mut contents: Vec<Content> = texts.iter().map(|text| place.take(text)).collect();
+    let names = ["a", "b", "c"];
+    // What each name holds; a symlink's text is kept under the name it leads to.
+    let mut model: std::collections::BTreeMap<&str, Vec<u8>> = Default::default();
+    for step in 0..250 {
+        let name = names[random.below(names.len())];
+        let path = place.at(name);
+        match random.below(10) {
+            // The user does something to a file that was given to him.
+            0 => {
+                if std::fs::write(&path, b"mine").is_ok() {
+                    model.insert(name, b"mine".to_vec());
+                }
+            }
+            1 => {
+                if let Some(text) = model.get_mut(name) {
+                    use std::io::Write;
+                    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+                    file.write_all(b"+").unwrap();
+                    text.push(b'+');
+                }
+            }
+            2 => {
+                let _ = std::fs::remove_file(&path);
+                model.remove(name);
+            }
+            // Something happens to a blob.
+            3 => {
+                if let Content::Blob { id, .. } = &contents[random.below(contents.len())] {
+                    let blob = place.blobs.path(id);
+                    let blob = crate::store::blob::as_path(&blob);
+                    let whole = std::fs::read(blob).unwrap_or_default();
+                    // A new file: a delivered link must not be the one that is spoilt.
+                    let _ = std::fs::remove_file(blob);
+                    if !whole.is_empty() && random.below(2) == 0 {
+                        let mut spoilt = whole;
+                        let at = random.below(spoilt.len());
+                        spoilt[at] ^= 1;
+                        std::fs::write(blob, spoilt).unwrap();
+                    }
+                }
+            }
+            _ => {
+                let number = random.below(contents.len());
+                let style = [WriteStyle::Replace, WriteStyle::InPlace][random.below(2)];
+                let modes = [LinkMode::Auto, LinkMode::Hardlink, LinkMode::Copy, LinkMode::Reflink];
+                let mode = modes[random.below(modes.len())];
+                let executable = random.below(4) == 0;
+                match place.put_as(&contents[number], name, style, executable, mode) {
+                    Ok(news) => {
+                        model.insert(name, texts[number].clone());
+                        // As the daemon does it.
+                        if let (Some((_, stat)), Content::Blob { seen, .. }) =
+                            (news, &mut contents[number])
+                        {
+                            *seen = stat;
+                        }
+                    }
+                    Err(DeliverError::Damaged(_)) => {
+                        // The old file may be gone, but never half a new one be there.
+                        match std::fs::read(&path) {
+                            Ok(left) => assert_eq!(Some(&left), model.get(name), "seed {seed}"),
+                            Err(_) => drop(model.remove(name)),
+                        }
+                        contents[number] = place.take(&texts[number]);
+                    }
+                    Err(DeliverError::Output(error)) => panic!("seed {seed} step {step}: {error}"),
+                }
+            }
+        }
+        for name in names {
+            let found = std::fs::read(place.at(name)).ok();
+            assert!(found.as_ref() == model.get(name), "seed {seed} step {step}: {name}");
+        }
+    }
+}

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::blob::{BlobDir, BlobId};
 use super::index::{Batch, Index};
 use super::key::{ActionKey, ResultKey, SetId};
-use super::record::{ResultRecord, Text};
-use crate::protocol::message::{Cleared, Content};
+use crate::protocol::message::Cleared;
+use crate::sys::fault::{self, Point};
 
 /// What an eviction removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,23 +47,6 @@ struct Blob {
     results: u32,
 }
 
-fn blobs_of(record: &ResultRecord) -> Vec<BlobId> {
-    let text = match &record.text {
-        Text::Stored(content) => Some(content),
-        Text::Here(_) => None,
-    };
-    let contents = record.outputs.iter().map(|output| &output.content).chain(text);
-    let mut blobs: Vec<BlobId> = contents
-        .filter_map(|content| match content {
-            Content::Blob { id, .. } => Some(*id),
-            Content::Inline(_) => None,
-        })
-        .collect();
-    blobs.sort_unstable();
-    blobs.dedup();
-    blobs
-}
-
 /// Removes blobs without a result, results without their blobs, and if more than `limit_bytes` are
 /// left, results and their blobs until at most 90 % of that are. `now_s` is in seconds since 1970.
 /// Removed entries are on the disk before their blobs go.
@@ -72,7 +55,7 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     let mut results = Vec::new();
     let mut found: HashMap<BlobId, Blob> = HashMap::new();
     index.for_each_result(|key, record| {
-        let blobs = blobs_of(&record);
+        let blobs = record.blobs();
         for id in &blobs {
             found.entry(*id).or_default().results += 1;
         }
@@ -87,10 +70,17 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     results.sort_unstable_by_key(|result| (result.used_s, result.key));
 
     let mut going: Vec<(BlobId, u64)> = Vec::new();
+    let mut young = 0;
     for (id, blob) in &found {
         let old = now_s.saturating_sub(blob.changed_s) >= ORPHAN_AGE_S;
-        if let (0, true, Some(size)) = (blob.results, old, blob.size) {
-            going.push((*id, size));
+        if let (0, Some(size)) = (blob.results, blob.size) {
+            if old {
+                going.push((*id, size));
+            } else {
+                young += size;
+            }
+            // No result must go on account of the young ones: an eviction that was cut short may
+            // have left many.
             total -= size;
         }
     }
@@ -120,11 +110,14 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     }
     out.actions = lost.difference(&kept).copied().collect();
     out.sets = sets_only_of(index, &out.actions);
+    fault::at(Point::EvictChosen);
     forget(index, &out);
+    fault::at(Point::EvictForgotten);
 
-    out.left_bytes = total;
+    out.left_bytes = total + young;
     for (id, size) in going {
         if blobs.remove(&id).is_ok() {
+            fault::at(Point::EvictRemoved);
             out.blobs += 1;
             out.bytes += size;
         } else {

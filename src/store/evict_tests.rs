@@ -1,6 +1,9 @@
-use super::super::record::{KnownSet, ManifestRecord, Origin, SetRecord, StoredOutput};
+use super::super::record::{
+    KnownSet, ManifestRecord, Origin, ResultRecord, SetRecord, StoredOutput, Text,
+};
 use super::super::testing::TestDir;
 use super::*;
+use crate::protocol::message::Content;
 use crate::tools::command::Role;
 
 /// Long after the blobs of the test were written.

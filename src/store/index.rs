@@ -1,6 +1,8 @@
 //! What is known of actions, results and files, kept over restarts. An accelerator, never the
 //! truth: everything in it may be gone at any time.
 
+use std::time::Duration;
+
 use super::blob::as_path;
 use super::key::{ActionKey, ResultKey, SetId};
 use super::record::{FileRecord, KnownRecord, ManifestRecord, Record, ResultRecord, SetRecord};
@@ -307,9 +309,21 @@ impl Index {
     }
 
     /// Makes a new index folder if the present one is over 64 MiB and four times what is in it.
-    /// Slow, and everyone else waits. True if it was done.
-    pub fn compact_if_bloated(&self) -> bool {
-        self.tree.compact_if_bloated()
+    /// Slow: everyone else waits until it is done, or given up because `enough` says so. True if it
+    /// was done.
+    pub fn compact_if_bloated(&self, enough: &dyn Fn() -> bool) -> bool {
+        self.tree.compact_if_bloated(enough)
+    }
+
+    /// How long someone who only wants a few entries has been waiting for them by now.
+    pub fn stalled_for(&self) -> Duration {
+        self.tree.stalled_for()
+    }
+
+    /// True when a call will most likely never come back. This process can only end; the next one
+    /// will set the index aside.
+    pub fn is_lost(&self) -> bool {
+        self.tree.is_lost()
     }
 }
 

@@ -106,6 +106,7 @@ fn known_commands_are_bounded() {
             action: ActionKey([n; 32]),
             program: 0,
             output: 0,
+            root: 0,
             parts: vec![(5, 1)],
             sum: 0,
             stored_ns: n.into(),

@@ -1,6 +1,7 @@
 //! What is kept on disk: blobs and the index.
 
 pub mod blob;
+mod calls;
 pub mod deliver;
 pub mod evict;
 pub mod index;
@@ -8,5 +9,5 @@ pub mod key;
 pub mod record;
 mod recovery;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tree;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::blob::BlobId;
 use super::key::{ActionKey, ResultKey, SetId};
 use crate::files::FileStat;
 use crate::protocol::message::{Chunk, Content};
@@ -98,6 +99,9 @@ pub struct Origin {
     /// The main output, absolute.
     #[serde(with = "serde_bytes")]
     pub output: Vec<u8>,
+    /// The checkout's root, where results are shared between checkouts; else empty.
+    #[serde(with = "serde_bytes")]
+    pub root: Vec<u8>,
 }
 
 /// The input sets seen of one action.
@@ -215,8 +219,10 @@ pub struct KnownAction {
     pub action: ActionKey,
     /// The tool's file.
     pub program: u32,
-    /// The main output, absolute.
+    /// The main output, absolute but for the root of a checkout that shares.
     pub output: u32,
+    /// That root.
+    pub root: u32,
     /// Number of the part (`tools::key_parts`), and its text.
     pub parts: Vec<(u8, u32)>,
     /// What the texts add up to: guards against numbers that the index lost and gave away again.
@@ -242,6 +248,26 @@ impl Record for KnownRecord {}
 impl Record for Vec<Chunk> {}
 /// A path as some action wrote it.
 impl Record for serde_bytes::ByteBuf {}
+
+impl ResultRecord {
+    /// The blobs it needs, each once.
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let text = match &self.text {
+            Text::Stored(content) => Some(content),
+            Text::Here(_) => None,
+        };
+        let contents = self.outputs.iter().map(|output| &output.content).chain(text);
+        let mut blobs: Vec<BlobId> = contents
+            .filter_map(|content| match content {
+                Content::Blob { id, .. } => Some(*id),
+                Content::Inline(_) => None,
+            })
+            .collect();
+        blobs.sort_unstable();
+        blobs.dedup();
+        blobs
+    }
+}
 
 impl ManifestRecord {
     /// Puts a state first, new or not; the oldest falls off.
@@ -332,7 +358,7 @@ mod tests {
     use super::super::testing::Random;
     use super::*;
     use crate::protocol::message::Stream;
-    use crate::store::blob::{BlobId, BlobStat};
+    use crate::store::blob::BlobStat;
 
     fn result() -> ResultRecord {
         let seen = BlobStat { inode: 9, size: 70_000, mtime_ns: -5, ctime_ns: i64::MAX };

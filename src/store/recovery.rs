@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+
 use super::record::SCHEMA;
 
 pub(super) const SCHEMA_KEY: &[u8] = b"schema";
@@ -16,8 +18,10 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 /// Why sled failed.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The disk, perhaps full: what is on it may still be good.
+    /// The disk: what is on it may still be good.
     Disk(String),
+    /// No room on the disk, no descriptors, no permission: what is on the disk is as good as before.
+    Lacking(String),
     /// Another process has the index.
     Locked,
     /// Damage, or a panic, which is most likely due to damage.
@@ -32,8 +36,21 @@ pub(super) fn attempt<T>(call: impl FnOnce() -> sled::Result<T>) -> Attempt<T> {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(error))) => {
             let text = error.to_string();
-            let locked = text.contains("could not acquire lock");
-            Err(if locked { Trouble::Locked } else { Trouble::Disk(text) })
+            let number = error.raw_os_error().map(Errno::from_raw_os_error);
+            Err(match number {
+                _ if text.contains("could not acquire lock") => Trouble::Locked,
+                Some(
+                    Errno::MFILE
+                    | Errno::NFILE
+                    | Errno::NOMEM
+                    | Errno::NOSPC
+                    | Errno::DQUOT
+                    | Errno::ROFS
+                    | Errno::ACCESS
+                    | Errno::PERM,
+                ) => Trouble::Lacking(text),
+                _ => Trouble::Disk(text),
+            })
         }
         Ok(Err(error)) => Err(Trouble::Broken(error.to_string())),
         Err(panic) => {
@@ -47,7 +64,9 @@ pub(super) fn attempt<T>(call: impl FnOnce() -> sled::Result<T>) -> Attempt<T> {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Trouble::Disk(text) | Trouble::Broken(text) => f.write_str(text),
+            Trouble::Disk(text) | Trouble::Lacking(text) | Trouble::Broken(text) => {
+                f.write_str(text)
+            }
             Trouble::Locked => f.write_str("another process uses the index"),
         }
     }

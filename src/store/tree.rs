@@ -6,13 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::calls::{Calls, Length};
 use super::recovery::{
     Attempt, Suspicion, Trouble, attempt, discard, finish_swap, open_current, open_sled, set_aside,
 };
+
+use crate::sys::fault::{self, Point};
 
 /// What was found on opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,7 @@ pub(super) struct Tree {
     /// The folder that `index.sled` is in.
     root: PathBuf,
     state: RwLock<State>,
+    calls: Calls,
 }
 
 enum State {
@@ -62,7 +67,7 @@ struct Memory {
 impl Tree {
     /// Opens `root/index.sled`, or starts an empty one, or works in memory: it always succeeds.
     pub(super) fn open(root: &Path) -> (Tree, Opened) {
-        let tree = |state| Tree { root: root.to_owned(), state: RwLock::new(state) };
+        let tree = |state| Tree::of(root.to_owned(), state);
         if let Err(error) = std::fs::create_dir_all(root) {
             return (tree(State::memory()), Opened::StartedEmpty(error.to_string()));
         }
@@ -72,9 +77,9 @@ impl Tree {
         } else {
             match open_current(root) {
                 Ok(db) => return (tree(State::Sled(db)), Opened::Kept),
-                Err(Trouble::Locked) => {
-                    let reason = Trouble::Locked.to_string();
-                    return (tree(State::memory()), Opened::StartedEmpty(reason));
+                // It may be as good as ever, once there is room again.
+                Err(trouble @ (Trouble::Locked | Trouble::Lacking(_))) => {
+                    return (tree(State::memory()), Opened::StartedEmpty(trouble.to_string()));
                 }
                 Err(trouble) => trouble.to_string(),
             }
@@ -91,7 +96,26 @@ impl Tree {
     }
 
     pub(super) fn in_memory() -> Tree {
-        Tree { root: PathBuf::new(), state: RwLock::new(State::memory()) }
+        Tree::of(PathBuf::new(), State::memory())
+    }
+
+    fn of(root: PathBuf, state: State) -> Tree {
+        Tree { root, state: RwLock::new(state), calls: Calls::default() }
+    }
+
+    /// How long someone who only wants a few entries has been waiting for them by now.
+    pub(super) fn stalled_for(&self) -> Duration {
+        self.calls.stalled_for()
+    }
+
+    /// True when a call will most likely never come back. Nothing can be done about it in this
+    /// process; the next one will set the index aside.
+    pub(super) fn is_lost(&self) -> bool {
+        let lost = self.calls.hangs();
+        if lost {
+            Suspicion(&self.root).grow(2);
+        }
+        lost
     }
 
     pub(super) fn is_on_disk(&self) -> bool {
@@ -99,13 +123,25 @@ impl Tree {
     }
 
     /// Does `call` with sled, and changes over to memory if that fails. `None`: no sled.
-    fn with_sled<T>(&self, call: impl FnOnce(&sled::Db) -> Attempt<T>) -> Option<T> {
+    fn with_sled<T>(
+        &self,
+        length: Length,
+        call: impl FnOnce(&sled::Db) -> Attempt<T>,
+    ) -> Option<T> {
+        let running = self.calls.begin(length);
         let trouble = match &*self.state.read() {
             State::Memory(_) => return None,
-            State::Sled(db) => match call(db) {
-                Ok(value) => return Some(value),
-                Err(trouble) => trouble,
-            },
+            State::Sled(db) => {
+                running.goes_in();
+                let faulty = attempt(|| {
+                    fault::at(Point::Index);
+                    Ok(())
+                });
+                match faulty.and_then(|()| call(db)) {
+                    Ok(value) => return Some(value),
+                    Err(trouble) => trouble,
+                }
+            }
         };
         let mut state = self.state.write();
         if let State::Sled(db) = std::mem::replace(&mut *state, State::memory()) {
@@ -126,7 +162,7 @@ impl Tree {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        match self.with_sled(|db| read(db, key)) {
+        match self.with_sled(Length::Quick, |db| read(db, key)) {
             Some(value) => value,
             None => self.with_memory(|memory| memory.entries.get(key).cloned()),
         }
@@ -134,7 +170,7 @@ impl Tree {
 
     /// Makes all changes at once.
     pub(super) fn apply(&self, changes: Changes) {
-        if changes.is_empty() || self.with_sled(|db| write(db, &changes)).is_some() {
+        if changes.is_empty() || self.with_sled(Length::Quick, |db| write(db, &changes)).is_some() {
             return;
         }
         self.with_memory(|memory| {
@@ -149,7 +185,7 @@ impl Tree {
     pub(super) fn for_each(&self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
         let mut from = prefix.to_vec();
         loop {
-            let page = self.with_sled(|db| page(db, &from)).unwrap_or_else(|| {
+            let page = self.with_sled(Length::Quick, |db| page(db, &from)).unwrap_or_else(|| {
                 self.with_memory(|memory| {
                     let range = memory.entries.range(from.clone()..).take(PAGE);
                     range.map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
@@ -171,12 +207,14 @@ impl Tree {
 
     /// Writes everything to the disk; slow.
     pub(super) fn flush(&self) {
-        self.with_sled(|db| attempt(|| db.flush()));
+        self.with_sled(Length::Long, |db| attempt(|| db.flush()));
     }
 
     /// Removes everything.
     pub(super) fn clear(&self) {
+        let running = self.calls.begin(Length::Long);
         let mut state = self.state.write();
+        running.goes_in();
         if let State::Memory(memory) = &*state {
             *memory.lock() = Memory::default();
             return;
@@ -194,26 +232,33 @@ impl Tree {
     }
 
     /// Copies the live entries into a new folder if the present one is larger than 64 MiB and than four
-    /// times their size. Everyone else waits. True if it was done.
-    pub(super) fn compact_if_bloated(&self) -> bool {
-        self.compact(BLOATED_FROM, BLOATED_TIMES)
+    /// times their size. Everyone else waits until it is done, or given up because `enough` says so. True
+    /// if it was done.
+    pub(super) fn compact_if_bloated(&self, enough: &dyn Fn() -> bool) -> bool {
+        self.compact(BLOATED_FROM, BLOATED_TIMES, enough)
     }
 
-    fn compact(&self, from_bytes: u64, times: u64) -> bool {
+    fn compact(&self, from_bytes: u64, times: u64, enough: &dyn Fn() -> bool) -> bool {
         let folder = self.root.join("index.sled");
         let disk = folder_size(&folder);
         if !self.is_on_disk() || disk < from_bytes {
             return false;
         }
+        let running = self.calls.begin(Length::Long);
         let mut state = self.state.write();
+        running.goes_in();
         let State::Sled(db) = &*state else { return false };
         let fresh_path = self.root.join("index.sled.new");
         let _ = std::fs::remove_dir_all(&fresh_path);
         let copied = (|| {
+            let late = |number: usize| number % PAGE == 0 && enough();
             let mut live = 0;
-            for entry in iterate(db, Vec::new()) {
+            for (number, entry) in iterate(db, Vec::new()).enumerate() {
                 let (key, value) = entry?;
                 live += (key.len() + value.len()) as u64;
+                if late(number) {
+                    return Ok(false);
+                }
             }
             if disk <= live.saturating_mul(times) {
                 return Ok(false);
@@ -223,6 +268,10 @@ impl Tree {
             for (number, entry) in iterate(db, Vec::new()).enumerate() {
                 let (key, value) = entry?;
                 batch.insert(key, value);
+                if late(number) {
+                    discard(fresh);
+                    return Ok(false);
+                }
                 if number % PAGE == PAGE - 1 {
                     let full = std::mem::take(&mut batch);
                     attempt(|| fresh.apply_batch(full))?;
@@ -231,6 +280,7 @@ impl Tree {
             attempt(|| fresh.apply_batch(batch))?;
             attempt(|| fresh.flush())?;
             discard(fresh);
+            fault::at(Point::Compacted);
             Ok::<bool, Trouble>(true)
         })();
         if !matches!(copied, Ok(true)) {
@@ -243,7 +293,10 @@ impl Tree {
         let old = self.root.join("index.old");
         let _ = std::fs::remove_dir_all(&old);
         let swapped = std::fs::rename(&folder, &old)
-            .and_then(|()| std::fs::rename(&fresh_path, &folder))
+            .and_then(|()| {
+                fault::at(Point::CompactMoved);
+                std::fs::rename(&fresh_path, &folder)
+            })
             .is_ok();
         self.reopen(&mut state);
         let _ = std::fs::remove_dir_all(&old);

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::record::SCHEMA;
 use super::super::recovery::SCHEMA_KEY;
@@ -94,7 +94,7 @@ fn another_version_is_set_aside() {
     drop(tree);
     let (tree, opened) = Tree::open(dir.path());
     assert_eq!((opened, tree.get(b"key").as_deref()), (Opened::Kept, Some(b"value".as_slice())));
-    tree.with_sled(|db| attempt(|| db.insert(SCHEMA_KEY, &[SCHEMA + 1])));
+    tree.with_sled(Length::Quick, |db| attempt(|| db.insert(SCHEMA_KEY, &[SCHEMA + 1])));
     drop(tree);
     let (tree, opened) = Tree::open(dir.path());
     assert!(matches!(opened, Opened::StartedEmpty(_)));
@@ -128,7 +128,10 @@ fn an_index_that_keeps_failing_is_set_aside() {
     let dir = TestDir::new();
     let (tree, _) = Tree::open(dir.path());
     put(&tree, b"key", b"value");
-    assert!(tree.with_sled(|_| Err::<(), _>(Trouble::Broken("a test".to_owned()))).is_none());
+    assert!(
+        tree.with_sled(Length::Quick, |_| Err::<(), _>(Trouble::Broken("a test".to_owned())))
+            .is_none()
+    );
     assert!(!tree.is_on_disk());
     put(&tree, b"other", b"value");
     assert!(tree.get(b"other").is_some());
@@ -161,8 +164,9 @@ fn compacting_and_clearing_give_space_back() {
     tree.flush();
     let folder = dir.path().join("index.sled");
     let before = folder_size(&folder);
-    assert!(!tree.compact_if_bloated());
-    assert!(tree.compact(0, 4));
+    assert!(!tree.compact_if_bloated(&|| false));
+    assert!(!tree.compact(0, 4, &|| true));
+    assert!(tree.compact(0, 4, &|| false));
     assert!(folder_size(&folder) < before);
     assert!(tree.is_on_disk());
     assert_eq!(tree.get(b"long").as_deref(), Some([7; 50_000].as_slice()));

@@ -2,6 +2,7 @@
 //! (but for the name of `main`).
 
 pub mod detach;
+pub mod fault;
 pub mod fs;
 pub mod names;
 pub mod priority;

@@ -14,8 +14,8 @@
 //!
 //! Safety, for the whole file: pointers come from the initial stack, whose layout the kernel
 //! guarantees (argc, argv, NULL, envp, NULL, auxiliary vector), from our own statics, which
-//! nobody else uses yet, or from a reply whose length and offsets our own daemon wrote (the
-//! socket's folder is private and its peer is checked by being the same user's).
+//! nobody else uses yet, or from a reply that a process of the same user wrote and whose lengths
+//! were checked (`is_whole`).
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 
 mod deliver;
@@ -59,6 +59,8 @@ struct State {
     received: usize,
     mute: bool,
     retry: bool,
+    /// Seconds spent waiting for the answer.
+    waited: u8,
     reply: [u8; REPLY_BYTES],
     copy: [u8; COPY_BYTES],
     /// The cwd, later the folder of an output.
@@ -78,12 +80,25 @@ static STATE: Single = Single(UnsafeCell::new(State {
     received: 0,
     mute: false,
     retry: false,
+    waited: 0,
     reply: [0; REPLY_BYTES],
     copy: [0; COPY_BYTES],
     path: [0; PATH_BYTES],
     address: [0; 112],
     report: [0; HEADER_BYTES + OUTPUTS_MAX * REPORT_BYTES],
 }));
+
+/// Whether these bytes are a whole short hit: what the quick path asks of a reply before it reads it.
+pub fn is_whole(payload: &[u8]) -> bool {
+    // SAFETY: nothing beyond the length is read.
+    unsafe { deliver::is_whole(payload.as_ptr(), payload.len()) }
+}
+
+/// Seconds that the quick path has waited for the daemon.
+pub fn waited_s() -> u8 {
+    // SAFETY: `quick` has ended; nobody writes any more.
+    unsafe { (*STATE.0.get()).waited }
+}
 
 /// What the quick path left. To be asked once.
 pub fn outcome() -> Outcome {
@@ -118,8 +133,13 @@ global_asm!(
     quick = sym quick,
 );
 
-/// As in `wrapper::ask`.
-const PATIENCE_MS: usize = 4000;
+/// As in `wrapper::ask`, one second at a time: there is no clock here.
+const PATIENCE_S: u8 = 4;
+/// The rest of an answer comes at once: so often it is waited for, a tenth of a second each.
+const PIECES_MAX: u8 = 8;
+/// `getsockopt`'s words for the peer's process, user and group.
+const SOL_SOCKET: usize = 1;
+const SO_PEERCRED: usize = 17;
 /// More than this is sent by the ordinary path, which can wait for the socket.
 const REQUEST_MAX: usize = 96 << 10;
 
@@ -159,6 +179,8 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     && !begins(entry, b"ZCCACHE_LOG=")
                     && !begins(entry, b"ZCCACHE_STRICT_PATHS=")
                     && !begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
+                    && !begins(entry, b"ZCCACHE_PATH_REMAP=")
+                    && !begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
                 {
                     return;
                 }
@@ -203,7 +225,9 @@ unsafe extern "C" fn quick(stack: *const usize) {
         if cwd_bytes < 2 || byte(cwd, 0) != b'/' {
             return;
         }
-        let socket = call(nr::SOCKET, 1, 1 | 0o2000000, 0, 0, 0);
+        // CLOEXEC and NONBLOCK: where a daemon that is stuck lets its queue fill, a connect would wait
+        // for ever.
+        let socket = call(nr::SOCKET, 1, 1 | 0o2000000 | 0o4000, 0, 0, 0);
         // One of the standard streams is closed: the ordinary path knows what that means.
         if socket <= 2 {
             if socket >= 0 {
@@ -213,6 +237,23 @@ unsafe extern "C" fn quick(stack: *const usize) {
         }
         let socket = socket as usize;
         if call(nr::CONNECT, socket, address as usize, used + 3, 0, 0) != 0 {
+            call(nr::CLOSE, socket, 0, 0, 0, 0);
+            return;
+        }
+        // Somebody else's daemon, in a folder that others can write to, would tell us what to run.
+        let mut peer = [0u32; 3];
+        let mut peer_bytes = 12u32;
+        let asked = call(
+            nr::GETSOCKOPT,
+            socket,
+            SOL_SOCKET,
+            SO_PEERCRED,
+            peer.as_mut_ptr() as usize,
+            (&raw mut peer_bytes) as usize,
+        );
+        let auxv = envp.add(count + 1).cast::<usize>();
+        let user = auxiliary(auxv, AT_EUID);
+        if asked != 0 || peer.as_ptr().add(1).read_volatile() as usize != user {
             call(nr::CLOSE, socket, 0, 0, 0, 0);
             return;
         }
@@ -272,16 +313,28 @@ unsafe extern "C" fn quick(stack: *const usize) {
         }
         let reply = (&raw mut (*state).reply).cast::<u8>();
         let mut received = 0;
+        let mut pieces = 0;
         loop {
             let mut wait: [u32; 2] = [socket as u32, 1]; // POLLIN
-            let ready = call(nr::POLL, wait.as_mut_ptr() as usize, 1, PATIENCE_MS, 0, 0);
+            let nap = if received == 0 { 1000 } else { 100 };
+            let ready = call(nr::POLL, wait.as_mut_ptr() as usize, 1, nap, 0, 0);
             if ready == EINTR {
                 continue;
             }
-            if ready <= 0 {
+            if received == 0 && ready == 0 {
+                (*state).waited += 1;
+            }
+            if received > 0 {
+                pieces += 1;
+            }
+            let enough = (*state).waited >= PATIENCE_S || pieces > PIECES_MAX;
+            if ready < 0 || enough {
                 (*state).mute = true;
                 call(nr::CLOSE, socket, 0, 0, 0, 0);
                 return;
+            }
+            if ready == 0 {
+                continue;
             }
             let got =
                 call(nr::READ, socket, reply.add(received) as usize, REPLY_BYTES - received, 0, 0);
@@ -296,18 +349,26 @@ unsafe extern "C" fn quick(stack: *const usize) {
             if received < HEADER_BYTES {
                 continue;
             }
-            if get::<u32>(reply.add(4)) != Verb::QuickHit as u32 {
+            // What does not look like a short hit of our own build is the ordinary path's to judge.
+            let ours = get::<u32>(reply) == MAGIC
+                && get::<u32>(reply.add(4)) == Verb::QuickHit as u32
+                && get::<u64>(reply.add(16)) == OWN.version
+                && get::<u64>(reply.add(24)) == OWN.id;
+            if !ours {
                 (*state).socket = socket as i32;
                 (*state).received = received;
                 return;
             }
-            let whole = HEADER_BYTES + get::<u32>(reply.add(8)) as usize;
+            let length = get::<u32>(reply.add(8)) as usize;
+            let whole = HEADER_BYTES + length;
             if whole > REPLY_BYTES {
                 break;
             }
             if received >= whole {
                 (*state).retry = true;
-                deliver(reply.add(HEADER_BYTES), socket, envp.add(count + 1).cast());
+                if deliver::is_whole(reply.add(HEADER_BYTES), length) {
+                    deliver(reply.add(HEADER_BYTES), socket, auxv);
+                }
                 break;
             }
         }

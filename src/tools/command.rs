@@ -173,6 +173,9 @@ pub struct Command {
     pub records_cwd: bool,
     /// The result records output names (depfile targets, split DWARF, coverage).
     pub records_output: bool,
+    /// The result names folders where no prefix map reaches, or where they are needed as they
+    /// are (coverage and profiles).
+    pub records_paths: bool,
     /// The result records the command line itself: no argument may be added to a run.
     pub records_command: bool,
     /// The assembler runs as a program of its own and takes `-Wa,` flags.

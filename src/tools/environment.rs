@@ -133,7 +133,15 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         TEXT_VARIABLES,
         RUST_VARIABLES,
         // Settings of compiles: a hit under one value says nothing of a call under another.
-        &["PWD", "ZCCACHE_RECACHE", "ZCCACHE_READONLY", "ZCCACHE_STRICT_PATHS", "ZCCACHE_DISABLE"],
+        &[
+            "PWD",
+            "ZCCACHE_RECACHE",
+            "ZCCACHE_READONLY",
+            "ZCCACHE_STRICT_PATHS",
+            "ZCCACHE_DISABLE",
+            "ZCCACHE_PATH_REMAP",
+            "ZCCACHE_WORKTREE_ROOT",
+        ],
     ];
     lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect()
 }

@@ -33,10 +33,12 @@ pub enum Part {
     Library = 11,
     /// What `native` stands for on this machine.
     Machine = 12,
+    /// An argument that is added to the run, the checkout's root left out.
+    Added = 13,
 }
 
 impl Part {
-    const ALL: [Part; 13] = [
+    const ALL: [Part; 14] = [
         Part::Rules,
         Part::Tool,
         Part::Called,
@@ -50,6 +52,7 @@ impl Part {
         Part::ExtraInput,
         Part::Library,
         Part::Machine,
+        Part::Added,
     ];
 
     /// The part of this number.
@@ -73,6 +76,7 @@ impl Part {
             Part::ExtraInput => "extra input",
             Part::Library => "library",
             Part::Machine => "machine",
+            Part::Added => "added",
         }
     }
 
@@ -156,6 +160,6 @@ mod tests {
         for part in Part::ALL {
             assert_eq!(Part::of(part as u8), Some(part));
         }
-        assert_eq!(Part::of(13), None);
+        assert_eq!(Part::of(14), None);
     }
 }

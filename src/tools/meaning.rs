@@ -49,8 +49,8 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
     }
 
     /// Puts back for this command what `fold` took out.
-    fn unfold(&self, _unit: usize, text: &[u8]) -> Vec<u8> {
-        text.to_vec()
+    fn unfold(&self, _unit: usize, text: Text<'_>) -> Vec<u8> {
+        text.bytes().to_vec()
     }
 }
 
@@ -59,6 +59,14 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
 pub enum Text<'a> {
     Output(Role, &'a [u8]),
     Message(&'a [u8]),
+}
+
+impl<'a> Text<'a> {
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Text::Output(_, bytes) | Text::Message(bytes) => bytes,
+        }
+    }
 }
 
 /// What a tool may ask of its surroundings.

@@ -5,6 +5,7 @@ pub mod understand;
 
 pub mod key_parts;
 pub mod meaning;
+pub mod places;
 pub mod plan;
 
 pub mod gcc;
@@ -16,3 +17,4 @@ pub mod find;
 mod program;
 mod query;
 pub mod toolchain;
+pub mod worktree;

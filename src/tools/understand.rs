@@ -8,8 +8,10 @@ use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use super::gcc;
 use super::key_parts::KeyParts;
 use super::meaning::Meaning;
+use super::places::Places;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
+use super::worktree::Sharing;
 use crate::files::{FileTable, PathId};
 use crate::protocol::message::Invocation;
 use crate::session::kind::Kind;
@@ -30,9 +32,10 @@ pub struct Understood {
     pub parts: Vec<KeyParts>,
     pub kind: Kind,
     pub meaning: Box<dyn Meaning>,
-    /// Folders whose names are no part of the actions: where inputs lie in them, input sets
-    /// say so by number (see `spell`), and the same set fits other folders. Absolute.
-    pub places: Vec<Vec<u8>>,
+    /// Folders whose names are no part of the actions.
+    pub places: Places,
+    /// Whether its results fit other checkouts.
+    pub sharing: Sharing,
     /// Every path whose change makes this understanding void.
     pub depends: Vec<PathId>,
     /// It also depends on variables that only this tool knows of.
@@ -46,7 +49,8 @@ pub(super) struct Actions {
     pub(super) units: Vec<KeyParts>,
     pub(super) kind: Kind,
     pub(super) meaning: Box<dyn Meaning>,
-    pub(super) places: Vec<Vec<u8>>,
+    pub(super) places: Places,
+    pub(super) sharing: Sharing,
     pub(super) scripted: bool,
     pub(super) text_context: u64,
 }
@@ -117,54 +121,11 @@ pub fn understand(
         kind: actions.kind,
         meaning: actions.meaning,
         places: actions.places,
+        sharing: actions.sharing,
         depends,
         scripted: actions.scripted,
         text_context: actions.text_context,
     })
-}
-
-/// Begins a path that lies in a place. No command with this byte in an argument is followed
-/// where there are places.
-const PLACE: u8 = 1;
-
-/// Stands in an input set's variables for the names of the places themselves.
-pub const PLACES_VARIABLE: &[u8] = b"\x01places";
-
-/// How an input set names a path: by the innermost place that it lies in, or as it is.
-pub(super) fn spell(places: &[Vec<u8>], path: &[u8]) -> Vec<u8> {
-    let within = |place: &Vec<u8>| {
-        let rest = path.strip_prefix(&place[..])?;
-        rest.starts_with(b"/").then_some(rest)
-    };
-    let places = places.iter().enumerate();
-    let inner = places.filter_map(|(number, place)| Some((number, within(place)?)));
-    match inner.min_by_key(|(_, rest)| rest.len()) {
-        Some((number, rest)) => [&[PLACE], number.to_string().as_bytes(), rest].concat(),
-        None => path.to_vec(),
-    }
-}
-
-/// The other way.
-pub fn unspell(places: &[Vec<u8>], spelled: &[u8]) -> Vec<u8> {
-    let found = || {
-        let rest = spelled.strip_prefix(&[PLACE])?;
-        let slash = rest.iter().position(|byte| *byte == b'/')?;
-        let number: usize = std::str::from_utf8(&rest[..slash]).ok()?.parse().ok()?;
-        Some([&places.get(number)?[..], &rest[slash..]].concat())
-    };
-    found().unwrap_or_else(|| spelled.to_vec())
-}
-
-/// A variable of a caller, as input sets mean it.
-pub fn variable<'a>(
-    places: &[Vec<u8>],
-    env: Environment<'a>,
-    name: &[u8],
-) -> Option<std::borrow::Cow<'a, [u8]>> {
-    if name == PLACES_VARIABLE {
-        return Some(places.join(&0).into());
-    }
-    env.get(name).map(Into::into)
 }
 
 /// The file a typed name means, and whether we stand before it on PATH. Found once to learn
@@ -196,21 +157,4 @@ pub(super) fn find(
         earlier = again;
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_come_and_go() {
-        let places = [b"/t".to_vec(), b"/t/deps".to_vec()];
-        let spelled = spell(&places, b"/t/deps/liba.rlib");
-        assert_eq!(spelled, b"\x011/liba.rlib");
-        assert_eq!(unspell(&places, &spelled), b"/t/deps/liba.rlib");
-        let moved = [b"/u".to_vec(), b"/u/deps".to_vec()];
-        assert_eq!(unspell(&moved, &spelled), b"/u/deps/liba.rlib");
-        assert_eq!(spell(&places, b"/tt/a"), b"/tt/a");
-        assert_eq!(unspell(&[], &spelled), spelled);
-    }
 }

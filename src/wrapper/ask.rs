@@ -13,13 +13,41 @@ use crate::daemon::start;
 use crate::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use crate::protocol::message::{Answer, Reply, Report, Request};
 use crate::settings::Settings;
+use crate::sys::fault::{self, Point};
 
-/// From the first byte of the question to the last one of the answer.
-const ANSWER_TIME: Duration = Duration::from_secs(4);
 /// For a report; the daemon loses one rather than keep a build waiting.
-const REPORT_TIME: Duration = Duration::from_secs(1);
+const REPORT_TIME: Duration = Duration::from_millis(500);
+/// A daemon may ask for patience, but not for ever; a little more than `daemon::in_flight` does.
+const WAITING_MAX: Duration = Duration::from_secs(125);
 /// Room for a usual answer, so that one read gets it whole.
 const READ_BYTES: usize = 16 << 10;
+
+/// What one invocation may still wait for a daemon, whatever goes wrong how often: to connect, to
+/// start one, to replace an older one, for answers.
+pub struct Patience {
+    left: Duration,
+}
+
+impl Patience {
+    const ALL: Duration = Duration::from_secs(4);
+
+    /// What the quick path has left of it.
+    pub fn new() -> Patience {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        let waited = crate::sys::quick::waited_s();
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        let waited = 0;
+        Patience { left: Patience::ALL.saturating_sub(Duration::from_secs(waited.into())) }
+    }
+
+    /// Lets something wait until a deadline, and takes off what it did wait.
+    pub fn spend<T>(&mut self, wait: impl FnOnce(Instant) -> T) -> T {
+        let begin = Instant::now();
+        let result = wait(begin + self.left);
+        self.left = self.left.saturating_sub(begin.elapsed());
+        result
+    }
+}
 
 /// True when a hit was answered before the C library started, and not delivered.
 pub fn was_answered() -> bool {
@@ -33,7 +61,7 @@ pub fn was_answered() -> bool {
 }
 
 /// The answer to what was asked before the C library started, if something was.
-pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
+pub fn pick_up(deadline: Instant) -> Option<io::Result<(UnixStream, Answer)>> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     {
         use std::os::fd::{FromRawFd, OwnedFd};
@@ -46,7 +74,6 @@ pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
                 // SAFETY: the quick path opened it for us and is done with it.
                 #[allow(unsafe_code)]
                 let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(handed.socket) });
-                let deadline = Instant::now() + ANSWER_TIME;
                 let reply = receive(&stream, handed.received, deadline);
                 return match reply {
                     // Of another build: asking again settles that.
@@ -59,14 +86,19 @@ pub fn pick_up() -> Option<io::Result<(UnixStream, Answer)>> {
             }
         }
     }
+    let _ = deadline;
     None
 }
 
 /// Asks with this frame; gives the answer and the connection to report on. Any error means
 /// the cache can't help now.
-pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answer)> {
-    let deadline = Instant::now() + ANSWER_TIME;
-    let stream = start::connect_if_allowed(settings)?;
+pub fn ask(
+    settings: &Settings,
+    question: &[u8],
+    deadline: Instant,
+) -> io::Result<(UnixStream, Answer)> {
+    fault::at(Point::Ask);
+    let stream = start::connect_if_allowed(settings, deadline)?;
     let (header, payload) = exchange(&stream, question, deadline)?;
     if header.verb != Verb::OtherBuild {
         return Ok((stream, decode(&header, &payload)?));
@@ -76,13 +108,14 @@ pub fn ask(settings: &Settings, question: &[u8]) -> io::Result<(UnixStream, Answ
         return Err(io::Error::new(io::ErrorKind::Unsupported, "the daemon is newer"));
     }
     drop(stream);
-    let stream = start::replace(settings)?;
-    let (header, payload) = exchange(&stream, question, Instant::now() + ANSWER_TIME)?;
+    let stream = start::replace(settings, deadline)?;
+    let (header, payload) = exchange(&stream, question, deadline)?;
     Ok((stream, decode(&header, &payload)?))
 }
 
 /// Tells what became of the answer. Best effort: a lost report costs a later miss.
 pub fn report(stream: &UnixStream, report: Report) {
+    fault::at(Point::Report);
     tell(stream, &Request::Report(report));
 }
 
@@ -125,6 +158,7 @@ fn receive(
     arrived: &[u8],
     mut deadline: Instant,
 ) -> io::Result<(Header, Vec<u8>)> {
+    let end = Instant::now() + WAITING_MAX;
     let mut bytes = vec![0; READ_BYTES.max(arrived.len())];
     bytes[..arrived.len()].copy_from_slice(arrived);
     let mut filled = arrived.len();
@@ -143,7 +177,7 @@ fn receive(
             if header.verb == Verb::Wait {
                 bytes.copy_within(HEADER_BYTES + header.length..filled, 0);
                 filled -= HEADER_BYTES + header.length;
-                deadline = Instant::now() + ANSWER_TIME;
+                deadline = (Instant::now() + Patience::ALL).min(end);
                 continue;
             }
             bytes.truncate(HEADER_BYTES + header.length);

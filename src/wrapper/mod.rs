@@ -16,16 +16,19 @@ mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 
+use ask::Patience;
 use gather::Call;
 use steps::Outcome;
 use text::Held;
 
 use crate::protocol::frame;
-use crate::protocol::message::{Answer, Exit, Invocation, Request};
+use crate::protocol::message::{Answer, Exit, Invocation, Report, Request};
 use crate::session::reason::Reason;
 use crate::settings::Settings;
+use crate::sys::fault::{self, Point};
 use crate::sys::priority::{Niceness, Priority};
 use crate::sys::signals::{self, Before};
 use crate::sys::{process, terminal};
@@ -33,8 +36,8 @@ use crate::tools::gcc::strict_paths::{self, StrictPaths};
 
 /// How the cache dealt with a command.
 enum End {
-    /// It did what the tool would have done.
-    Exit(Exit),
+    /// It did what the tool would have done; the daemon is yet to be told.
+    Done { exit: Exit, stream: UnixStream, report: Option<Report> },
     /// Nothing may run: the line to tell.
     Refused(String),
     /// Become the tool. `judged`: a daemon found nothing that forbids it, and says what to
@@ -70,7 +73,13 @@ pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> 
         with_cache(&call, cwd, &settings, &broken_pipe, &mut held)
     }));
     match end {
-        Ok(End::Exit(exit)) => finish(exit),
+        Ok(End::Done { exit, stream, report }) => {
+            if let Some(report) = report {
+                // The outcome stands, whatever becomes of the report.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| ask::report(&stream, report)));
+            }
+            finish(exit)
+        }
         Ok(End::Refused(line)) => refuse(&line),
         Ok(End::Plain { judged: true, niceness }) => {
             broken_pipe.restore();
@@ -96,15 +105,18 @@ fn with_cache(
     let again = ask::was_answered();
     let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
     let mut plain = End::Plain { judged: false, niceness: None };
+    let mut patience = Patience::new();
+    let mut picked_up = patience.spend(ask::pick_up);
     // A second time only to tell of damaged blobs.
     for round in 0..2 {
-        let asked = match if round == 0 { ask::pick_up() } else { None } {
+        let asked = match picked_up.take() {
             Some(picked_up) => picked_up,
             None => match frame::message(&request) {
-                Ok(question) => ask::ask(settings, &question),
+                Ok(question) => patience.spend(|deadline| ask::ask(settings, &question, deadline)),
                 Err(_) => return plain,
             },
         };
+        fault::at(Point::Answered);
         let (stream, work) = match (asked, &request) {
             (Ok((stream, Answer::Work(work))), _) => (stream, work),
             (Ok((_, Answer::Refused(line))), _) => return End::Refused(line),
@@ -137,13 +149,10 @@ fn with_cache(
             }
             Outcome::Done { exit, report } => {
                 held.release();
-                if let Some(report) = report {
-                    ask::report(&stream, report);
-                }
                 // The tool itself would have been ended by writing to nobody.
                 let ended_by_pipe = held.broken && broken_pipe.was_default();
                 let exit = if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit };
-                return End::Exit(exit);
+                return End::Done { exit, stream, report };
             }
         }
     }

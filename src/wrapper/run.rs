@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -15,6 +16,7 @@ use super::take_in::{OwnFiles, take_in};
 use super::text::{Held, mentions};
 use crate::protocol::message::{Exit, Run, RunReport};
 use crate::store::blob::BlobDir;
+use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
 use crate::sys::signals::{self, Before, StandIn};
 use crate::sys::terminal;
@@ -63,25 +65,38 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     }
     let mut report =
         RunReport { exit, text: captured.text, units: vec![], dependencies: vec![], took_ns };
+    if let Exit::Status(_) = exit {
+        // Did it fail over a file that only we asked for, or complain of one?
+        let mut own = step.read_back.iter().filter(|file| file.remove);
+        if !held.written && own.any(|file| mentions(&report.text, &file.path)) {
+            return Ran::Plain;
+        }
+    }
     match exit {
         Exit::Status(0) => {
-            for file in &step.read_back {
-                let bytes = std::fs::read(OsStr::from_bytes(&file.path));
-                report.dependencies.push(bytes.unwrap_or_default().into());
-            }
-            report.units =
-                step.units.iter().map(|unit| take_in(unit, around.blobs, around.umask)).collect();
-        }
-        Exit::Status(_) => {
-            // Did it fail over a file that only we asked for?
-            let mut own = step.read_back.iter().filter(|file| file.remove);
-            if !held.written && own.any(|file| mentions(&report.text, &file.path)) {
-                return Ran::Plain;
+            // The tool has done its work: a fault of ours from here on must not repeat it.
+            let taken = catch_unwind(AssertUnwindSafe(|| take_results(step, around, &mut report)));
+            if taken.is_err() {
+                if !passes_text(step) {
+                    held.hold(report.text);
+                }
+                return Ran::Streamed(exit);
             }
         }
-        Exit::Signal(_) => {}
+        Exit::Status(_) | Exit::Signal(_) => {}
     }
     Ran::Ended(report)
+}
+
+/// What a successful run says it read, and what it made.
+fn take_results(step: &Run, around: &Surroundings<'_, '_>, report: &mut RunReport) {
+    fault::at(Point::Compiled);
+    for file in &step.read_back {
+        let bytes = std::fs::read(OsStr::from_bytes(&file.path));
+        report.dependencies.push(bytes.unwrap_or_default().into());
+    }
+    report.units =
+        step.units.iter().map(|unit| take_in(unit, around.blobs, around.umask)).collect();
 }
 
 /// Starts the tool, reads its text and waits for its end. An error means that it did not run.

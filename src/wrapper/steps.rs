@@ -7,6 +7,7 @@ use crate::protocol::message::{Delivery, Exit, Report, Step, Work};
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
 use crate::store::deliver::{DeliverError, LinkMode, Target, deliver};
+use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
 use crate::sys::signals::Before;
 
@@ -99,6 +100,7 @@ fn hand_out(
             executable: output.executable,
             umask,
         };
+        fault::at(Point::Deliver);
         match deliver(blobs, &output.content, &target, link_mode, fine_times) {
             Ok(change) => changed.extend(change),
             Err(DeliverError::Damaged(id)) => damaged.push(id),

@@ -583,6 +583,23 @@ pub fn finish_within(mut child: Child, patience: Duration) -> Output {
     Output { status, stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// Repeatable numbers (splitmix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
+
 /// Whether this comes true in time.
 pub fn eventually(patience: Duration, mut check: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience;

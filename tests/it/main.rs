@@ -6,8 +6,22 @@ mod kit;
 
 // How the daemon comes, goes, and survives what is done to it.
 mod daemon;
+// What breaks inside: every step of daemon and wrapper, by order.
+mod faults;
+// Something else that answers in the daemon's place.
+mod impostor;
+// The cache's own files and disk; `doctor`.
+mod damage;
+// The parsers with the seeds of the fuzz targets.
+mod fuzz;
+// Limits of the system.
+mod limits;
+// Other users.
+mod neighbours;
 // What a hit leaves behind: modes, links, damaged blobs and damaged outputs.
 mod delivery;
+// Whether a step has to run again.
+mod fp;
 // What must be served from the cache, and served right.
 mod hits;
 // Downloads: from servers that behave and servers that don't, killed and cut off at any byte.
@@ -16,6 +30,8 @@ mod download;
 mod web_server;
 // What archives unpack to, and what hostile ones don't.
 mod unpack;
+// Arduino sketches as C++.
+mod ino;
 // Several who ask for the same at once.
 mod in_flight;
 // What commands say: help, completions, the man page, JSON as it is documented.
@@ -40,3 +56,7 @@ mod top;
 mod why;
 // One invocation as its caller sees it: names, statuses, streams, the link farm.
 mod wrapper;
+// The stream of changes.
+mod watch;
+// Several checkouts of one repository.
+mod worktrees;

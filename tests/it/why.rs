@@ -66,9 +66,12 @@ impl Project {
 fn missed(told: &Value, reason: &str, differs: impl Fn(&Value) -> bool) -> BTreeSet<String> {
     let lines = told["lines"].as_array().unwrap().iter();
     let unit = |line: &Value| {
-        let cause = &line["causes"][0];
-        assert_eq!(line["causes"].as_array().unwrap().len(), 1, "{line}");
-        assert_eq!((&cause["reason"], &line["reason"]), (&json!(reason), &json!(reason)), "{line}");
+        let (cause, more) = line["causes"].as_array().unwrap().split_first().unwrap();
+        assert_eq!(cause["reason"], reason, "{line}");
+        // On a busy machine the kernel may tell of a replaced file only while it is in use.
+        assert!(more.iter().all(|cause| cause["reason"] == "ChangedDuringCompile"), "{line}");
+        let telling = more.first().unwrap_or(cause);
+        assert_eq!(line["reason"], telling["reason"], "{line}");
         assert!(differs(&cause["differences"]), "{}", cause["differences"]);
         let name = Path::new(cause["unit"].as_str().unwrap()).file_stem().unwrap();
         name.to_str().unwrap().to_owned()

@@ -7,6 +7,70 @@ use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
 use crate::store::deliver::LINK_FROM;
 
+/// Whether the payload is a short hit from its first byte to its last: every length stays inside,
+/// every name ends with NUL.
+#[inline(always)]
+pub(super) unsafe fn is_whole(hit: *const u8, count: usize) -> bool {
+    unsafe {
+        if count < 3 || byte(hit, 1) as usize > OUTPUTS_MAX {
+            return false;
+        }
+        let (outputs, chunks) = (byte(hit, 1), byte(hit, 2));
+        let mut at = 3;
+        let mut index = 0;
+        while index < outputs {
+            if at >= count {
+                return false;
+            }
+            let flags = byte(hit, at);
+            at = after_name(hit, at + 1, count);
+            if flags & INLINE != 0 {
+                at = after_bytes(hit, at, count);
+            } else if at > count || count - at < 64 {
+                return false;
+            } else {
+                at = after_name(hit, at + 64, count);
+            }
+            index += 1;
+        }
+        index = 0;
+        while index < chunks {
+            if at >= count || !matches!(byte(hit, at), 1 | 2) {
+                return false;
+            }
+            at = after_bytes(hit, at + 1, count);
+            index += 1;
+        }
+        // A piece that does not fit leaves one past the end.
+        at == count
+    }
+}
+
+/// Where the name at `at` ends; beyond `count` if it does not end well.
+#[inline(always)]
+unsafe fn after_name(hit: *const u8, at: usize, count: usize) -> usize {
+    unsafe {
+        if at > count || count - at < 2 {
+            return count + 1;
+        }
+        let length = get::<u16>(hit.add(at)) as usize;
+        let fits = length > 0 && length <= count - at - 2;
+        if fits && byte(hit, at + 1 + length) == 0 { at + 2 + length } else { count + 1 }
+    }
+}
+
+/// Where the bytes at `at`, behind their length, end; beyond `count` if they do not fit.
+#[inline(always)]
+unsafe fn after_bytes(hit: *const u8, at: usize, count: usize) -> usize {
+    unsafe {
+        if at > count || count - at < 4 {
+            return count + 1;
+        }
+        let length = get::<u32>(hit.add(at)) as usize;
+        if length <= count - at - 4 { at + 4 + length } else { count + 1 }
+    }
+}
+
 /// Puts a short hit in place and exits; returns when anything is not as it should be.
 #[inline(always)]
 pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) {
@@ -219,15 +283,8 @@ unsafe fn link(
         }
         // Field by field: a copy of the whole would be a call to memcpy.
         let (device, size, mtime) = ((*stat).device, (*stat).size, KernelStat::ns((*stat).mtime));
-        let (mut uid, mut gid, mut pair) = (usize::MAX, usize::MAX, auxv);
-        while *pair != 0 {
-            match *pair {
-                12 => uid = *pair.add(1), // AT_EUID
-                14 => gid = *pair.add(1), // AT_EGID
-                _ => {}
-            }
-            pair = pair.add(2);
-        }
+        let ctime = KernelStat::ns((*stat).ctime);
+        let (uid, gid) = (auxiliary(auxv, AT_EUID), auxiliary(auxv, AT_EGID));
         let umask = call(nr::UMASK, 0, 0, 0, 0, 0) as usize;
         call(nr::UMASK, umask, 0, 0, 0, 0);
         if (*stat).links != 1
@@ -280,6 +337,8 @@ unsafe fn link(
             && call(nr::UTIMENSAT, blob, 0, 0, 0, 0) == 0
             && stat_with(nr::FSTAT, blob, stat)
             && (*stat).links == 2
+            // Within one tick of the clock, what the user does to the file would not show.
+            && KernelStat::ns((*stat).ctime) != ctime
         {
             return true;
         }

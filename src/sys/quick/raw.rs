@@ -123,6 +123,23 @@ pub(super) unsafe fn get<T: Copy>(at: *const u8) -> T {
     unsafe { at.cast::<T>().read_unaligned() }
 }
 
+/// What the kernel says of this process under a key; the largest number where it says nothing.
+#[inline(always)]
+pub(super) unsafe fn auxiliary(mut pair: *const usize, key: usize) -> usize {
+    unsafe {
+        while *pair != 0 {
+            if *pair == key {
+                return *pair.add(1);
+            }
+            pair = pair.add(2);
+        }
+    }
+    usize::MAX
+}
+
+pub(super) const AT_EUID: usize = 12;
+pub(super) const AT_EGID: usize = 14;
+
 pub(super) mod nr {
     pub(in crate::sys::quick) const READ: usize = 0;
     pub(in crate::sys::quick) const WRITE: usize = 1;
@@ -136,6 +153,7 @@ pub(super) mod nr {
     pub(in crate::sys::quick) const SOCKET: usize = 41;
     pub(in crate::sys::quick) const CONNECT: usize = 42;
     pub(in crate::sys::quick) const SENDMSG: usize = 46;
+    pub(in crate::sys::quick) const GETSOCKOPT: usize = 55;
     pub(in crate::sys::quick) const GETCWD: usize = 79;
     pub(in crate::sys::quick) const LINK: usize = 86;
     pub(in crate::sys::quick) const UNLINK: usize = 87;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::layout::lay_out;
 use super::plan::{is_preprocessed_here, plan};
 use crate::inputs::depfile;
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
@@ -9,9 +10,10 @@ use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Output, UserDeps};
+use crate::tools::command::{Arg, Command, Flavor, Language, Output, Role, UserDeps};
 use crate::tools::environment::Environment;
-use crate::tools::meaning::{Ground, Meaning};
+use crate::tools::meaning::{Ground, Meaning, Text};
+use crate::tools::places::{Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told};
 use crate::tools::query;
 use crate::tools::toolchain::Toolchain;
@@ -22,6 +24,9 @@ pub(super) struct Compile {
     pub(super) command: Command,
     /// One for each source.
     pub(super) toolchains: Vec<Arc<Toolchain>>,
+    /// Arguments of ours that make the result fit other checkouts.
+    pub(super) added: Vec<Arg>,
+    pub(super) places: Places,
 }
 
 impl Meaning for Compile {
@@ -54,7 +59,8 @@ impl Meaning for Compile {
         // Their places are in folders that are looked at anyway.
         question.precompiled = false;
         let resolver = (ground.resolver)(&search);
-        let mut world = Ahead { world: ground.world, search: &search };
+        let mut world = Placed { world: ground.world, places: &self.places };
+        let mut world = Ahead { world: &mut world, search: &search };
         // Whatever it says: only the looking matters here.
         let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
     }
@@ -65,6 +71,12 @@ impl Meaning for Compile {
         discovery: &Discovery,
         run: &RunReport,
     ) -> Result<InputSet, Reason> {
+        let ground = &mut Ground {
+            tool: ground.tool,
+            world: &mut Placed { world: ground.world, places: &self.places },
+            resolver: ground.resolver,
+            env: ground.env,
+        };
         let unit = discovery.unit;
         let language = self.command.sources[unit].language;
         let (listed, assembled) = self.listed(ground, discovery, run)?;
@@ -110,6 +122,44 @@ impl Meaning for Compile {
         }
         Ok(inputs)
     }
+
+    fn fold(&self, _unit: usize, text: Text<'_>) -> Option<Vec<u8>> {
+        if self.places.roots().is_empty() {
+            return None;
+        }
+        match text {
+            Text::Output(Role::Dependencies, text) => {
+                let folded = self.places.fold(text, Syntax::Make)?;
+                let is_known = lay_out(text, self.command.flavor) == text;
+                let mark: &[u8] = if is_known { LAID_OUT } else { b"" };
+                Some([mark, &folded].concat())
+            }
+            Text::Output(..) => None,
+            Text::Message(text) => self.places.fold(text, syntax_of(text)),
+        }
+    }
+
+    fn unfold(&self, _unit: usize, text: Text<'_>) -> Vec<u8> {
+        match text {
+            _ if self.places.roots().is_empty() => text.bytes().to_vec(),
+            Text::Output(_, text) => match text.strip_prefix(LAID_OUT) {
+                Some(text) => {
+                    let text = self.places.unfold(text, Syntax::Make);
+                    lay_out(&text, self.command.flavor)
+                }
+                None => self.places.unfold(text, Syntax::Make),
+            },
+            Text::Message(text) => self.places.unfold(text, syntax_of(text)),
+        }
+    }
+}
+
+/// Begins a stored dependency file whose lines `lay_out` breaks as its compiler did.
+const LAID_OUT: &[u8] = b"\x02=";
+
+/// How messages write paths: `-fdiagnostics-format=json` makes one JSON array.
+fn syntax_of(messages: &[u8]) -> Syntax {
+    if messages.starts_with(b"[{") { Syntax::Json } else { Syntax::Plain }
 }
 
 impl Compile {
@@ -277,6 +327,34 @@ fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
     }
     let path = ground.world.intern(path);
     ground.world.presence(path) == Presence::Absent
+}
+
+/// A view in which paths are spelled by the places they lie in.
+struct Placed<'a> {
+    world: &'a mut dyn World,
+    places: &'a Places,
+}
+
+impl World for Placed<'_> {
+    fn intern(&mut self, spelled: &[u8]) -> PathRef {
+        self.world.intern(&self.places.spell(spelled))
+    }
+
+    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
+        let spelled = self.world.spelled(path);
+        match spelled.first() {
+            Some(b'/') | None => spelled,
+            Some(_) => self.places.unspell(&spelled).into(),
+        }
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        self.world.presence(path)
+    }
+
+    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
+        self.world.scan(path, assembly)
+    }
 }
 
 /// A view in which the compiler's own headers include nothing.

@@ -13,10 +13,12 @@
 mod compile;
 mod debug;
 mod language;
+mod layout;
 mod outputs;
 mod parse;
 mod passed;
 mod plan;
+mod portable;
 mod response;
 pub mod strict_paths;
 mod switches;

@@ -78,6 +78,7 @@ struct Walk {
     split: Option<Arg>,
     records_cwd: bool,
     records_output: bool,
+    records_paths: bool,
     records_command: bool,
     integrated_assembler: bool,
     colour_is_automatic: bool,
@@ -116,6 +117,7 @@ impl Walk {
             split: None,
             records_cwd: false,
             records_output: false,
+            records_paths: false,
             records_command: false,
             integrated_assembler: flavor == Flavor::Clang,
             colour_is_automatic: true,
@@ -296,12 +298,15 @@ impl Walk {
                 self.push_key(flag, value);
                 self.derive(role);
                 // Both name sources and headers, at times in full.
-                self.records_cwd |= matches!(role, Role::TimeTrace | Role::OptimisationRecord);
+                let names_all = matches!(role, Role::TimeTrace | Role::OptimisationRecord);
+                self.records_cwd |= names_all;
+                self.records_paths |= names_all;
             }
             Class::Coverage | Class::Instrumented => {
                 self.push_key(flag, value);
                 self.records_cwd = true;
                 self.records_output = true;
+                self.records_paths = true;
                 if flag.class == Class::Coverage {
                     self.derive(Role::CoverageNotes);
                 }
@@ -405,6 +410,7 @@ impl Walk {
         self.push_key(flag, value);
         self.explicit.push((role, value.to_vec()));
         self.records_cwd |= role == Role::OptimisationRecord;
+        self.records_paths |= role == Role::OptimisationRecord;
     }
 
     fn for_preprocessor(&mut self, flag: Flag, arg: &Arg, value: &[u8]) {

@@ -27,6 +27,8 @@ pub(super) fn plan(
         .map(|unit| command.sources[unit].position)
         .collect();
     let kept = command.args.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
+    // Before the user's own, so that a map of theirs for a folder within wins.
+    run.argv.extend(compile.added.iter().cloned());
     run.argv.extend(kept.map(|(_, arg)| arg.clone()));
 
     let alone = units.len() == 1;

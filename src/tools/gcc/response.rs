@@ -9,6 +9,9 @@ use crate::tools::command::Arg;
 const DEEPEST: usize = 32;
 /// More than any system lets a process be started with.
 const MOST: usize = 1 << 20;
+/// More files than any build names in one command. Without it, files that each name the next one
+/// twice would be read two to the power of `DEEPEST` times.
+const FILES: usize = 2000;
 
 /// `argv` with every response file replaced by what it holds, or the argument to blame.
 pub fn expand(
@@ -16,8 +19,13 @@ pub fn expand(
     read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
 ) -> Result<Vec<Arg>, Arg> {
     let mut expanded = Vec::with_capacity(argv.len());
+    let mut files = 0;
+    let mut counted = |path: &[u8]| {
+        files += 1;
+        if files <= FILES { read(path) } else { None }
+    };
     for arg in argv {
-        expand_one(arg, read, 0, &mut expanded)?;
+        expand_one(arg, &mut counted, 0, &mut expanded)?;
     }
     Ok(expanded)
 }
@@ -126,5 +134,17 @@ mod tests {
         assert_eq!(expand(&args(&["@self"]), &mut read), Err(b"@self".to_vec()));
         assert_eq!(expand(&args(&["@gone"]), &mut read), Err(b"@gone".to_vec()));
         assert_eq!(asked[..2], ["one", "two"]);
+    }
+
+    #[test]
+    fn files_that_multiply_are_refused() {
+        let mut reads = 0;
+        let mut read = |path: &[u8]| {
+            reads += 1;
+            let next = path[0] + 1;
+            Some(if next < b'0' + 30 { vec![b'@', next, b' ', b'@', next] } else { vec![] })
+        };
+        assert!(expand(&[b"@0".to_vec()], &mut read).is_err());
+        assert!(reads <= FILES);
     }
 }

@@ -1,6 +1,7 @@
 //! A gcc or clang command: who answers to it, what it says, and the keys of its actions.
 
 use super::compile::Compile;
+use super::portable::{Portable, portable};
 use crate::files::PathId;
 use crate::files::Seen;
 use crate::session::kind::{self, Kind, Tool};
@@ -9,8 +10,10 @@ use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES};
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::places::Places;
 use crate::tools::toolchain::{Caller, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::worktree::{Sharing, Worktree};
 
 /// Understands a command of this family; what it looked at is added to `depends`.
 pub(in crate::tools) fn understand(
@@ -44,14 +47,26 @@ pub(in crate::tools) fn understand(
         depends.extend_from_slice(&toolchain.depends);
         toolchain_of.push(toolchain);
     }
-    let units = toolchain_of.iter().enumerate();
-    let units =
-        units.map(|(unit, toolchain)| key_parts(&command, unit, toolchain, caller)).collect();
+    let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
+    let mut sharing = Worktree::of(caller, caller.cwd, depends);
+    let mut shared = None;
+    if let Sharing::In(tree) = &sharing {
+        match portable(&command, major, caller.env, tree) {
+            Ok(portable) => shared = Some((portable, tree.clone())),
+            Err(refusal) => sharing = Sharing::Refused(refusal),
+        }
+    }
+    let key = |(unit, toolchain)| key_parts(&command, unit, toolchain, caller, shared.as_ref());
+    let units = toolchain_of.iter().map(|toolchain| &**toolchain).enumerate().map(key).collect();
+    let (added, roots) = shared
+        .map_or_else(Default::default, |(portable, tree)| (portable.added, tree.into_names()));
+    let places = Places::new(Vec::new(), &roots);
     let kind = kind(driver.flavor, &command);
     let text_context = text_context(&command, typed.terminal, caller.env);
     let scripted = toolchain_of[0].scripted;
-    let meaning = Box::new(Compile { command, toolchains: toolchain_of });
-    Ok(Actions { units, kind, meaning, places: Vec::new(), scripted, text_context })
+    let compile = Compile { command, toolchains: toolchain_of, added, places: places.clone() };
+    let meaning = Box::new(compile);
+    Ok(Actions { units, kind, meaning, places, sharing, scripted, text_context })
 }
 
 /// Everything that is known before an input is read.
@@ -60,27 +75,39 @@ fn key_parts(
     unit: usize,
     toolchain: &Toolchain,
     caller: Caller<'_>,
+    shared: Option<&(Portable, Worktree)>,
 ) -> KeyParts {
+    let path = |path: &[u8]| match shared {
+        Some((_, tree)) => tree.portable(path),
+        None => path.to_vec(),
+    };
+    let key_args = shared.map_or(&command.key_args, |(portable, _)| &portable.key_args);
     let mut parts = KeyParts::default();
     parts.add(Part::Rules, b"gcc 2");
     parts.add(Part::Tool, &toolchain.identity);
     let source = &command.sources[unit];
     parts.add(Part::Mode, format!("{:?} {:?}", command.mode, source.language).as_bytes());
-    parts.add(Part::Source, &source.path);
-    for arg in &command.key_args {
+    parts.add(Part::Source, &path(&source.path));
+    for arg in key_args {
         parts.add(Part::Flag, arg);
+    }
+    if let Some((portable, tree)) = shared {
+        // The names are not part of it, but that they are mapped is.
+        for arg in &portable.added {
+            parts.add(Part::Added, &tree.without_names(arg));
+        }
     }
     for name in RESULT_VARIABLES {
         parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     if command.records_cwd {
-        parts.add(Part::Folder, caller.cwd);
+        parts.add(Part::Folder, &path(caller.cwd));
         // Compilers record $PWD in place of the cwd when both are one folder.
-        parts.add(Part::Folder, caller.env.get(b"PWD").unwrap_or_default());
+        parts.add(Part::Folder, &path(caller.env.get(b"PWD").unwrap_or_default()));
     }
     if command.records_output {
         for output in &command.outputs[unit] {
-            parts.add(Part::OutputName, &output.path);
+            parts.add(Part::OutputName, &path(&output.path));
         }
     }
     if command.records_command {

@@ -14,9 +14,10 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role};
 use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning, Text};
+use crate::tools::places::{PLACES_VARIABLE, Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back};
 use crate::tools::query;
-use crate::tools::understand::{PLACES_VARIABLE, Understood, spell};
+use crate::tools::understand::Understood;
 
 /// Variables that cargo sets for macros, which read them without anyone noticing.
 const MACRO_VARIABLES: &[&str] = &[
@@ -52,7 +53,11 @@ pub(super) struct Compile {
     /// Clippy's configuration files, there or not.
     pub(super) settings: Vec<Vec<u8>>,
     pub(super) extra_inputs: Vec<Arg>,
-    pub(super) places: Vec<Vec<u8>>,
+    pub(super) places: Places,
+    /// The output folders are among the places: their names are taken out of texts.
+    pub(super) moves: bool,
+    /// Arguments of ours that make the result fit other checkouts.
+    pub(super) added: Vec<Arg>,
 }
 
 impl Meaning for Compile {
@@ -81,7 +86,9 @@ impl Meaning for Compile {
             units: Vec::new(),
             read_back: Vec::new(),
         };
-        run.argv.extend(self.prefix.iter().chain(&self.command.args).cloned());
+        // Ours before the user's: the last map that fits wins.
+        let args = self.prefix.iter().chain(&self.added).chain(&self.command.args);
+        run.argv.extend(args.cloned());
         let mut discoveries = Vec::new();
         for &unit in units {
             let path = self.command.outputs.iter().find(|out| out.role == Role::Dependencies);
@@ -106,13 +113,13 @@ impl Meaning for Compile {
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
         let externs = self.command.externs.iter().filter_map(|one| one.path.as_ref());
         for path in externs {
-            let path = ground.world.intern(&spell(&self.places, path));
+            let path = ground.world.intern(&self.places.spell(path));
             ground.world.presence(path);
         }
         // A build script may have made these just now, too late for their times to tell.
         let libraries = native::candidates(&self.command.folders, &self.command.libraries);
         for path in libraries {
-            let path = ground.world.intern(&spell(&self.places, &path));
+            let path = ground.world.intern(&self.places.spell(&path));
             ground.world.presence(path);
         }
         let made = ground.env.get(b"OUT_DIR").map(OsStr::from_bytes);
@@ -143,7 +150,7 @@ impl Meaning for Compile {
         self.sources(&mut inputs, &file, &mut libraries)?;
         self.crates(&mut inputs)?;
         for path in native::candidates(&self.command.folders, &libraries) {
-            inputs.maybe(&spell(&self.places, &path));
+            inputs.maybe(&self.places.spell(&path));
         }
         if self.command.links {
             let text = discovery.linker.and_then(told).ok_or(Reason::DependencyOutput)?;
@@ -152,18 +159,14 @@ impl Meaning for Compile {
         }
         let by_option = self.command.option_inputs.iter().chain(&self.extra_inputs);
         for path in by_option.chain(&self.settings) {
-            inputs.maybe(path);
+            inputs.maybe(&self.places.spell_root(path));
         }
         // A text that names a place in any other way than `fold` knows belongs to it.
         let texts = run.text.iter().map(|chunk| &chunk.bytes[..]).chain([&listed[..]]);
-        for text in texts {
-            if self.places.is_empty() {
-                break;
-            }
+        for text in texts.filter(|_| self.moves) {
             let rest =
                 fold::fold(text, &self.command.outputs).ok_or(Reason::UncacheableArgument)?;
-            let names = |place: &Vec<u8>| memchr::memmem::find(&rest, place).is_some();
-            if self.places.iter().any(names) {
+            if self.places.own_are_named_in(&rest) {
                 inputs.set.env.push(PLACES_VARIABLE.to_vec());
                 break;
             }
@@ -172,26 +175,49 @@ impl Meaning for Compile {
     }
 
     fn fold(&self, _unit: usize, text: Text<'_>) -> Option<Vec<u8>> {
-        if self.places.is_empty() {
-            return None;
+        let mut folded = match text {
+            Text::Output(Role::Dependencies, text) | Text::Message(text) => text.to_vec(),
+            Text::Output(..) => return None,
+        };
+        if self.moves {
+            folded = fold::fold(&folded, &self.command.outputs)?;
         }
-        match text {
-            Text::Output(Role::Dependencies, text) | Text::Message(text) => {
-                fold::fold(text, &self.command.outputs)
-            }
-            Text::Output(..) => None,
-        }
+        let folded = self.each_syntax(text, &folded, |part, syntax| self.places.fold(part, syntax));
+        folded.filter(|_| self.moves || !self.places.roots().is_empty())
     }
 
-    fn unfold(&self, _unit: usize, text: &[u8]) -> Vec<u8> {
-        if self.places.is_empty() {
-            return text.to_vec();
-        }
-        fold::unfold(text, &self.command.outputs)
+    fn unfold(&self, _unit: usize, text: Text<'_>) -> Vec<u8> {
+        let unfold = |part: &[u8], syntax| Some(self.places.unfold(part, syntax));
+        let whole = self.each_syntax(text, text.bytes(), unfold);
+        let whole = whole.unwrap_or_else(|| text.bytes().to_vec());
+        if self.moves { fold::unfold(&whole, &self.command.outputs) } else { whole }
     }
 }
 
 impl Compile {
+    /// Does something with a text part by part, where a part writes paths in one way. Messages
+    /// come as lines of JSON, or as text for people.
+    fn each_syntax(
+        &self,
+        kind: Text<'_>,
+        text: &[u8],
+        then: impl Fn(&[u8], Syntax) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        match kind {
+            _ if self.places.roots().is_empty() => Some(text.to_vec()),
+            Text::Output(..) => then(text, Syntax::Make),
+            Text::Message(_) => {
+                let lines = text.split_inclusive(|byte| *byte == b'\n');
+                let syntax = |line: &[u8]| match line.first() {
+                    Some(b'{') => Syntax::Json,
+                    _ => Syntax::Plain,
+                };
+                let lines = lines.map(|line| then(line, syntax(line)));
+                Some(lines.collect::<Option<Vec<_>>>()?.concat())
+            }
+        }
+    }
+
     /// The list of sources of a command that did not ask for it: by another run that makes
     /// nothing else.
     fn ask_for_sources(&self, ground: &Ground<'_>) -> Option<Vec<u8>> {
@@ -223,16 +249,16 @@ impl Compile {
         libraries: &mut Vec<super::parse::Library>,
     ) -> Result<(), Reason> {
         let has_native_folders = self.command.folders.iter().any(|folder| folder.has_native());
-        inputs.must(&self.command.source)?;
+        inputs.must(&self.places.spell_root(&self.command.source))?;
         for path in file.rules.iter().flat_map(|rule| &rule.prerequisites) {
-            inputs.must(path)?;
+            inputs.must(&self.places.spell_root(path))?;
             let Some(stem) = path.strip_suffix(b".rs") else { continue };
             // `m.rs` and `m/mod.rs` exclude each other.
             let other = match stem.strip_suffix(b"/mod") {
                 Some(folder) => [folder, b".rs"].concat(),
                 None => [stem, b"/mod.rs"].concat(),
             };
-            inputs.absent_if_absent(&other);
+            inputs.absent_if_absent(&self.places.spell_root(&other));
             if has_native_folders {
                 let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, path)));
                 let text = text.map_err(|_| Reason::ChangedDuringCompile)?;
@@ -261,7 +287,7 @@ impl Compile {
                 }
                 continue;
             };
-            inputs.must(&spell(&self.places, path))?;
+            inputs.must(&self.places.spell(path))?;
             if path.ends_with(b".so") && !inputs.set.env.iter().any(|name| name == b"OUT_DIR") {
                 let names = MACRO_VARIABLES.iter().map(|name| name.as_bytes().to_vec());
                 inputs.set.env.extend(names);
@@ -269,7 +295,7 @@ impl Compile {
             named.push(path.clone());
         }
         for path in native::crates_behind(&self.command, &named, &self.cwd) {
-            inputs.must(&spell(&self.places, &path))?;
+            inputs.must(&self.places.spell(&path))?;
         }
         Ok(())
     }
@@ -279,11 +305,11 @@ impl Compile {
             // The compiler's own libraries are part of its identity.
             let own = path.strip_prefix(&self.sysroot[..]);
             if !own.is_some_and(|rest| rest.starts_with(b"/lib/rustlib/")) {
-                inputs.must(&spell(&self.places, path))?;
+                inputs.must(&self.places.spell(path))?;
             }
         }
         for path in &linked.candidates {
-            inputs.absent_if_absent(&spell(&self.places, path));
+            inputs.absent_if_absent(&self.places.spell(path));
         }
         Ok(())
     }

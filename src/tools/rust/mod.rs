@@ -17,6 +17,18 @@ mod parse;
 mod tool;
 pub(super) mod understand;
 
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Output};
+
+/// The files that `argv`, given without the compiler's name, makes, or why it runs plain and the
+/// argument to blame. `read` reads a response file, or says that it can't.
+pub fn outputs_of(
+    argv: &[Arg],
+    read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Vec<Output>, (Reason, Option<Arg>)> {
+    parse::parse(argv, read).map(|command| command.outputs)
+}
+
 /// Whether a program of this name is one of this family.
 pub fn is_rust(called: &[u8]) -> bool {
     matches!(called, b"rustc" | b"clippy-driver")

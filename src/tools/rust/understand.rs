@@ -14,8 +14,10 @@ use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::places::Places;
 use crate::tools::toolchain::{Answer, Caller, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed, find, spell};
+use crate::tools::understand::{Actions, Refusal, Typed, find};
+use crate::tools::worktree::{Sharing, Worktree};
 
 /// Variables that the compiler itself looks at.
 const RUSTC_VARIABLES: &[&str] = &[
@@ -100,7 +102,18 @@ pub(in crate::tools) fn understand(
     known.extend(linker.clone());
     depends.extend(known.iter().flat_map(|answer| answer.depends.iter().copied()));
 
-    let places = places(&command);
+    let own = own_places(&command);
+    let moves = own.is_some();
+    let mut sharing = Worktree::of(caller, &working_place(caller, &command), depends);
+    let mut added = Vec::new();
+    if let Sharing::In(tree) = &sharing {
+        match portable(&command, tree) {
+            Ok(maps) => added = maps,
+            Err(refusal) => sharing = Sharing::Refused(refusal),
+        }
+    }
+    let tree = sharing.worktree();
+    let places = Places::new(own.unwrap_or_default(), tree.map_or(&[], Worktree::names));
     let mut parts = KeyParts::default();
     parts.add(Part::Rules, b"rust 2");
     parts.add(Part::Called, typed.called);
@@ -110,15 +123,16 @@ pub(in crate::tools) fn understand(
     if is_clippy {
         parts.add(Part::Tool, &program_hash(caller, &real, depends)?);
     }
-    parts.add(Part::Folder, caller.cwd);
+    parts.add(Part::Folder, &places.spell(caller.cwd));
     for opt in &command.options {
-        let value = match &places {
-            Some(places) => placed(opt, places),
-            None => opt.value.clone(),
-        };
+        let value = placed(opt, &places);
         parts.add(Part::Flag, &[opt.name.as_bytes(), b" ", &value].concat());
     }
-    let places = places.unwrap_or_default();
+    if let Some(tree) = tree {
+        for arg in &added {
+            parts.add(Part::Added, &tree.without_names(arg));
+        }
+    }
     let mut names = RUSTC_VARIABLES.to_vec();
     if is_clippy {
         names.extend(CLIPPY_VARIABLES);
@@ -130,7 +144,7 @@ pub(in crate::tools) fn understand(
         parts.add_variable(name, caller.env.get(name.as_bytes()));
     }
     for path in &extra_inputs(caller) {
-        parts.add(Part::ExtraInput, path);
+        parts.add(Part::ExtraInput, &places.spell_root(path));
     }
     for hash in libraries_in_front(caller, &compiler, depends) {
         parts.add(Part::Library, &hash);
@@ -149,6 +163,8 @@ pub(in crate::tools) fn understand(
         program: typed.program.to_vec(),
         cwd: caller.cwd.to_vec(),
         places: places.clone(),
+        moves,
+        added,
         command,
     };
     Ok(Actions {
@@ -159,6 +175,7 @@ pub(in crate::tools) fn understand(
         },
         meaning: Box::new(meaning),
         places,
+        sharing,
         scripted: false,
         text_context,
     })
@@ -167,7 +184,7 @@ pub(in crate::tools) fn understand(
 /// The folders whose names don't matter: where outputs go, and where crates and libraries
 /// come from (measured: what rustc 1.95 and the linkers behind it write is the same, but
 /// for texts that `fold` handles). None where they do matter or can't be told apart.
-fn places(command: &Command) -> Option<Vec<Vec<u8>>> {
+fn own_places(command: &Command) -> Option<Vec<Vec<u8>>> {
     let parent = |path: &Arg| {
         let slash = path.iter().rposition(|byte| *byte == b'/')?;
         Some(path[..slash].to_vec())
@@ -188,19 +205,62 @@ fn places(command: &Command) -> Option<Vec<Vec<u8>>> {
     usable.then_some(places)
 }
 
+/// A folder in the checkout that a command belongs to. Cargo compiles what it fetched in its
+/// own folders; that belongs to whom the result is for.
+fn working_place(caller: Caller<'_>, command: &Command) -> Vec<u8> {
+    let cargo_home = match (caller.env.get(b"CARGO_HOME"), caller.env.get(b"HOME")) {
+        (Some(folder), _) => folder.to_vec(),
+        (None, Some(home)) => [home, b"/.cargo"].concat(),
+        (None, None) => return caller.cwd.to_vec(),
+    };
+    let is_fetched =
+        caller.cwd.strip_prefix(&cargo_home[..]).is_some_and(|rest| rest.starts_with(b"/"));
+    match &command.out_dir {
+        Some(out_dir) if is_fetched => absolute(caller.cwd, out_dir),
+        _ => caller.cwd.to_vec(),
+    }
+}
+
+/// What is added to a run so that its result fits other checkouts, or why it can't.
+fn portable(command: &Command, tree: &Worktree) -> Result<Vec<Arg>, Refusal> {
+    const MAP: &[u8] = b"--remap-path-prefix=";
+    let mut is_mapped = false;
+    for opt in command.options.iter().filter(|opt| tree.is_named_in(&opt.value)) {
+        let sensitive = || {
+            let argument = [b"--", opt.name.as_bytes(), b"=", &opt.value].concat();
+            Err(Refusal { reason: Reason::PathSensitiveArg, argument: Some(argument) })
+        };
+        match opt.name {
+            // The source, and folders that are named by number in any case.
+            "" | "out-dir" | "search" | "extern" => {}
+            "remap-path-prefix" => {
+                let border = opt.value.iter().rposition(|byte| *byte == b'=');
+                let (from, to) = opt.value.split_at(border.unwrap_or(0));
+                if tree.is_named_in(to) {
+                    return sensitive();
+                }
+                is_mapped |= tree.is_root(from);
+            }
+            _ => return sensitive(),
+        }
+    }
+    Ok(if is_mapped { Vec::new() } else { tree.maps(MAP) })
+}
+
 /// An option's value with places in it by number.
-fn placed(opt: &Opt, places: &[Vec<u8>]) -> Arg {
-    let folder = |path: &[u8]| spell(places, &[path, b"/"].concat());
+fn placed(opt: &Opt, places: &Places) -> Arg {
+    let folder = |path: &[u8]| places.spell(&[path, b"/"].concat());
     match opt.name {
         "out-dir" => folder(&opt.value),
         "search" | "extern" => match opt.value.iter().position(|byte| *byte == b'=') {
             Some(at) if opt.name == "extern" => {
-                [&opt.value[..=at], &spell(places, &opt.value[at + 1..])].concat()
+                [&opt.value[..=at], &places.spell(&opt.value[at + 1..])].concat()
             }
             Some(at) => [&opt.value[..=at], &folder(&opt.value[at + 1..])].concat(),
             None if opt.name == "search" => folder(&opt.value),
             None => opt.value.clone(),
         },
+        "" | "remap-path-prefix" => places.spell_root(&opt.value),
         _ => opt.value.clone(),
     }
 }

@@ -73,6 +73,7 @@ impl Walk {
             records_output: self.records_output
                 || is_precompiled
                 || (writes_deps && !self.deps_target),
+            records_paths: self.records_paths,
             records_command: self.records_command,
             separate_assembler,
             colour_is_automatic: self.colour_is_automatic,

@@ -1,0 +1,174 @@
+"""The real projects that builds are proved and measured with, fetched as Debian source packages."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from lab import Failure, unpack
+
+# What a build leaves that must be the same: objects, dependency files, and the archives made of them.
+COMPARED = (".o", ".d", ".a")
+SOURCES = (".c", ".cc", ".cpp", ".h", ".hpp", ".inc")
+
+
+
+class Project:
+    """A source tree in one fixed folder, since paths get into objects. Subclasses know how it is built."""
+
+    # Seconds that one build may take.
+    patience = 3600
+
+    def __init__(self, lab, jobs, tarball):
+        self.lab = lab
+        self.jobs = jobs
+        # What the way `prefix` puts before the compiler.
+        self.prefix = "zccache"
+        self.folder = lab.folder / self.name
+        unpack(tarball, self.folder)
+        self.make_branches()
+
+    def git(self, *words):
+        identity = ["-c", "user.name=prove", "-c", "user.email=prove@localhost", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *identity, *words], cwd=self.folder, env=self.lab.env, check=True, capture_output=True)
+
+    def make_branches(self):
+        """Two branches, `main` and `other`; the second changes some headers and sources."""
+        self.git("init", "-q")
+        (self.folder / ".git/info/exclude").write_text("".join(f"*{end}\n" for end in COMPARED) + "/build*/\n")
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "as it came")
+        self.git("checkout", "-q", "-b", "other")
+        for path in self.branch_edits:
+            self.edit(path, f"other branch, {path}")
+        self.git("commit", "-q", "-a", "-m", "other")
+        self.checkout("main")
+
+    def checkout(self, branch):
+        self.git("checkout", "-q", branch)
+
+    def edit(self, path, text):
+        """Puts a string into a header or source: it shows in every object that includes it."""
+        file = self.folder / path
+        name = re.sub(r"\W", "_", text)
+        line = f'static const char prove_{name}[] __attribute__((used)) = "{text}";\n'
+        lines = file.read_text().splitlines(keepends=True)
+        # Inside the include guard, so that being included twice does no harm.
+        at = 0
+        if path.endswith(".h"):
+            at = next(i for i, each in enumerate(lines) if each.startswith("#define")) + 1
+        else:
+            lines[-1] = lines[-1].rstrip("\n") + "\n"
+            at = len(lines)
+        file.write_text("".join([*lines[:at], line, *lines[at:]]))
+
+    def edit_header(self):
+        self.before_edit = (self.folder / self.edited).read_bytes()
+        self.edit(self.edited, "edited header")
+
+    def undo_edit(self):
+        (self.folder / self.edited).write_bytes(self.before_edit)
+
+    def touch(self):
+        """Gives every source and header the current time, as a fresh clone or `touch` does."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                if name.endswith(SOURCES):
+                    os.utime(os.path.join(folder, name))
+
+    def outputs(self):
+        """relative path -> path, of all that is compared."""
+        found = {}
+        for folder, folders, names in os.walk(self.folder):
+            folders[:] = [each for each in folders if each not in (".git", "CMakeFiles.probe", "CompilerIdCXX")]
+            for name in names:
+                if name.endswith(COMPARED):
+                    path = Path(folder, name)
+                    found[str(path.relative_to(self.folder))] = path
+        return found
+
+    def run(self, words, env, log):
+        with open(log, "wb") as out:
+            # A group of its own: when we are stopped, the compilers must stop, too, not only their make.
+            build = subprocess.Popen(words, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
+                                     stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                build.wait(timeout=self.patience)
+            except BaseException:
+                os.killpg(build.pid, signal.SIGKILL)
+                build.wait()
+                raise
+        if build.returncode:
+            tail = Path(log).read_text(errors="replace").splitlines()[-25:]
+            raise Failure(f"{self.name}: {shlex.join(words)} ended with {build.returncode}:\n" + "\n".join(tail))
+
+
+class Git(Project):
+    """libgit.a of git: about 250 units, plain make, dependency files by -MF -MQ -MMD -MP, debug info."""
+
+    name = "git"
+    package = "git"
+    tools = ("gcc", "make", "git", "xz")
+    headers = {"zlib.h": "zlib1g-dev"}
+    ways = {"prefix": "gcc", "farm": "gcc"}  # make knows no launchers
+    edited = "refs.h"
+    branch_edits = ("diff.h", "revision.h", "strbuf.c", "xdiff/xutils.c")
+
+    def words(self, way, compiler):
+        compiler = f"{self.prefix} {compiler}" if way == "prefix" else compiler
+        without = [f"NO_{what}=1" for what in ("OPENSSL", "CURL", "EXPAT", "GETTEXT", "TCLTK", "PERL", "PYTHON")]
+        return [
+            "make", f"-j{self.jobs}", "--output-sync=line", f"CC={compiler}", "CFLAGS=-g -O1",
+            # Else the makefile tries the compiler out in every run.
+            "COMPUTE_HEADER_DEPENDENCIES=yes", *without,
+        ]
+
+    def configure(self, way, compiler, env, log):
+        self.clean(way, compiler, env, log)
+
+    def clean(self, way, compiler, env, log):
+        self.run([*self.words(way, compiler), "clean"], env, log)
+
+    def build(self, way, compiler, env, log):
+        self.run([*self.words(way, compiler), "libgit.a"], env, log)
+
+
+class Abseil(Project):
+    """Abseil: 120 C++ units, CMake and Ninja, dependency files by -MD -MT -MF."""
+
+    name = "abseil"
+    package = "abseil"
+    tools = ("g++", "clang++", "cmake", "ninja", "git")
+    headers = {}
+    ways = {"launcher": "clang++", "prefix": "g++", "farm": "g++"}
+    edited = "absl/base/internal/raw_logging.h"
+    # Below the source folder. One that stays configured for each cache saves configuring anew.
+    build_folder = "build"
+    branch_edits = (
+        "absl/time/time.h", "absl/strings/str_cat.h", "absl/strings/numbers.cc", "absl/flags/parse.cc",
+    )
+
+    def configure(self, way, compiler, env, log):
+        shutil.rmtree(self.folder / self.build_folder, ignore_errors=True)
+        words = ["cmake", "-G", "Ninja", "-S", ".", "-B", self.build_folder, "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1",
+                 "-DCMAKE_CXX_STANDARD=14", "-DBUILD_TESTING=OFF"]
+        if way == "prefix":
+            env = dict(env, CXX=f"{self.prefix} {compiler}")
+        else:
+            words.append(f"-DCMAKE_CXX_COMPILER={compiler}")
+        if way == "launcher":
+            words.append(f"-DCMAKE_CXX_COMPILER_LAUNCHER={self.prefix}")
+        self.run(words, env, log)
+
+    def clean(self, way, compiler, env, log):
+        self.run(["ninja", "-C", self.build_folder, "-t", "clean"], env, log)
+
+    def build(self, way, compiler, env, log):
+        # Ninja deletes the dependency files it has read, unless told otherwise.
+        self.run(["ninja", "-C", self.build_folder, f"-j{self.jobs}", "-d", "keepdepfile"], dict(env, NINJA_STATUS=""), log)
+
+
+PROJECTS = {"c": Git, "cxx": Abseil}

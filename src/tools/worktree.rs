@@ -1,0 +1,185 @@
+//! The checkout a command works in, and whether its results fit other checkouts of the same
+//! repository (`ZCCACHE_PATH_REMAP=auto`).
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::command::Arg;
+use super::toolchain::Caller;
+use super::understand::Refusal;
+use crate::files::{PathId, Seen};
+use crate::session::reason::Reason;
+
+/// What a command shares with the same command in other checkouts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sharing {
+    /// Nobody asked for it.
+    Off,
+    /// Its results fit every checkout.
+    In(Worktree),
+    /// Its results are this folder's own; this is why.
+    Refused(Refusal),
+}
+
+impl Sharing {
+    pub fn worktree(&self) -> Option<&Worktree> {
+        match self {
+            Sharing::In(worktree) => Some(worktree),
+            _ => None,
+        }
+    }
+
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Sharing::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+/// A checkout, by the names its root goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worktree {
+    /// Absolute, without a slash at the end. The real name first, then the one that `PWD` gives
+    /// it where that leads through a symlink.
+    names: Vec<Vec<u8>>,
+}
+
+impl Worktree {
+    /// Finds the checkout that a folder (absolute) lies in: the one that `ZCCACHE_WORKTREE_ROOT`
+    /// names, or the innermost with a `.git`. What was looked at is added to `depends`.
+    pub(super) fn of(caller: Caller<'_>, folder: &[u8], depends: &mut Vec<PathId>) -> Sharing {
+        if caller.env.get(b"ZCCACHE_PATH_REMAP") != Some(b"auto") {
+            return Sharing::Off;
+        }
+        let root = match caller.env.get(b"ZCCACHE_WORKTREE_ROOT").filter(|name| !name.is_empty()) {
+            Some(named) => match named_root(named) {
+                Ok(root) => root,
+                Err(why) => {
+                    warn(named, why);
+                    return Sharing::Refused(Reason::GitRootUnavailable.into());
+                }
+            },
+            None => match git_root(caller, folder, depends) {
+                Some(root) => root,
+                None => return Sharing::Refused(Reason::GitRootUnavailable.into()),
+            },
+        };
+        if within(folder, &root).is_none() {
+            return Sharing::Refused(Reason::PathOutsideRoot.into());
+        }
+        let mut names = vec![root.clone()];
+        // A compiler takes the working folder's name from PWD where that names the same folder.
+        let logical = caller.env.get(b"PWD").filter(|pwd| *pwd != caller.cwd);
+        let logical = logical.filter(|pwd| is_same_folder(pwd, caller.cwd));
+        if let Some(inside) = within(caller.cwd, &root)
+            && let Some(other) = logical.and_then(|pwd| pwd.strip_suffix(inside))
+            && other.len() > 1
+            && other.starts_with(b"/")
+        {
+            names.push(other.to_vec());
+        }
+        // These bytes mark things in what is stored (see `places`).
+        if names.iter().any(|name| name.contains(&1) || name.contains(&2)) {
+            return Sharing::Refused(Reason::GitRootUnavailable.into());
+        }
+        Sharing::In(Worktree { names })
+    }
+
+    pub fn names(&self) -> &[Vec<u8>] {
+        &self.names
+    }
+
+    pub fn root(&self) -> &[u8] {
+        &self.names[0]
+    }
+
+    /// True where the root occurs anywhere in an argument or a value.
+    pub(super) fn is_named_in(&self, text: &[u8]) -> bool {
+        self.names.iter().any(|name| memchr::memmem::find(text, name).is_some())
+    }
+
+    /// A path as every checkout has it: what lies under the root by a mark, all else as it is.
+    pub(super) fn portable(&self, path: &[u8]) -> Vec<u8> {
+        let found = self
+            .names
+            .iter()
+            .enumerate()
+            .find_map(|(number, name)| Some((number as u8, within(path, name)?)));
+        match found {
+            Some((number, rest)) => [&[2, b'a' + number], rest].concat(),
+            None => path.to_vec(),
+        }
+    }
+
+    pub(super) fn into_names(self) -> Vec<Vec<u8>> {
+        self.names
+    }
+
+    /// An argument that `maps` made, with a mark for the root.
+    pub(super) fn without_names(&self, added: &[u8]) -> Vec<u8> {
+        let at = added.iter().position(|byte| *byte == b'/').unwrap_or(added.len());
+        let (flag, rest) = added.split_at(at);
+        let name = rest.strip_suffix(b"=.").unwrap_or(rest);
+        [flag, &self.portable(name)].concat()
+    }
+
+    /// True for the root itself.
+    pub(super) fn is_root(&self, path: &[u8]) -> bool {
+        self.names.iter().any(|name| path == name)
+    }
+
+    /// The arguments that make a compiler write the root as `.`.
+    pub(super) fn maps(&self, flag: &[u8]) -> Vec<Arg> {
+        self.names.iter().map(|name| [flag, name, b"=."].concat()).collect()
+    }
+}
+
+/// What follows a root in a path that lies in it.
+fn within<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(root)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+fn named_root(named: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if !named.starts_with(b"/") {
+        return Err("is not an absolute path");
+    }
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(named));
+    let root = path.canonicalize().map_err(|_| "does not exist")?;
+    if !root.is_dir() {
+        return Err("is not a folder");
+    }
+    let root = root.into_os_string().into_encoded_bytes();
+    if root == b"/" {
+        return Err("is the root of all files");
+    }
+    Ok(root)
+}
+
+fn warn(named: &[u8], why: &str) {
+    let named = String::from_utf8_lossy(named);
+    log::warn!("ZCCACHE_WORKTREE_ROOT={named}: {why}; nothing is shared between checkouts");
+}
+
+fn git_root(caller: Caller<'_>, mut folder: &[u8], depends: &mut Vec<PathId>) -> Option<Vec<u8>> {
+    while folder.len() > 1 {
+        let id = caller.table.intern(&[folder, b"/.git"].concat());
+        depends.push(id);
+        // A folder in a checkout or a clone, a file in a worktree or a submodule.
+        if matches!(caller.table.look(id, false), Seen::Folder { .. } | Seen::File { .. }) {
+            return Some(folder.to_vec());
+        }
+        let slash = folder.iter().rposition(|byte| *byte == b'/')?;
+        folder = &folder[..slash];
+    }
+    None
+}
+
+fn is_same_folder(one: &[u8], other: &[u8]) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let key = |path: &[u8]| {
+        let meta = std::fs::metadata(std::ffi::OsStr::from_bytes(path)).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    one.starts_with(b"/") && key(one).is_some_and(|found| Some(found) == key(other))
+}

@@ -1,0 +1,296 @@
+//! What is fuzzed: one function for each parser, which takes any bytes and checks what must hold
+//! of every answer. The fuzz targets beside this file and `tests/it/fuzz.rs` both call these.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use zccache::inputs::resolve::{self, PathRef, Presence, Question, Read, Resolver, World};
+use zccache::inputs::scan::{self, Scan};
+use zccache::inputs::search::SearchPath;
+use zccache::inputs::{depfile, search};
+use zccache::protocol::frame::{self, HEADER_BYTES, Header};
+use zccache::protocol::message::{Content, Delivered, Delivery, Reply, Request};
+use zccache::protocol::quick;
+use zccache::store::record::{
+    self, FileRecord, ManifestRecord, Record, ResultRecord, SCHEMA, SetRecord,
+};
+use zccache::tools::command::{Arg, Flavor, Language, Parsed, Search, WriteStyle};
+use zccache::tools::{gcc, rust};
+
+/// A parser's name and the function that tries it.
+pub type Entry = (&'static str, fn(&[u8]));
+
+/// All of them; the names are those of the targets and of the folders of seeds.
+pub const ALL: [Entry; 10] = [
+    ("gcc", gcc),
+    ("clang", clang),
+    ("rustc", rustc),
+    ("response", response),
+    ("depfile", depfile),
+    ("scan", scan),
+    ("resolve", resolve),
+    ("frame", frame),
+    ("quick", quick),
+    ("record", record),
+];
+
+/// Arguments, one a line, up to an empty line; then the texts of the files they name, in the order
+/// they are asked for, with a line `---` between them.
+fn command_line(data: &[u8]) -> (Vec<Arg>, Vec<Vec<u8>>) {
+    let (head, files) = match data.windows(2).position(|pair| pair == b"\n\n") {
+        Some(at) => (&data[..at], &data[at + 2..]),
+        None => (data, &data[data.len()..]),
+    };
+    let mut texts = vec![Vec::new()];
+    for line in files.split_inclusive(|byte| *byte == b'\n') {
+        match line {
+            b"---\n" => texts.push(Vec::new()),
+            _ => texts.last_mut().unwrap().extend_from_slice(line),
+        }
+    }
+    // The kernel hands over no NUL.
+    let args = head.split(|byte| *byte == b'\n').filter(|arg| !arg.contains(&0));
+    (args.map(<[u8]>::to_vec).collect(), texts)
+}
+
+fn driver(flavor: Flavor, data: &[u8]) {
+    let (args, texts) = command_line(data);
+    let parse = |cxx| {
+        let mut left = texts.iter();
+        gcc::parse(flavor, cxx, &args, &mut |_| left.next().cloned())
+    };
+    for cxx in [false, true] {
+        let parsed = parse(cxx);
+        assert_eq!(parsed, parse(cxx));
+        let Parsed::Compile(command) = parsed else { continue };
+        assert!(!command.sources.is_empty());
+        assert_eq!(command.sources.len(), command.outputs.len());
+        for (source, outputs) in command.sources.iter().zip(&command.outputs) {
+            assert_eq!(command.args[source.position], source.path);
+            assert!(!outputs.is_empty() && outputs.iter().all(|output| !output.path.is_empty()));
+        }
+    }
+}
+
+pub fn gcc(data: &[u8]) {
+    driver(Flavor::Gcc, data);
+}
+
+pub fn clang(data: &[u8]) {
+    driver(Flavor::Clang, data);
+}
+
+pub fn rustc(data: &[u8]) {
+    let (args, texts) = command_line(data);
+    let read = || {
+        let mut left = texts.iter();
+        rust::outputs_of(&args, &mut |_| left.next().cloned())
+    };
+    let found = read();
+    assert_eq!(found, read());
+    if let Ok(outputs) = found {
+        assert!(outputs.iter().all(|output| !output.path.is_empty()));
+    }
+}
+
+/// Files that name files that name files: it must end soon whatever they say.
+pub fn response(data: &[u8]) {
+    let texts: Vec<&[u8]> = data.split(|byte| *byte == 0).collect();
+    let mut reads = 0;
+    // The name's first byte says which text.
+    let mut read = |path: &[u8]| {
+        reads += 1;
+        let at = usize::from(*path.first()?) % texts.len();
+        Some(texts[at].to_vec())
+    };
+    gcc::parse(Flavor::Gcc, false, &[b"@0".to_vec()], &mut read);
+    assert!(reads < 10_000, "{reads} files were read");
+}
+
+pub fn depfile(data: &[u8]) {
+    let Some(file) = depfile::parse(data) else { return };
+    assert_eq!(depfile::rules(data).as_ref(), Some(&file.rules));
+    let names =
+        || file.rules.iter().flat_map(|rule| rule.targets.iter().chain(&rule.prerequisites));
+    assert!(names().all(|name| !name.contains(&0)));
+    // No text becomes more than it was.
+    assert!(names().map(Vec::len).sum::<usize>() <= data.len());
+}
+
+pub fn scan(data: &[u8]) {
+    for scan in [scan::scan(data), scan::scan_assembly(data)] {
+        assert!(scan.includes.len() <= data.len());
+        assert!(scan.assembler_files.len() <= data.len());
+    }
+}
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory {
+    names: Vec<Arc<[u8]>>,
+    numbers: HashMap<Vec<u8>, u32>,
+    files: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl World for Memory {
+    fn intern(&mut self, spelled: &[u8]) -> PathRef {
+        let next = self.names.len() as u32;
+        let number = *self.numbers.entry(spelled.to_vec()).or_insert(next);
+        if number == next {
+            self.names.push(spelled.into());
+        }
+        PathRef(number)
+    }
+
+    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
+        self.names[path.0 as usize].clone()
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        let name = search::normal(&self.names[path.0 as usize]);
+        match self.files.keys().position(|file| *file == name) {
+            Some(at) => Presence::File(at as u64),
+            None if name == b"." || name == b"i" => Presence::Folder(1_000_000 + name.len() as u64),
+            None => Presence::Absent,
+        }
+    }
+
+    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
+        let text = self.files.get(&search::normal(&self.names[path.0 as usize]))?;
+        Some(Arc::new(if assembly { scan::scan_assembly(text) } else { scan::scan(text) }))
+    }
+}
+
+/// Texts with NULs between: the source and the headers `a`, `b`, `i/a` and `i/b`, all found by text.
+pub fn resolve(data: &[u8]) {
+    let names = [&b"m.c"[..], b"a", b"b", b"i/a", b"i/b"];
+    let texts = data.split(|byte| *byte == 0);
+    let files = names.iter().map(|name| name.to_vec()).zip(texts.map(<[u8]>::to_vec)).collect();
+    let mut world = Memory { files, ..Memory::default() };
+    let folders = Search { angle: vec![b"i".to_vec()], ..Search::default() };
+    let search = SearchPath::new(&folders, &[], &[], &[]);
+    for (language, flavor) in [(Language::C, Flavor::Gcc), (Language::Cxx, Flavor::Clang)] {
+        let question = Question {
+            source: b"m.c",
+            language,
+            flavor,
+            search: &search,
+            forced: &[],
+            defines: &[],
+            read: Read::Nothing,
+            precompiled: true,
+            assembler_listed: false,
+        };
+        let mut resolver = Resolver::new();
+        let first = resolve::resolve(&mut world, &mut resolver, &question);
+        let again = resolve::resolve(&mut world, &mut resolver, &question);
+        assert_eq!(first, again, "what is remembered is another answer");
+        let Ok(set) = first else { continue };
+        for path in &set.read {
+            assert!(matches!(world.presence(*path), Presence::File(_)));
+        }
+        for path in &set.absent {
+            assert_eq!(world.presence(*path), Presence::Absent);
+        }
+    }
+}
+
+/// Any bytes as a frame, and as the message in a good one.
+pub fn frame(data: &[u8]) {
+    if let Some(head) = data.first_chunk::<HEADER_BYTES>()
+        && let Some(header) = Header::decode(head)
+    {
+        assert!(header.length <= frame::PAYLOAD_BYTES_MAX);
+        assert_eq!(Header::decode(&header.encode()), Some(header));
+    }
+    // A frame that promises much must not cost much before it comes.
+    if let Ok((header, payload)) = frame::read(&mut &data[..]) {
+        assert_eq!(header.length, payload.len());
+    }
+    // Equality is not asked: there are longer spellings of a number.
+    if let Ok(request) = postcard::from_bytes::<Request>(data) {
+        let bytes = postcard::to_stdvec(&request).unwrap();
+        assert_eq!(postcard::from_bytes::<Request>(&bytes).unwrap(), request);
+    }
+    if let Ok(reply) = postcard::from_bytes::<Reply>(data) {
+        postcard::to_stdvec(&reply).unwrap();
+    }
+}
+
+/// Whether a short hit is whole, said in the plainest way.
+fn is_whole(mut rest: &[u8]) -> bool {
+    fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+        let (taken, left) = rest.split_at_checked(count)?;
+        *rest = left;
+        Some(taken)
+    }
+    fn name(rest: &mut &[u8]) -> Option<()> {
+        let count = u16::from_le_bytes(take(rest, 2)?.try_into().unwrap());
+        (*take(rest, count.into())?.last()? == 0).then_some(())
+    }
+    fn bytes(rest: &mut &[u8]) -> Option<()> {
+        let count = u32::from_le_bytes(take(rest, 4)?.try_into().unwrap());
+        take(rest, count as usize).map(|_| ())
+    }
+    (|| {
+        let head = take(&mut rest, 3)?;
+        if usize::from(head[1]) > quick::OUTPUTS_MAX {
+            return None;
+        }
+        for _ in 0..head[1] {
+            let flags = take(&mut rest, 1)?[0];
+            name(&mut rest)?;
+            if flags & quick::INLINE != 0 {
+                bytes(&mut rest)?;
+            } else {
+                take(&mut rest, 64)?;
+                name(&mut rest)?;
+            }
+        }
+        for _ in 0..head[2] {
+            let stream = take(&mut rest, 1)?[0];
+            if !matches!(stream, 1 | 2) {
+                return None;
+            }
+            bytes(&mut rest)?;
+        }
+        rest.is_empty().then_some(())
+    })()
+    .is_some()
+}
+
+/// What is read before the C library starts, and has nobody to catch its mistakes.
+pub fn quick(data: &[u8]) {
+    assert_eq!(zccache::sys::quick::is_whole(data), is_whole(data));
+    quick::decode_report(data);
+    // What the daemon writes is whole.
+    let outputs = data.chunks(40).take(12).map(|path| Delivered {
+        path: path.to_vec(),
+        style: WriteStyle::Replace,
+        executable: false,
+        content: Content::Inline(data.to_vec()),
+    });
+    let delivery = Delivery { outputs: outputs.collect(), text: vec![] };
+    let delivery = Arc::new(delivery);
+    if let Some(hit) = quick::encode(&[delivery], false, |_| vec![], |_, seen| seen) {
+        assert!(zccache::sys::quick::is_whole(&hit));
+    }
+}
+
+pub fn record(data: &[u8]) {
+    fn check<R: Record + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+        if let Some(record) = R::decode(bytes) {
+            assert_eq!(R::decode(&record.encode()).as_ref(), Some(&record));
+        }
+    }
+    // As they are, and behind a good envelope, so that the decoders have to cope.
+    let sum = xxhash_rust::xxh3::xxh3_64(data).to_le_bytes();
+    for bytes in [data, &[&[SCHEMA], &sum[..], data].concat()] {
+        check::<ResultRecord>(bytes);
+        check::<ManifestRecord>(bytes);
+        check::<SetRecord>(bytes);
+        check::<FileRecord>(bytes);
+        check::<serde_bytes::ByteBuf>(bytes);
+        record::decode_text(bytes);
+    }
+}
