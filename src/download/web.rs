@@ -281,12 +281,14 @@ fn of_error(url: &Url, error: ureq::Error) -> Trouble {
     let text = match &error {
         HostNotFound => format!("{url}: the host is not known"),
         Timeout(_) => format!("{url}: the server does not answer"),
-        Rustls(error) => format!("{url}: {error}; SSL_CERT_FILE names other authorities to trust"),
+        // The handshake's errors come as errors of reading.
+        Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            format!("{url}: {error}; SSL_CERT_FILE names other authorities to trust")
+        }
         error => format!("{url}: {error}"),
     };
     let network = || Trouble::Final(Fault::new(FaultKind::Network, text.clone()));
     match error {
-        // The handshake comes as an error of reading.
         Io(error) if error.kind() == io::ErrorKind::InvalidData => network(),
         Io(_) | Timeout(_) | HostNotFound | ConnectionFailed | Protocol(_) => passing(text),
         ConnectProxyFailed(_) => passing(text),
