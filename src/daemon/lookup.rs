@@ -189,6 +189,8 @@ fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
 
 /// What would become of an invocation, without doing any of it.
 pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanation {
+    // The loop drains before its own answers only.
+    shared.table.drain();
     shared.configured.refresh(&shared.table);
     shared.configured.complete(&mut invocation.env);
     let invocation = &invocation;

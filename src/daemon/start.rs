@@ -63,5 +63,6 @@ pub fn ask(
     request: &Request,
     patience: Duration,
 ) -> io::Result<(UnixStream, Reply)> {
-    start::ask(&Root::of(settings)?, request, patience)
+    let stream = connect_if_allowed(settings, soon())?;
+    start::ask(&Root::of(settings)?, stream, request, patience)
 }

@@ -54,6 +54,12 @@ fn mask() -> WatchFlags {
         | WatchFlags::EXCL_UNLINK
 }
 
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch::new()
+    }
+}
+
 impl Watch {
     pub fn new() -> Watch {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);

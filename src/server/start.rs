@@ -67,14 +67,14 @@ pub fn ask_running<R: DeserializeOwned>(
     decode(&header, &payload).map(Some)
 }
 
-/// Asks a daemon of our build, starting one, or replacing an older one. `patience` is for each
-/// part of the answer.
+/// Asks the daemon at the other end, or one of our build in its place where it is older.
+/// `patience` is for each part of the answer.
 pub fn ask<R: DeserializeOwned>(
     root: &Root,
+    mut stream: UnixStream,
     request: &impl Serialize,
     patience: Duration,
 ) -> io::Result<(UnixStream, R)> {
-    let mut stream = connect(root, soon())?;
     let (mut header, mut payload) = exchange(&mut stream, request, patience)?;
     if header.verb == Verb::OtherBuild && Build::own().version >= header.build.version {
         stream = replace(root, soon())?;

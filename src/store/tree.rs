@@ -251,7 +251,7 @@ impl Tree {
         let fresh_path = self.root.join("index.sled.new");
         let _ = std::fs::remove_dir_all(&fresh_path);
         let copied = (|| {
-            let late = |number: usize| number % PAGE == 0 && enough();
+            let late = |number: usize| number.is_multiple_of(PAGE) && enough();
             let mut live = 0;
             for (number, entry) in iterate(db, Vec::new()).enumerate() {
                 let (key, value) = entry?;
