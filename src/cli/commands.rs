@@ -168,8 +168,7 @@ const FP: Command = Command {
         Command { name: "invalidate", summary: "forget", ..COMMAND },
     ],
     example: (
-        "zccache fp --cache-file .cache/lint check --ext cpp && lint && \
-         zccache fp --cache-file .cache/lint mark-success",
+        "zccache fp --cache-file .lint check --ext c && make lint",
         "lint when a source changed",
     ),
     json: &[

@@ -106,7 +106,7 @@ fn table(explained: &Explanation) -> String {
     let _ = writeln!(text, "{verdict}");
     for cause in &explained.causes {
         let unit = if cause.unit.is_empty() { String::new() } else { format!("{}: ", cause.unit) };
-        let _ = writeln!(text, "  {unit}{} [{:?}]", cause.reason.words(), cause.reason);
+        let _ = writeln!(text, "  {unit}{} [{}]", cause.reason.words(), cause.reason);
         for difference in &cause.differences {
             let _ = writeln!(text, "    {}", difference.words());
         }

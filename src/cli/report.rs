@@ -172,7 +172,7 @@ fn words(build: &Build, sum: &RollUp) -> String {
     let mut slow = Columns::new(["took", "reason", "slowest misses"]).right(&[0]);
     for number in build.slowest_misses(LIST) {
         let line = &build.commands[number].line;
-        let reason = line.reason.map_or(String::new(), |reason| format!("{reason:?}"));
+        let reason = line.reason.map_or(String::new(), |reason| reason.to_string());
         slow.row([seconds(line.latency_ns), reason, line.name()]);
     }
     let slow = slow.text(&style);

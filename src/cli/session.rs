@@ -239,7 +239,7 @@ fn table(session: &SessionRecord) -> String {
         row("lines lost", session.lines_lost.to_string());
     }
     for (reason, count) in super::status::by_count(counters) {
-        row("", format!("{count} × {reason:?}: {}", reason.words()));
+        row("", format!("{count} × {reason}: {}", reason.words()));
     }
     text
 }

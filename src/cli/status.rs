@@ -53,7 +53,7 @@ pub(super) fn by_count(counters: &Counters) -> Vec<(Reason, u64)> {
 
 pub(super) fn reasons_object(counters: &Counters) -> Map<String, Value> {
     let all = counters.reasons.iter();
-    all.map(|(reason, count)| (format!("{reason:?}"), (*count).into())).collect()
+    all.map(|(reason, count)| (reason.to_string(), (*count).into())).collect()
 }
 
 /// A property of kinds, by name.
@@ -189,7 +189,7 @@ fn table(status: &Status, running: bool, sessions: usize) -> String {
         }
     }
     for (n, (reason, count)) in by_count(counters).into_iter().enumerate() {
-        let words = format!("{count:>8} × {:<22} {}", format!("{reason:?}"), reason.words());
+        let words = format!("{count:>8} × {:<22} {}", reason.to_string(), reason.words());
         row(if n == 0 { "reasons" } else { "" }, words);
     }
     text

@@ -212,7 +212,7 @@ fn lines(picture: &Picture, rates: &Rates, style: Style, most: usize) -> Vec<Str
         };
         let mut name = plain(&command.name);
         if let Some(reason) = command.reason {
-            let _ = write!(name, "  {}", style.faint(&format!("{reason:?}")));
+            let _ = write!(name, "  {}", style.faint(&reason.to_string()));
         }
         recent.row([command.lane.to_string(), outcome, time(command.latency_ns / 1_000_000), name]);
     }

@@ -189,7 +189,7 @@ fn in_words(line: &Line) -> String {
     );
     for cause in &line.causes {
         let unit = if cause.unit.is_empty() { String::new() } else { format!("{}: ", cause.unit) };
-        text.push_str(&format!("  {unit}{} [{:?}]\n", cause.reason.words(), cause.reason));
+        text.push_str(&format!("  {unit}{} [{}]\n", cause.reason.words(), cause.reason));
         for difference in &cause.differences {
             text.push_str(&format!("    {}\n", difference.words()));
         }

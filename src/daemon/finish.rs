@@ -60,7 +60,7 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
                 Ok((key, result)) => about.served(key, &result),
                 Err(NotStored { reason, difference }) => {
                     let name = ticket.understood.meaning.name(discovery.unit);
-                    log::debug!("not stored: {reason:?}: {}", String::from_utf8_lossy(name));
+                    log::debug!("not stored: {reason}: {}", String::from_utf8_lossy(name));
                     causes.push(Cause::new(name, reason, difference.into_iter().collect()));
                     is_stored = false;
                 }

@@ -189,7 +189,7 @@ fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
 
 /// What would become of an invocation, without doing any of it.
 pub(super) fn explain(shared: &Shared, mut invocation: Invocation) -> Explanation {
-    // The loop drains before its own answers only.
+    // Asked before the loop has drained the watch in this turn.
     shared.table.drain();
     shared.configured.refresh(&shared.table);
     shared.configured.complete(&mut invocation.env);

@@ -64,7 +64,7 @@ fn data(build: &Build, title: &str) -> Value {
             json!({
                 "command": shortened(&format!("{} {}", line.compiler, line.args.join(" ")), COMMAND_CHARS),
                 "cwd": texts.number(line.cwd.clone()),
-                "reason": line.reason.map(|reason| texts.number(format!("{reason:?}"))),
+                "reason": line.reason.map(|reason| texts.number(reason.to_string())),
                 "causes": causes,
                 "key": line.key,
                 "exit": line.exit_code,

@@ -144,7 +144,7 @@ impl Line {
             self.latency_ns as f64 / 1e6
         );
         for cause in &self.causes {
-            text.push_str(&format!("  {:?}", cause.reason));
+            text.push_str(&format!("  {}", cause.reason));
             let first = cause.differences.iter().map(|difference| difference.words()).next();
             text.extend(first.map(|words| format!(": {words}")));
         }

@@ -1,9 +1,12 @@
 //! Why a call was not served from the cache: a closed list, documented in README.md.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a command runs plain, misses, or is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     // The command is not one we cache.
     /// Nothing is compiled (`--version`, `-print-…`, no source).
@@ -116,6 +119,20 @@ pub enum Reason {
     DaemonNewer,
     /// A hit's files could not be put in place, or a run could not be started as planned.
     NotDelivered,
+}
+
+/// As it is written everywhere: `new_action`.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        f.pad(&name)
+    }
 }
 
 /// What a reason tells about.

@@ -83,12 +83,12 @@ impl Shared {
     pub fn words(&self) -> String {
         let Shared { reason, subject, count, of } = self;
         match reason.stage() {
-            Stage::Missed => format!("{count} of {of} misses: {subject}  [{reason:?}]"),
+            Stage::Missed => format!("{count} of {of} misses: {subject}  [{reason}]"),
             Stage::NotStored => {
-                format!("{count} of {of} misses were not stored: {subject}  [{reason:?}]")
+                format!("{count} of {of} misses were not stored: {subject}  [{reason}]")
             }
             Stage::Refused | Stage::FellBack => {
-                format!("{count} of {of} that ran as they are: {subject}  [{reason:?}]")
+                format!("{count} of {of} that ran as they are: {subject}  [{reason}]")
             }
         }
     }

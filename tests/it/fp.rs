@@ -541,6 +541,7 @@ fn the_daemon_may_die_between_check_and_mark() {
     assert_eq!(fp("check").err(), format!("{}\n", changed(1)));
     // One that is stopped, not dead, is not waited for without end.
     mark();
+    s.z("start").ok();
     s.signal(s.daemon(), rustix::process::Signal::STOP);
     assert_eq!(fp("check").err(), "skip (no changes)\n");
 }

@@ -13,14 +13,14 @@ fn journal(count: u64, lanes: u64) -> String {
         let (lane, miss) = (number % lanes, number % 4 == 0);
         let start_us = 1_795_420_000_000_000 + (number / lanes) * 30_000 + lane * 700;
         let latency_us: u64 = if miss { 25_000 } else { 900 };
-        let causes = json!([{ "unit": "a.c", "reason": "InputChanged", "differences":
+        let causes = json!([{ "unit": "a.c", "reason": "input_changed", "differences":
             [{ "what": "content", "path": "/w/config.h", "before": "aaaa", "after": "bbbb",
                "changed_us": start_us }] }]);
         let line = json!({
             "ts": "2026-11-23T08:00:00.000Z", "outcome": if miss { "miss" } else { "hit" },
             "compiler": "/usr/bin/gcc", "args": ["-c", format!("f{number}.c")], "cwd": "/w",
             "env": [], "exit_code": 0, "session_id": null, "latency_ns": latency_us * 1000,
-            "reason": if miss { json!("InputChanged") } else { Value::Null }, "key": null,
+            "reason": if miss { json!("input_changed") } else { Value::Null }, "key": null,
             "start_us": start_us, "lane": lane, "tool": "gcc", "language": "c",
             "compile_ns": if miss { 24_000_000 } else { 0 },
             "saved_ns": if miss { 0 } else { 24_000_000 }, "bytes": 1000,
@@ -46,7 +46,7 @@ fn a_build_becomes_a_page_a_trace_and_words() {
     let output = s.z(&format!("report {journal} -o page.html --trace trace.json")).code(0);
     assert_eq!((output.out().as_str(), output.err().as_str()), ("page.html\ntrace.json\n", ""));
     let page = std::fs::read_to_string(s.path("page.html")).unwrap();
-    assert!(page.contains("a.c") && page.contains("CompilerFailed"));
+    assert!(page.contains("a.c") && page.contains("compiler_failed"));
 
     // The trace event format: an object with a list of events; complete ones have a start and
     // a duration in microseconds, and threads do not overlap.
@@ -73,7 +73,7 @@ fn a_build_becomes_a_page_a_trace_and_words() {
     assert_eq!(categories, ["error", "hit", "miss", "uncacheable"]);
 
     let words = s.z(&format!("analyze {journal}")).code(0).out();
-    assert!(words.contains("commands          4") && words.contains("CompilerFailed"), "{words}");
+    assert!(words.contains("commands          4") && words.contains("compiler_failed"), "{words}");
     // Where nothing is said.
     assert_eq!(s.z(&format!("report {journal}")).code(0).out(), "zccache-report.html\n");
     assert!(s.z(&format!("report {journal} -o -")).code(0).out().starts_with("<!doctype html>"));

@@ -154,10 +154,10 @@ fn a_line_says_what_was_done_and_keeps_secrets() {
     }
     assert_eq!(miss["bytes"], hit["bytes"]);
     assert_eq!(miss["compile_ns"], hit["saved_ns"]);
-    assert_eq!((&miss["reason"], &hit["reason"]), (&"NewAction".into(), &Value::Null));
+    assert_eq!((&miss["reason"], &hit["reason"]), (&"new_action".into(), &Value::Null));
     let refused = all.last().unwrap();
     assert_eq!(refused["outcome"], "uncacheable");
-    assert_eq!(refused["reason"], "UnknownArgument");
+    assert_eq!(refused["reason"], "unknown_argument");
     assert_eq!(refused["causes"][0]["differences"][0]["argument"], "-fno-such-thing");
     assert_eq!(refused["exit_code"], Value::Null);
 }
@@ -257,7 +257,7 @@ fn a_fallback_is_told_as_well() {
     let all = lines(&s.cache.join("logs/compile_journal.jsonl"));
     assert_eq!(all.len(), 1);
     assert_eq!(all[0]["outcome"], "uncacheable");
-    assert_eq!(all[0]["reason"], "NoDaemon");
+    assert_eq!(all[0]["reason"], "no_daemon");
     assert_eq!(all[0]["session_id"], id);
     let told = s.z("why").ok().out();
     assert!(told.contains("no daemon could be reached"), "{told}");
@@ -276,7 +276,7 @@ fn a_hit_that_can_not_be_delivered_is_told_once() {
     let counted: Vec<_> = all.iter().filter(|line| line["again"] == true).collect();
     assert_eq!(counted.len(), 1, "{all:?}");
     assert_eq!(counted[0]["outcome"], "miss");
-    assert_eq!(counted[0]["reason"], "ResultGone");
+    assert_eq!(counted[0]["reason"], "result_gone");
     let status = s.status();
     assert_eq!((&status["hits"], &status["misses"]), (&1.into(), &2.into()));
     assert_eq!(status["by_tool"]["gcc"]["hits"], 1);

@@ -266,7 +266,7 @@ fn the_daemon_follows_the_file() {
 
     fs::write(&file, "disable = true\n").unwrap();
     s.miss(line);
-    assert!(s.reasons().contains("Disabled"), "{}", s.reasons());
+    assert!(s.reasons().contains("disabled"), "{}", s.reasons());
     s.set("ZCCACHE_DISABLE", "0");
     s.hit(line);
     s.unset("ZCCACHE_DISABLE");

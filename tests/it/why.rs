@@ -69,7 +69,7 @@ fn missed(told: &Value, reason: &str, differs: impl Fn(&Value) -> bool) -> BTree
         let (cause, more) = line["causes"].as_array().unwrap().split_first().unwrap();
         assert_eq!(cause["reason"], reason, "{line}");
         // On a busy machine the kernel may tell of a replaced file only while it is in use.
-        assert!(more.iter().all(|cause| cause["reason"] == "ChangedDuringCompile"), "{line}");
+        assert!(more.iter().all(|cause| cause["reason"] == "changed_during_compile"), "{line}");
         let telling = more.first().unwrap_or(cause);
         assert_eq!(line["reason"], telling["reason"], "{line}");
         assert!(differs(&cause["differences"]), "{}", cause["differences"]);
@@ -91,8 +91,8 @@ fn five_kinds_of_change_in_a_real_project() {
     project.s.path_first(&tools);
     let count = project.sources();
     let (text, told) = project.build();
-    assert_eq!(missed(&told, "NewAction", |none| none.is_null()).len(), count);
-    let line = format!("{count} of {count} misses: compiled for the first time  [NewAction]");
+    assert_eq!(missed(&told, "new_action", |none| none.is_null()).len(), count);
+    let line = format!("{count} of {count} misses: compiled for the first time  [new_action]");
     assert!(text.contains(&line), "{text}");
     let (text, told) = project.build();
     assert_eq!(told["summary"]["hits"], count, "{text}");
@@ -104,7 +104,7 @@ fn five_kinds_of_change_in_a_real_project() {
     let (text, told) = project.build();
     let path = project.s.path("src/lopcodes.h");
     let path = path.to_str().unwrap();
-    let users = missed(&told, "InputChanged", |list| {
+    let users = missed(&told, "input_changed", |list| {
         list.as_array().unwrap().len() == 1
             && list[0]["what"] == "content"
             && list[0]["path"] == path
@@ -114,14 +114,14 @@ fn five_kinds_of_change_in_a_real_project() {
     let truth = project.users_of("src/lopcodes.h");
     assert!(users == truth && !truth.is_empty() && truth.len() < count, "{users:?} {truth:?}");
     assert_eq!(told["summary"]["hits"], count - truth.len());
-    let line = format!("{0} of {0} misses: {path} changed  [InputChanged]", truth.len());
+    let line = format!("{0} of {0} misses: {path} changed  [input_changed]", truth.len());
     assert!(text.contains(&line), "{text}");
 
     // A header that shadows another from now on. What is known outlives the daemon.
     project.s.z("stop").ok();
     let shadow = project.s.write("shadow/locale.h", "#include_next <locale.h>\n");
     let (_, told) = project.build();
-    let users = missed(&told, "InputAppeared", |list| {
+    let users = missed(&told, "input_appeared", |list| {
         *list == json!([{ "what": "appeared", "path": shadow.to_str().unwrap() }])
     });
     let truth = project.users_of("shadow/locale.h");
@@ -131,7 +131,7 @@ fn five_kinds_of_change_in_a_real_project() {
     project.s.z("stop").ok();
     project.flags = "-O1 -Ishadow";
     let (text, told) = project.build();
-    let all = missed(&told, "CommandChanged", |list| {
+    let all = missed(&told, "command_changed", |list| {
         *list
             == json!([
                 { "what": "flag_added", "flag": "-O1" },
@@ -144,7 +144,7 @@ fn five_kinds_of_change_in_a_real_project() {
     let folder = project.s.path("empty");
     project.s.set("C_INCLUDE_PATH", &folder);
     let (text, told) = project.build();
-    let all = missed(&told, "VariableChanged", |list| {
+    let all = missed(&told, "variable_changed", |list| {
         *list
             == json!([{
                 "what": "variable", "name": "C_INCLUDE_PATH", "before": null,
@@ -157,7 +157,7 @@ fn five_kinds_of_change_in_a_real_project() {
     shim(&tools, "gcc", &real("gcc"), "two");
     let (text, told) = project.build();
     let file = tools.join("gcc");
-    let all = missed(&told, "ToolChanged", |list| {
+    let all = missed(&told, "tool_changed", |list| {
         *list == json!([{ "what": "tool_file", "path": file.to_str().unwrap() }])
     });
     assert_eq!(all.len(), count, "{text}");
@@ -176,7 +176,7 @@ fn what_was_removed_for_space_is_told() {
     s.z("stop").ok();
     s.miss(COMPILE);
     let cause = last_cause(&s);
-    assert_eq!(cause["reason"], "Evicted", "{cause}");
+    assert_eq!(cause["reason"], "evicted", "{cause}");
     assert_eq!(cause["differences"][0]["what"], "eviction");
     assert_eq!(cause["differences"][0]["limit_bytes"], 50 << 10);
 }
@@ -210,20 +210,20 @@ fn every_other_reason_is_told() {
     s.z(COMPILE).code(1);
     let told = why(&s, "--last 1");
     let causes = &told["lines"][0]["causes"];
-    assert_eq!(causes[0]["reason"], "InputGone");
+    assert_eq!(causes[0]["reason"], "input_gone");
     assert_eq!(causes[0]["differences"][0], json!({ "what": "gone", "path": s.path("a.h") }));
-    assert_eq!(causes[1]["reason"], "CompilerFailed");
+    assert_eq!(causes[1]["reason"], "compiler_failed");
     s.write("a.h", "");
     s.hit(COMPILE);
 
     s.set("ZCCACHE_RECACHE", "1");
     s.z(COMPILE).ok();
     s.unset("ZCCACHE_RECACHE");
-    assert_eq!(last_cause(&s)["reason"], "Recache");
+    assert_eq!(last_cause(&s)["reason"], "recache");
 
     s.write("t.c", "const char *t = __TIME__;\n");
     s.z("gcc -c t.c -o t.o").ok();
-    assert_eq!(why(&s, "t.c")["lines"][0]["reason"], "TimeMacro");
+    assert_eq!(why(&s, "t.c")["lines"][0]["reason"], "time_macro");
 
     // The same source under another name.
     s.z("gcc -c ./a.c -o a.o").ok();
@@ -236,7 +236,7 @@ fn every_other_reason_is_told() {
     let cause = last_cause(&s);
     let kinds: Vec<_> = cause["differences"].as_array().unwrap().iter().collect();
     assert!(kinds.iter().any(|one| one["what"] == "folder"), "{cause}");
-    assert_eq!(cause["reason"], "CommandChanged");
+    assert_eq!(cause["reason"], "command_changed");
 }
 
 #[test]
@@ -248,13 +248,13 @@ fn a_file_is_asked_about_by_any_of_its_names() {
     s.z("gcc -c b.c -o b.o").ok();
     for name in ["a.c", "./a.o", "../work/a.c", s.path("a.o").to_str().unwrap()] {
         let told = s.z(&["why", name]).ok().out();
-        assert!(told.contains("-c a.c -o a.o") && told.contains("NewAction"), "{name}: {told}");
+        assert!(told.contains("-c a.c -o a.o") && told.contains("new_action"), "{name}: {told}");
         assert_eq!(told.lines().filter(|line| line.contains(" miss ")).count(), 1, "{told}");
     }
     // A hit, and what was before it.
     s.z(COMPILE).ok();
     let told = s.z("why a.c").ok().out();
-    assert!(told.contains("  hit  ") && told.contains("NewAction"), "{told}");
+    assert!(told.contains("  hit  ") && told.contains("new_action"), "{told}");
     let told = s.z("why --last 3").ok().out();
     assert!(told.contains("3 commands: 1 hits, 2 misses"), "{told}");
 }
@@ -268,7 +268,7 @@ fn explain_says_what_would_happen_and_does_nothing() {
     let calls = s.calls();
     let told = explain();
     assert_eq!(told["outcome"], "miss");
-    assert_eq!(told["causes"][0]["reason"], "NewAction");
+    assert_eq!(told["causes"][0]["reason"], "new_action");
     assert_eq!((s.calls(), s.exists("a.o")), (calls, false));
     assert_eq!(s.status()["compilations"], 0);
     assert!(s.blobs().is_empty());

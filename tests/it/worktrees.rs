@@ -95,7 +95,7 @@ fn a_checkout_that_differs_gets_its_own() {
     s.write("two/inc/x.h", "#define X 2\n");
     assert_eq!(run(&s, "two", &compile).1, 1);
     assert_ne!(built(&s, "one", "a.o"), built(&s, "two", "a.o"));
-    gives_reason(&s, "ContentHashMismatch");
+    gives_reason(&s, "content_hash_mismatch");
     // A header that shadows, in one of them.
     s.write("two/inc/x.h", "#define X 1\n");
     assert_eq!(run(&s, "two", &compile).1, 0);
@@ -144,7 +144,7 @@ fn what_names_its_folder_stays_there() {
             }
             assert_eq!(run(&s, checkout, &words.join(" ")).1, 0, "a hit in its own folder");
         }
-        gives_reason(&s, "PathSensitiveArg");
+        gives_reason(&s, "path_sensitive_arg");
     }
 }
 
@@ -171,7 +171,7 @@ fn roots_of_all_kinds() {
         std::fs::remove_dir(s.path(format!("{checkout}/.git"))).unwrap();
         assert_eq!(run(&s, checkout, "gcc -g -c ROOT/src/a.c -IROOT/inc -o a.o").1, 1);
     }
-    gives_reason(&s, "GitRootUnavailable");
+    gives_reason(&s, "git_root_unavailable");
     // A root that can't be one: said in the log, and nothing is shared.
     for (root, why) in
         [("/", "root of all"), ("relative", "absolute"), ("/does/not/exist", "exist")]
@@ -179,7 +179,7 @@ fn roots_of_all_kinds() {
         let mut s = checkouts(&["one"]);
         s.set("ZCCACHE_WORKTREE_ROOT", root);
         run(&s, "one", "gcc -c ROOT/src/a.c -IROOT/inc -o a.o").0.ok();
-        gives_reason(&s, "GitRootUnavailable");
+        gives_reason(&s, "git_root_unavailable");
         let log = std::fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap();
         assert_eq!(log.lines().filter(|line| line.contains(why)).count(), 1, "{log}");
     }
