@@ -112,7 +112,7 @@ impl<S: Standing> Hub<S> {
             listener,
             clients_max: clients_max(),
             next_client: FIRST_CLIENT,
-            doorkeeper: Doorkeeper::new(),
+            doorkeeper: Doorkeeper::of_this_process(),
             buffer: vec![0; READ_BYTES].into(),
             socket: socket.to_owned(),
             socket_inode: inode(socket),

@@ -49,7 +49,7 @@ pub struct Doorkeeper {
 }
 
 impl Doorkeeper {
-    pub fn new() -> Doorkeeper {
+    pub fn of_this_process() -> Doorkeeper {
         Doorkeeper { user: rustix::process::geteuid(), view: View::of("self") }
     }
 
