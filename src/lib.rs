@@ -6,6 +6,8 @@ pub mod settings;
 pub mod wrapper;
 
 pub mod daemon;
+pub mod download;
+pub mod server;
 
 pub mod files;
 pub mod fp;

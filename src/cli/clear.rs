@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{human_bytes, print, say, settings};
-use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
 use crate::ino::Records;
 use crate::protocol::message::{Cleared, Reply, Request};
+use crate::server::root::Root;
 
 /// Removes everything that was stored, through the daemon or without one.
 pub fn run(given: &Given) -> ExitCode {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::root::Root;
+use crate::server::root::Root;
 use crate::session::crash;
 
 /// Shows what past daemons left behind when something went wrong, or removes it.

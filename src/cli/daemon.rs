@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use super::given::Given;
 use super::{say, settings};
 use crate::daemon::serve;
+use crate::server::life;
+use crate::server::root::Root;
 
 /// Serves in the foreground, or starts a daemon in the background and returns.
 pub fn run(given: &Given) -> ExitCode {
@@ -27,7 +29,7 @@ pub fn run(given: &Given) -> ExitCode {
     let result = if given.has("foreground") {
         serve::serve(&settings, given.has("detached"))
     } else {
-        serve::spawn_detached(&given.as_args())
+        Root::of(&settings).and_then(|root| life::spawn_detached(&root, &given.as_args()))
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

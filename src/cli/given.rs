@@ -185,7 +185,7 @@ fn complaint(command: &Command, sub: Option<&Command>, words: &str) -> String {
     let name = command.name;
     // The words may quote an argument, which may hold a line's end.
     let words: String = words.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    format!("{name}{sub}: {words}; see zccache {name}{sub} --help")
+    format!("{name}{sub}: {words}; see {}{sub} --help", command.called())
 }
 
 /// What a command line gives, split at spaces; for tests of the commands.

@@ -68,7 +68,7 @@ pub fn of(command: &Command, sub: Option<&Command>) -> String {
 
 /// The line that shows how a command is written.
 pub fn usage(command: &Command, sub: Option<&Command>) -> String {
-    let mut line = format!("zccache {}", command.name);
+    let mut line = command.called();
     let last = sub.unwrap_or(command);
     match sub {
         Some(sub) => {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{USAGE, print, say, settings};
-use crate::daemon::root::Root;
 use crate::ino::{self, Error, Records};
+use crate::server::root::Root;
 
 /// Runs `zccache ino`.
 pub fn run(given: &Given) -> ExitCode {

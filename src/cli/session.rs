@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{human_bytes, print, say, settings};
-use crate::daemon::root::Root;
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::told::Json;
+use crate::server::root::Root;
 use crate::session::record::{self, SessionId, SessionRecord, now_s, open_for_lines};
 use crate::session::stats::hit_rate;
 use crate::session::time::iso;

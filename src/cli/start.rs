@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::root::Root;
 use crate::daemon::start;
+use crate::server::root::Root;
 
 /// Makes sure that a daemon runs; fine when one does already.
 pub fn run(_: &Given) -> ExitCode {

@@ -150,6 +150,7 @@ pub enum Json {
     Bool,
     Array,
     Object,
+    MaybeObject,
 }
 
 impl Json {
@@ -164,6 +165,7 @@ impl Json {
             Json::Bool => "boolean",
             Json::Array => "array",
             Json::Object => "object",
+            Json::MaybeObject => "object or null",
         }
     }
 }
@@ -173,6 +175,16 @@ pub const fn field(path: &'static str, kind: Json, meaning: &'static str) -> Fie
 }
 
 impl Command {
+    /// The words it is called by.
+    pub fn called(&self) -> String {
+        let own = super::commands::PERSONALITIES.iter().find(|(_, name)| *name == self.name);
+        match own {
+            // One that has no other name.
+            Some((personality, _)) if self.group == Group::Hidden => (*personality).to_owned(),
+            _ => format!("zccache {}", self.name),
+        }
+    }
+
     /// Whether help and completions tell of it.
     pub fn is_shown(&self) -> bool {
         self.group != Group::Hidden && self.run.is_some()

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::root::Root;
 use crate::daemon::start;
 use crate::protocol::message::Request;
+use crate::server::root::Root;
 use crate::session::journal::{Line, Outcome};
 use crate::session::reader;
 use crate::session::record::{self, SessionId};

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::root::Root;
-use super::serve::take_lock;
 use super::start;
 use super::upkeep::now_s;
 use crate::protocol::message::{Reply, Request};
+use crate::server::life::take_lock;
+use crate::server::root::Root;
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId};
 use crate::store::evict;

@@ -11,12 +11,12 @@ use super::event_loop::EventLoop;
 use super::finish::{self, Finished};
 use super::in_flight::Waiter;
 use super::lookup::Ticket;
-use super::peer;
 use super::requests::{Asked, Done, kind_of, wake};
 use super::scribe::Scribe;
 use super::underway::{Ended, Fate, Underway};
 use crate::protocol::frame::{self, Verb};
 use crate::protocol::message::{Exit, Report};
+use crate::server::peer;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 use crate::sys::fault::{self, Point};
@@ -59,9 +59,9 @@ impl EventLoop {
         fault::at(Point::Reported);
         let Some(mut ticket) = self.tickets.remove(&report.ticket) else { return };
         let mut command = None;
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.tickets.retain(|held| *held != report.ticket);
-            command = client.command.take();
+        if let Some(client) = self.hub.clients.get_mut(&token) {
+            client.standing.tickets.retain(|held| *held != report.ticket);
+            command = client.standing.command.take();
         }
         if let Some(error) = report.niceness_refused {
             let error = std::io::Error::from_raw_os_error(error);
@@ -92,8 +92,9 @@ impl EventLoop {
         if let Some(command) = &command {
             self.leave_lane(command);
         }
-        let (scribe, done, waker) = (self.scribe.clone(), self.done.clone(), self.waker.clone());
-        End { scribe, done, waker, command, at: self.last_active, exit, took_ns }
+        let (scribe, done, waker) =
+            (self.scribe.clone(), self.done.clone(), self.hub.waker.clone());
+        End { scribe, done, waker, command, at: self.hub.last_active, exit, took_ns }
     }
 
     /// A client is gone and left a compile unreported.
@@ -109,15 +110,15 @@ impl EventLoop {
 
     /// An answer did not help: the client becomes the tool.
     pub(super) fn fell_back(&mut self, token: Token, reason: Reason) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(command) = &mut client.command else { return };
+        let Some(client) = self.hub.clients.get_mut(&token) else { return };
+        let Some(command) = &mut client.standing.command else { return };
         let kind = kind_of(&command.invocation);
         if let Fate::Hit { about, .. } = &command.fate {
             self.counters.take_back_hit(about.kind);
         }
         command.fate = Fate::FellBack(reason);
         self.counters.uncacheable(kind, reason);
-        for ticket in std::mem::take(&mut client.tickets) {
+        for ticket in std::mem::take(&mut client.standing.tickets) {
             if let Some(ticket) = self.tickets.remove(&ticket) {
                 self.counters.take_back_miss(ticket.about.kind);
                 self.shared.table.close_ticket();
@@ -136,7 +137,7 @@ impl EventLoop {
     /// Answers a request that waited, and waits no more: what it waited for may have failed.
     fn waited(&mut self, waiter: Waiter) {
         let Waiter { client, invocation, .. } = waiter;
-        if self.clients.contains_key(&client) {
+        if self.hub.clients.contains_key(&client) {
             let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
             // It reads no short hits any more.
             self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });
@@ -145,9 +146,9 @@ impl EventLoop {
 
     /// Tells those who wait that we are still there, and answers those who waited enough.
     pub(super) fn look_after_waiters(&mut self) {
-        let clients = &self.clients;
+        let clients = &self.hub.clients;
         let (waiting, enough) = self.in_flight.round(|ticket| {
-            let holder = clients.values().find(|client| client.tickets.contains(&ticket));
+            let holder = clients.values().find(|client| client.standing.tickets.contains(&ticket));
             holder.is_some_and(|client| peer::is_stopped(&client.stream))
         });
         for client in waiting {

@@ -1,7 +1,7 @@
 //! The process that knows: one for each cache root.
 //!
-//! * `start`: the client's side: connect, start one if there is none, replace an older one;
-//! * `serve`: the process's own life: lock, detach, listen, end;
+//! * `start`: how commands and the wrapper reach it;
+//! * `serve`: from start to end; the life cycle itself is in `server`;
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
 //! * `requests`, `endings`: what it does with each message, and with the ends of compiles;
 //! * `memo`: answers by request, for the warm path;
@@ -14,14 +14,12 @@
 //! * `fingerprint`: the watched trees of `fp`;
 //! * `shared`, `spellings`: what loop and workers have in common;
 //! * `configured`, `processor`: what the settings file says; how busy the machine is;
-//! * `checkup`: what `doctor` looks at, while no daemon runs;
-//! * `root`: the cache folder with its socket and locks.
+//! * `checkup`: what `doctor` looks at, while no daemon runs.
 
 mod about;
 pub mod checkup;
 mod compare;
 mod configured;
-mod connection;
 mod endings;
 mod event_loop;
 mod explain;
@@ -34,12 +32,10 @@ mod known;
 pub mod line;
 mod lookup;
 mod memo;
-mod peer;
 mod picture;
 mod processor;
 mod requests;
 mod result_key;
-pub mod root;
 mod scribe;
 pub mod serve;
 mod shared;

@@ -20,9 +20,9 @@ impl EventLoop {
     /// Replies with the commands under way and the latest that ended.
     pub(super) fn picture(&mut self, token: Token) {
         let now = Instant::now();
-        let commands = self.clients.values().filter_map(|client| {
-            let command = client.command.as_ref()?;
-            let ticket = client.tickets.last().and_then(|ticket| self.tickets.get(ticket));
+        let commands = self.hub.clients.values().filter_map(|client| {
+            let command = client.standing.command.as_ref()?;
+            let ticket = client.standing.tickets.last().and_then(|ticket| self.tickets.get(ticket));
             let source = ticket.and_then(|ticket| ticket.about.sources.first());
             Some(moving(command, source.map(Vec::as_slice), now))
         });
@@ -32,16 +32,16 @@ impl EventLoop {
         under_way.truncate(LISTED_MAX);
         let mut picture = Picture {
             pid: std::process::id(),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: self.hub.started.elapsed().as_secs(),
             counters: self.counters.clone(),
             under_way,
             more,
             recent: Vec::new(),
         };
-        if let Some(client) = self.clients.get_mut(&token) {
+        if let Some(client) = self.hub.clients.get_mut(&token) {
             client.waiting = true;
         }
-        let (done, waker) = (self.done.clone(), self.waker.clone());
+        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
         self.scribe.then(move |desk| {
             picture.recent = desk.recent();
             let reply = Box::new(Reply::Picture(Box::new(picture)));

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Token, Waker};
 
 use super::about::About;
-use super::connection::{Connection, Peer};
-use super::event_loop::EventLoop;
+use super::event_loop::{Caller, EventLoop};
 use super::lookup::{self, Outcome};
 use super::memo::RequestKey;
 use super::scribe::Desk;
@@ -17,12 +16,13 @@ use super::shared::Shared;
 use super::underway::Fate;
 use super::{inspect, upkeep};
 use crate::fp::set::Digest;
-use crate::protocol::frame::{self, Build, Header, Verb};
+use crate::protocol::frame::{self, Header, Verb};
 use crate::protocol::message::{
     Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
 };
 use crate::protocol::quick;
 use crate::protocol::told::Json;
+use crate::server::connection::{Connection, Peer};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
@@ -84,17 +84,8 @@ pub(super) struct Asked {
 
 impl EventLoop {
     pub(super) fn frame(&mut self, token: Token, header: Header, payload: &[u8]) {
-        self.last_active = Instant::now();
-        if header.verb == Verb::Retire {
-            let leaving = header.build.version >= Build::own().version;
-            self.send(token, &frame::bare(if leaving { Verb::Leaving } else { Verb::Refused }));
-            if leaving {
-                self.leave();
-            }
+        if !self.hub.is_ours(token, &header) {
             return;
-        }
-        if header.build != Build::own() {
-            return self.send(token, &frame::bare(Verb::OtherBuild));
         }
         if header.verb == Verb::QuickReport {
             for (id, stat) in quick::decode_report(payload) {
@@ -114,7 +105,7 @@ impl EventLoop {
             }
             Ok(Request::Stop) => {
                 self.reply(token, &Reply::Done);
-                self.leave();
+                self.hub.leave();
             }
             Ok(Request::Clear) => self.clear(token),
             Ok(Request::Fingerprint { plot, wanted }) => self.fingerprint(token, plot, wanted),
@@ -151,9 +142,7 @@ impl EventLoop {
 
     pub(super) fn send(&mut self, token: Token, frame: &[u8]) {
         fault::at(Point::Reply);
-        if let Some(client) = self.clients.get_mut(&token)
-            && !client.send(frame)
-        {
+        if !self.hub.send(token, frame) {
             self.drop_client(token);
         }
     }
@@ -173,13 +162,13 @@ impl EventLoop {
         if !self.shared.configured.is_current(&self.shared.table) {
             return self.reread_settings(token, invocation, quick);
         }
-        let Some(client) = self.clients.get_mut(&token) else { return };
+        let Some(client) = self.hub.clients.get_mut(&token) else { return };
         let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
-        let earlier = client.command.take();
+        let earlier = client.standing.command.take();
         self.shared.configured.complete_shared(&mut invocation);
         let command = self.begin(invocation.clone(), began);
-        if let Some(client) = self.clients.get_mut(&token) {
-            client.command = Some(command);
+        if let Some(client) = self.hub.clients.get_mut(&token) {
+            client.standing.command = Some(command);
         }
         if let Some(earlier) = earlier {
             self.ended(earlier);
@@ -208,8 +197,9 @@ impl EventLoop {
     }
 
     pub(super) fn find_out(&mut self, asked: Asked) {
-        client_waits(&mut self.clients, asked.client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, asked.client);
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| {
                 fault::at(Point::Lookup);
@@ -277,8 +267,9 @@ impl EventLoop {
 
     /// The settings file changed: a worker reads it, then the question is answered.
     fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
-        client_waits(&mut self.clients, client);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, client);
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             shared.configured.refresh(&shared.table);
             done.lock().push(Done::Configured { client, invocation, quick });
@@ -295,8 +286,8 @@ impl EventLoop {
     }
 
     fn fate(&mut self, token: Token, fate: Fate) {
-        let client = self.clients.get_mut(&token);
-        if let Some(command) = client.and_then(|client| client.command.as_mut()) {
+        let client = self.hub.clients.get_mut(&token);
+        if let Some(command) = client.and_then(|client| client.standing.command.as_mut()) {
             command.fate = fate;
         }
     }
@@ -309,8 +300,8 @@ impl EventLoop {
 
     /// The cache has no part in this command.
     fn count_plain(&mut self, token: Token, reason: Reason, argument: Option<Vec<u8>>) {
-        let client = self.clients.get(&token);
-        let command = client.and_then(|client| client.command.as_ref());
+        let client = self.hub.clients.get(&token);
+        let command = client.and_then(|client| client.standing.command.as_ref());
         let kind = command.map_or(Kind::default(), |command| kind_of(&command.invocation));
         self.counters.uncacheable(kind, reason);
         self.fate(token, Fate::Plain(reason, argument));
@@ -324,7 +315,7 @@ impl EventLoop {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Configured { client, invocation, quick } => {
-                if let Some(client) = self.clients.get_mut(&client) {
+                if let Some(client) = self.hub.clients.get_mut(&client) {
                     client.waiting = false;
                 }
                 self.configure();
@@ -335,7 +326,7 @@ impl EventLoop {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
             Done::Reply { client, reply } => {
-                if let Some(client) = self.clients.get_mut(&client) {
+                if let Some(client) = self.hub.clients.get_mut(&client) {
                     client.waiting = false;
                 }
                 self.reply(client, &reply);
@@ -350,7 +341,7 @@ impl EventLoop {
 
     fn answered(&mut self, asked: Asked, outcome: Outcome) {
         let token = asked.client;
-        let gone = match self.clients.get_mut(&token) {
+        let gone = match self.hub.clients.get_mut(&token) {
             Some(client) => {
                 client.waiting = false;
                 false
@@ -384,7 +375,7 @@ impl EventLoop {
                     && let Some(other) = self.in_flight.other(&actions)
                 {
                     self.shared.table.close_ticket();
-                    client_waits(&mut self.clients, token);
+                    client_waits(&mut self.hub.clients, token);
                     self.in_flight.wait(other, token, asked.invocation);
                     return self.send(token, &frame::bare(Verb::Wait));
                 }
@@ -394,8 +385,8 @@ impl EventLoop {
                 self.counters.miss(ticket.about.kind);
                 self.fate(token, Fate::Running);
                 self.upkeep.used(&results);
-                if let Some(client) = self.clients.get_mut(&token) {
-                    client.tickets.push(ticket.id);
+                if let Some(client) = self.hub.clients.get_mut(&token) {
+                    client.standing.tickets.push(ticket.id);
                 }
                 self.tickets.insert(ticket.id, ticket);
                 self.reply(token, &Reply::Answer(Answer::Work(work)));
@@ -405,8 +396,9 @@ impl EventLoop {
 
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
-        client_waits(&mut self.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| find(&shared));
             // The client takes it for what it is: no answer to its question.
@@ -422,8 +414,9 @@ impl EventLoop {
         token: Token,
         find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
     ) {
-        client_waits(&mut self.clients, token);
-        let (done, waker, scribe) = (self.done.clone(), self.waker.clone(), self.scribe.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (done, waker, scribe) =
+            (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
         // Compiles that are just being finished tell the scribe when they are.
         self.finishers.after_all(move || {
             scribe.then(move |desk| {
@@ -434,8 +427,9 @@ impl EventLoop {
     }
 
     fn clear(&mut self, token: Token) {
-        client_waits(&mut self.clients, token);
-        let (shared, done, waker) = (self.shared.clone(), self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (shared, done, waker) =
+            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.finishers.give(move || {
             let cleared = upkeep::clear(&shared);
             done.lock().push(Done::Cleared { client: token, cleared });
@@ -444,15 +438,15 @@ impl EventLoop {
     }
 
     fn is_foreign(&self, token: Token) -> bool {
-        self.clients.get(&token).is_none_or(|client| client.peer == Peer::Foreign)
+        self.hub.clients.get(&token).is_none_or(|client| client.peer == Peer::Foreign)
     }
 
     fn fingerprint(&mut self, token: Token, plot: Plot, wanted: Option<Digest>) {
         if self.is_foreign(token) {
             return self.reply(token, &Reply::Fingerprint(Fingerprint::Unknown));
         }
-        client_waits(&mut self.clients, token);
-        let (done, waker) = (self.done.clone(), self.waker.clone());
+        client_waits(&mut self.hub.clients, token);
+        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
         self.fingerprints.answer(plot, wanted, move |fingerprint| {
             let reply = Box::new(Reply::Fingerprint(fingerprint));
             done.lock().push(Done::Reply { client: token, reply });
@@ -466,7 +460,7 @@ impl EventLoop {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             socket: self.config.socket.to_string_lossy().into_owned(),
             cache_dir: String::from_utf8_lossy(&self.shared.root).into_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: self.hub.started.elapsed().as_secs(),
             pid: std::process::id(),
             counters: self.counters.clone(),
             artifacts: self.upkeep.artifacts(),
@@ -487,7 +481,7 @@ pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     Kind::of_name(base(name))
 }
 
-fn client_waits(clients: &mut HashMap<Token, Connection>, token: Token) {
+fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, token: Token) {
     if let Some(client) = clients.get_mut(&token) {
         client.waiting = true;
     }

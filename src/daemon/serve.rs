@@ -1,25 +1,23 @@
-//! The daemon's own life: detach from whoever started it, take the root's lock, open the
-//! store, listen, run the loop, leave.
+//! The daemon from start to end: open the store, listen, run the loop. And what commands
+//! do in its place while none runs.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event_loop::{Config, EventLoop};
 use super::inspect;
-use super::root::{Root, open_lock, own_program};
 use super::shared::{KeptHashes, Shared};
 use super::upkeep::{load_counters, now_s};
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
 use crate::protocol::told::Inspected;
-use crate::session::crash;
+use crate::server::life::{self, take_lock};
+use crate::server::root::Root;
 use crate::session::record::{self, SessionId, SessionRecord};
 use crate::session::stats::Status;
 use crate::settings::Settings;
@@ -29,77 +27,10 @@ use crate::store::index::Index;
 use crate::sys::fault::{self, Point};
 use crate::sys::{detach, termination};
 
-/// Clients that may wait to be accepted; the kernel may allow fewer.
-const QUEUE: i32 = 4096;
-/// How long to wait for a daemon that is leaving.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
-
-/// `zccache daemon`: starts the real one in the background and returns once it listens.
-pub fn spawn_detached(args: &[std::ffi::OsString]) -> io::Result<()> {
-    let mut command = own_program();
-    command.arg("daemon").arg("--foreground").arg("--detached").args(args);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    let mut ready = [0; 1];
-    let mut pipe = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-    match io::Read::read(&mut pipe, &mut ready)? {
-        1 => Ok(()),
-        _ => Err(io::Error::other("the daemon ended before it listened; see its log")),
-    }
-}
-
 /// Serves until told to stop. `detached`: say so on stdout once listening, then let go of it.
 pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
     let root = Root::of(settings)?;
-    root.make()?;
-    if detached {
-        detach::from_starter()?;
-    }
-    crate::session::log::to_file(&root.file("logs/daemon.log"), settings.log_level);
-    let result = serve_root(settings, &root, detached);
-    if let Err(error) = &result {
-        log::error!("the daemon ends: {error}");
-    }
-    result
-}
-
-/// Makes us the only daemon of a root, waiting for one that is just leaving.
-pub(super) fn take_lock(root: &Root) -> io::Result<File> {
-    let lock = open_lock(&root.file("daemon.lock"))?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::AddrInUse,
-                    "another daemon serves this root",
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-}
-
-fn serve_root(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
-    let lock = take_lock(root)?;
-    crash::report_panics(root.path());
-    // A daemon that ends in order leaves its lock file empty.
-    let left = std::fs::read_to_string(root.file("daemon.lock")).unwrap_or_default();
-    if !left.trim().is_empty() {
-        crash::report_vanished(root.path(), left.trim());
-    }
-    lock.set_len(0)?;
-    io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
-    let result = serve_locked(settings, root, detached);
-    let _ = lock.set_len(0);
-    // Released by the end of the process at the latest; the file stays, since removing a
-    // lock file lets two owners hold two files of one name.
-    drop(lock);
-    result
+    life::live(&root, settings.log_level, detached, || serve_locked(settings, &root, detached))
 }
 
 fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
@@ -112,13 +43,7 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
 
-    // Gone already unless a daemon died here; the lock says that nobody serves it now.
-    let _ = std::fs::remove_file(root.socket());
-    let listener = root.with_address(|address| UnixListener::bind(address))?;
-    // The library's own queue is short for a build of hundreds of jobs.
-    rustix::net::listen(&listener, QUEUE)?;
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(root.socket(), std::fs::Permissions::from_mode(0o600))?;
+    let listener = life::listen(root)?;
     fault::at(Point::Listening);
     let config = Config {
         socket: root.socket().to_owned(),

@@ -43,6 +43,8 @@ pub struct Settings {
     pub cache_root: Option<Vec<u8>>,
     /// `ZCCACHE_ENDPOINT`, absolute: another socket than the root's own.
     pub endpoint: Option<Vec<u8>>,
+    /// `ZCCACHE_DOWNLOAD_ENDPOINT`, absolute: another socket for the daemon that downloads.
+    pub download_endpoint: Option<Vec<u8>>,
     /// `ZCCACHE_DISABLE`: run the tool and touch nothing else.
     pub disable: bool,
     /// `ZCCACHE_NO_SPAWN`: never start a daemon.
@@ -72,6 +74,7 @@ impl Default for Settings {
         Settings {
             cache_root: None,
             endpoint: None,
+            download_endpoint: None,
             disable: false,
             no_spawn: false,
             recache: false,
@@ -113,6 +116,7 @@ impl Settings {
         let mut both = Settings {
             cache_root: self.cache_root,
             endpoint: self.endpoint,
+            download_endpoint: self.download_endpoint,
             ..Settings::default()
         };
         for entry in &file.entries {
@@ -172,6 +176,7 @@ impl Settings {
             match known.variable {
                 "ZCCACHE_CACHE_DIR" => root = Some(value),
                 "ZCCACHE_ENDPOINT" => settings.endpoint = absolute(value, cwd),
+                "ZCCACHE_DOWNLOAD_ENDPOINT" => settings.download_endpoint = absolute(value, cwd),
                 variable => {
                     if let Err(error) = settings.set(variable, value) {
                         bad.push(error);

@@ -61,6 +61,13 @@ pub static SETTINGS: &[Setting] = &[
         meaning: "another socket",
     },
     Setting {
+        variable: "ZCCACHE_DOWNLOAD_ENDPOINT",
+        reach: Reach::Place,
+        allowed: "a socket's name",
+        default: "download.sock in the root",
+        meaning: "another socket for the daemon that downloads",
+    },
+    Setting {
         variable: "ZCCACHE_SESSION_ID",
         reach: Reach::Call,
         allowed: "a UUID",

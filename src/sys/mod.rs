@@ -4,6 +4,7 @@
 pub mod detach;
 pub mod fault;
 pub mod fs;
+pub mod names;
 pub mod priority;
 pub mod process;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -116,7 +116,8 @@ fn fields<'a>(value: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>
 }
 
 fn is_of(kind: Json, value: &Value) -> bool {
-    let maybe = matches!(kind, Json::MaybeStr | Json::MaybeInt | Json::MaybeFloat);
+    let maybe =
+        matches!(kind, Json::MaybeStr | Json::MaybeInt | Json::MaybeFloat | Json::MaybeObject);
     match kind {
         _ if value.is_null() => maybe,
         Json::Str | Json::MaybeStr => value.is_string(),
@@ -124,7 +125,7 @@ fn is_of(kind: Json, value: &Value) -> bool {
         Json::Float | Json::MaybeFloat => value.is_number(),
         Json::Bool => value.is_boolean(),
         Json::Array => value.is_array(),
-        Json::Object => value.is_object(),
+        Json::Object | Json::MaybeObject => value.is_object(),
     }
 }
 

@@ -24,6 +24,12 @@ mod delivery;
 mod fp;
 // What must be served from the cache, and served right.
 mod hits;
+// Downloads: from servers that behave and servers that don't, killed and cut off at any byte.
+mod download;
+// A web server that does what a test wants, however wrong.
+mod web_server;
+// What archives unpack to, and what hostile ones don't.
+mod unpack;
 // Arduino sketches as C++.
 mod ino;
 // Several who ask for the same at once.

@@ -5,36 +5,38 @@ use std::time::Instant;
 
 use mio::net::UnixStream;
 
-use super::underway::Underway;
 use crate::protocol::frame::{HEADER_BYTES, Header};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Peer {
+pub enum Peer {
     /// Sees the files we see.
     Same,
     /// Lives in another mount namespace or root: its paths mean other files.
     Foreign,
 }
 
-pub(super) struct Connection {
-    pub(super) stream: UnixStream,
-    pub(super) peer: Peer,
-    /// Tickets handed out here and not reported on yet.
-    pub(super) tickets: Vec<u64>,
-    /// The command it last asked about, until that is in the journal.
-    pub(super) command: Option<Underway>,
+/// What a daemon knows of a client beside its bytes.
+pub trait Standing: Default {
+    /// Something is expected of the client: it may be silent for long.
+    fn is_expected(&self) -> bool;
+}
+
+pub struct Connection<S> {
+    pub stream: UnixStream,
+    pub peer: Peer,
+    pub standing: S,
     /// A worker is busy for this client.
-    pub(super) waiting: bool,
+    pub waiting: bool,
     /// When it last said something.
-    pub(super) heard: Instant,
+    pub heard: Instant,
     input: Vec<u8>,
     output: Vec<u8>,
     sent: usize,
 }
 
 /// What reading gave.
-pub(super) enum Incoming {
+pub enum Incoming {
     Frame(Header, Vec<u8>),
     /// Nothing whole yet.
     Partial,
@@ -42,13 +44,12 @@ pub(super) enum Incoming {
     Ended,
 }
 
-impl Connection {
-    pub(super) fn new(stream: UnixStream, peer: Peer) -> Connection {
+impl<S: Standing> Connection<S> {
+    pub fn new(stream: UnixStream, peer: Peer) -> Connection<S> {
         Connection {
             stream,
             peer,
-            tickets: Vec::new(),
-            command: None,
+            standing: S::default(),
             waiting: false,
             heard: Instant::now(),
             input: Vec::new(),
@@ -59,7 +60,7 @@ impl Connection {
 
     /// Takes in what has arrived. `ended`: poll says that the other end is done sending. False when
     /// it is.
-    pub(super) fn fill(&mut self, buffer: &mut [u8], ended: bool) -> bool {
+    pub fn fill(&mut self, buffer: &mut [u8], ended: bool) -> bool {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return false,
@@ -79,7 +80,7 @@ impl Connection {
     }
 
     /// The next whole frame.
-    pub(super) fn next(&mut self) -> Incoming {
+    pub fn next_frame(&mut self) -> Incoming {
         let Some(head) = self.input.first_chunk::<HEADER_BYTES>() else { return Incoming::Partial };
         let Some(header) = Header::decode(head) else { return Incoming::Ended };
         let end = HEADER_BYTES + header.length;
@@ -93,18 +94,23 @@ impl Connection {
 
     /// True for a client that only holds its place: it waits for nothing, and nothing is
     /// expected of it.
-    pub(super) fn is_silent_since(&self, before: Instant) -> bool {
-        self.heard < before && !self.waiting && self.tickets.is_empty()
+    pub fn is_silent_since(&self, before: Instant) -> bool {
+        self.heard < before && !self.waiting && !self.standing.is_expected()
     }
 
     /// Queues a frame and sends what the socket takes. False when the other end is gone.
-    pub(super) fn send(&mut self, frame: &[u8]) -> bool {
+    pub fn send(&mut self, frame: &[u8]) -> bool {
         self.output.extend_from_slice(frame);
         self.flush()
     }
 
+    /// The other end has taken all that was sent.
+    pub fn is_flushed(&self) -> bool {
+        self.output.is_empty()
+    }
+
     /// Sends on. False when the other end is gone.
-    pub(super) fn flush(&mut self) -> bool {
+    pub fn flush(&mut self) -> bool {
         while self.sent < self.output.len() {
             match self.stream.write(&self.output[self.sent..]) {
                 Ok(0) => return false,

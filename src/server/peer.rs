@@ -42,19 +42,19 @@ impl View {
 }
 
 /// Tells who a client is.
-pub(super) struct Doorkeeper {
+pub struct Doorkeeper {
     user: rustix::process::Uid,
     /// Without /proc we know nothing of ourselves, and nobody is foreign.
     view: Option<View>,
 }
 
 impl Doorkeeper {
-    pub(super) fn new() -> Doorkeeper {
+    pub fn of_this_process() -> Doorkeeper {
         Doorkeeper { user: rustix::process::geteuid(), view: View::of("self") }
     }
 
     /// None for another user.
-    pub(super) fn judge(&self, stream: &impl AsFd) -> Option<Peer> {
+    pub fn judge(&self, stream: &impl AsFd) -> Option<Peer> {
         let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
         if credentials.uid != self.user {
             return None;
@@ -68,7 +68,7 @@ impl Doorkeeper {
 }
 
 /// True when the process at the other end is stopped (Ctrl-Z, a debugger).
-pub(super) fn is_stopped(stream: &impl AsFd) -> bool {
+pub fn is_stopped(stream: &impl AsFd) -> bool {
     let Ok(credentials) = rustix::net::sockopt::socket_peercred(stream) else { return false };
     let stat = std::fs::read(format!("/proc/{}/stat", credentials.pid.as_raw_nonzero()));
     let stat = stat.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A cache root on disk: whose it is, where its socket and locks are.
+//! A cache root on disk: whose it is, and where a daemon of it has its socket and locks.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,21 +14,87 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 
 use crate::settings::Settings;
 
-/// A cache root and the socket that belongs to it.
+/// What tells the kinds of daemons of one root apart.
+#[derive(Debug)]
+pub struct Service {
+    /// Held by the daemon as long as it lives.
+    lock: &'static str,
+    /// Held by whoever starts one.
+    start_lock: &'static str,
+    log: &'static str,
+    /// What our program is called as to start one in the background, and its first words.
+    start: (&'static str, &'static [&'static str]),
+    /// The same, to be one.
+    serve: (&'static str, &'static [&'static str]),
+}
+
+/// The daemon that knows what compiles come to.
+pub static COMPILES: Service = Service {
+    lock: "daemon.lock",
+    start_lock: "start.lock",
+    log: "logs/daemon.log",
+    start: ("zccache", &["daemon"]),
+    serve: ("zccache", &["daemon", "--foreground", "--detached"]),
+};
+
+/// The daemon that downloads.
+pub static DOWNLOADS: Service = Service {
+    lock: "download.lock",
+    start_lock: "download-start.lock",
+    log: "logs/download.log",
+    start: ("zccache-download", &["daemon", "start"]),
+    serve: ("zccache-download", &["daemon", "serve", "--foreground", "--detached"]),
+};
+
+/// A cache root and one daemon of it.
+#[derive(Clone, Debug)]
 pub struct Root {
     path: PathBuf,
     socket: PathBuf,
+    /// The socket was named by the user: whoever is started has to be told.
+    endpoint: Option<PathBuf>,
+    service: &'static Service,
+    /// The program that has the daemon in it.
+    program: PathBuf,
 }
 
 impl Root {
     /// Fails when there is no place for a cache (no HOME, nothing set).
     pub fn of(settings: &Settings) -> io::Result<Root> {
-        let (Some(path), Some(socket)) = (&settings.cache_root, settings.socket_path()) else {
+        let socket = settings.socket_path();
+        Root::with(&COMPILES, settings, socket.as_deref(), settings.endpoint.as_deref())
+    }
+
+    /// The same for downloads. `endpoint`: another socket than that of settings and root.
+    pub fn of_downloads(settings: &Settings, endpoint: Option<&Path>) -> io::Result<Root> {
+        let endpoint = endpoint.map(|path| path.as_os_str().as_bytes());
+        let endpoint = endpoint.or(settings.download_endpoint.as_deref());
+        let own = settings.cache_root.as_ref().map(|root| [root, &b"/download.sock"[..]].concat());
+        Root::with(&DOWNLOADS, settings, endpoint.or(own.as_deref()), endpoint)
+    }
+
+    fn with(
+        service: &'static Service,
+        settings: &Settings,
+        socket: Option<&[u8]>,
+        endpoint: Option<&[u8]>,
+    ) -> io::Result<Root> {
+        let (Some(path), Some(socket)) = (&settings.cache_root, socket) else {
             return Err(io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"));
         };
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
-        let socket = PathBuf::from(std::ffi::OsStr::from_bytes(&socket));
-        Ok(Root { path, socket })
+        let path_of = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        Ok(Root {
+            path: path_of(path),
+            socket: path_of(socket),
+            endpoint: endpoint.map(path_of),
+            service,
+            program: PathBuf::from("/proc/self/exe"),
+        })
+    }
+
+    /// The same, with its daemon in another program than this one.
+    pub fn served_by(self, program: PathBuf) -> Root {
+        Root { program, ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -39,7 +105,47 @@ impl Root {
         &self.socket
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    /// The daemon's own lock.
+    pub fn lock(&self) -> io::Result<File> {
+        open_lock(&self.lock_path())
+    }
+
+    pub fn lock_path(&self) -> PathBuf {
+        self.file(self.service.lock)
+    }
+
+    /// The lock of whoever starts a daemon.
+    pub fn start_lock(&self) -> io::Result<File> {
+        open_lock(&self.file(self.service.start_lock))
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.file(self.service.log)
+    }
+
+    /// A command that starts a daemon and returns once that listens.
+    pub fn starter(&self) -> Command {
+        let mut command = self.own_program(self.service.start);
+        if let Some(endpoint) = &self.endpoint {
+            command.arg("--endpoint").arg(endpoint);
+        }
+        command
+    }
+
+    /// A command that becomes the daemon; more arguments may follow.
+    pub fn server(&self) -> Command {
+        self.own_program(self.service.serve)
+    }
+
+    /// This very program, under a name of its own: what it is called decides what it is.
+    fn own_program(&self, (name, words): (&str, &[&str])) -> Command {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new(&self.program);
+        command.arg0(name).args(words);
+        command
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -86,7 +192,7 @@ impl Root {
 
     /// Connects to whoever listens, if that is us: another user's daemon would tell us what to run.
     /// Waits until the deadline while the daemon's queue is full.
-    pub(super) fn connect(&self, deadline: Instant) -> io::Result<UnixStream> {
+    pub fn connect(&self, deadline: Instant) -> io::Result<UnixStream> {
         let stream = self.with_address(|address| {
             let address = SocketAddrUnix::new(address)?;
             loop {
@@ -113,10 +219,7 @@ impl Root {
     }
 
     /// Hands over a path of the socket that fits into a socket address.
-    pub(super) fn with_address<T>(
-        &self,
-        then: impl FnOnce(&Path) -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub fn with_address<T>(&self, then: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
         const ADDRESS_BYTES_MAX: usize = 107;
         let socket = self.socket();
         if socket.as_os_str().len() <= ADDRESS_BYTES_MAX {
@@ -132,16 +235,8 @@ impl Root {
     }
 }
 
-/// This very program, under its own name: what it is called decides what it is.
-pub(super) fn own_program() -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("zccache");
-    command
-}
-
 /// Opens a lock file, never through a symlink.
-pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+fn open_lock(path: &Path) -> io::Result<File> {
     const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let mut options = OpenOptions::new();
     options
