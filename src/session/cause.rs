@@ -177,7 +177,7 @@ mod tests {
         let json = serde_json::to_string(&cause).unwrap();
         assert_eq!(
             json,
-            r#"{"unit":"a.c","reason":"InputChanged","differences":[{"what":"appeared","path":"/w/a.h"}]}"#
+            r#"{"unit":"a.c","reason":"input_changed","differences":[{"what":"appeared","path":"/w/a.h"}]}"#
         );
         assert_eq!(serde_json::from_str::<Cause>(&json).unwrap(), cause);
     }
