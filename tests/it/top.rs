@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::kit::{HELLO, Sandbox, eventually, finish};
+use crate::kit::{HELLO, Sandbox, ZCCACHE, eventually, finish};
 use crate::look::{is_as_documented, json_of};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +34,9 @@ impl Terminal {
         tcsetwinsize(&theirs, Winsize { ws_row: 30, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 })
             .unwrap();
         let before = tcgetattr(&theirs).unwrap();
-        let mut command = s.z_command("top --interval 50");
+        // As a terminal starts it, however these tests were started (`nohup`).
+        let words = ["env", "--default-signal=HUP,INT", ZCCACHE, "top", "--interval", "50"];
+        let mut command = s.command(&words[..]);
         let end = || Stdio::from(theirs.try_clone().unwrap());
         command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
         let child = command.spawn().unwrap();
