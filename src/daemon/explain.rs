@@ -13,7 +13,6 @@ use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
 use crate::store::record::{FileRecord, KnownSet, SetRecord};
 use crate::tools::environment::Environment;
-use crate::tools::find::absolute;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::understand::{Refusal, Understood};
 
@@ -149,19 +148,22 @@ impl Explain<'_> {
     fn other_checkout(&self, known: &KnownSet) -> Option<Places> {
         let root = self.shared.index.result(&known.result)?.origin.root;
         let is_other = !root.is_empty() && root != about::root(self.understood);
-        is_other.then(|| self.understood.places.in_checkout(root))
+        is_other.then(|| self.understood.places.in_checkout(&[root]))
     }
 
     /// What differs between this checkout and another one, as they are now.
     fn between_checkouts(&self, set: &SetRecord, other: &Places) -> Vec<Difference> {
         let mut found = Vec::new();
-        let look = |places: &Places, spelling: u32| {
-            let path = places.unspell(&self.shared.spellings.text(spelling)?);
-            let id = self.shared.table.intern(&absolute(&self.understood.cwd, &path));
-            Some((text(&path), self.shared.table.look(id, true)))
+        let understood = self.understood;
+        // Paths may be spelled from the working folder on, which moves with the checkout.
+        let cwd = other.unspell(&understood.places.spell_root(&understood.cwd));
+        let there = self.shared.folder(&cwd, other);
+        let look = |folder: &Folder, spelling: u32| {
+            let id = self.shared.path_id(folder, spelling)?;
+            Some((text(&self.shared.table.path(id)), self.shared.table.look(id, true)))
         };
         for spelling in set.read.iter().chain(&set.absent) {
-            let (ours, theirs) = (look(&self.understood.places, *spelling), look(other, *spelling));
+            let (ours, theirs) = (look(self.folder, *spelling), look(&there, *spelling));
             let (Some((path, ours)), Some((_, theirs))) = (ours, theirs) else { continue };
             match (ours, theirs) {
                 (Seen::File { hash: Some(ours), stat }, Seen::File { hash: Some(theirs), .. })

@@ -38,9 +38,9 @@ impl Places {
         &self.folders[self.roots_from..]
     }
 
-    /// The same places in another checkout.
-    pub fn in_checkout(&self, root: Vec<u8>) -> Places {
-        Places::new(self.folders[..self.roots_from].to_vec(), &[root])
+    /// The same places in a checkout whose root has these names.
+    pub fn in_checkout(&self, roots: &[Vec<u8>]) -> Places {
+        Places::new(self.folders[..self.roots_from].to_vec(), roots)
     }
 
     /// How an input set names a path: by the innermost place that it lies in, or as it is.
@@ -86,11 +86,7 @@ impl Places {
         if name == PLACES_VARIABLE {
             return Some(self.folders.join(&0).into());
         }
-        let value = env.get(name)?;
-        match self.fold(value, Syntax::Plain) {
-            Some(folded) if !self.roots().is_empty() => Some(folded.into()),
-            _ => Some(value.into()),
-        }
+        env.get(name).map(|value| self.without_root(value))
     }
 
     /// True where a text names one of the tool's own places.
@@ -102,6 +98,19 @@ impl Places {
     /// True where a text or a file names the checkout's root.
     pub fn root_is_named_in(&self, text: &[u8]) -> bool {
         self.roots().iter().any(|root| memmem::find(text, root).is_some())
+    }
+
+    /// The arguments by which a compiler writes the root as `.`, given the flag for it.
+    pub fn maps(&self, flag: &[u8]) -> Vec<Vec<u8>> {
+        self.roots().iter().map(|root| [flag, root, b"=."].concat()).collect()
+    }
+
+    /// A value or an argument as every checkout has it.
+    pub fn without_root<'a>(&self, value: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.fold(value, Syntax::Plain) {
+            Some(folded) if !self.roots().is_empty() => folded.into(),
+            _ => value.into(),
+        }
     }
 
     /// Takes the root out of a text. None where the text has bytes that `unfold` would take

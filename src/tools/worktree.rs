@@ -3,7 +3,6 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::command::Arg;
 use super::toolchain::Caller;
 use super::understand::Refusal;
 use crate::files::{PathId, Seen};
@@ -91,46 +90,6 @@ impl Worktree {
 
     pub fn root(&self) -> &[u8] {
         &self.names[0]
-    }
-
-    /// True where the root occurs anywhere in an argument or a value.
-    pub(super) fn is_named_in(&self, text: &[u8]) -> bool {
-        self.names.iter().any(|name| memchr::memmem::find(text, name).is_some())
-    }
-
-    /// A path as every checkout has it: what lies under the root by a mark, all else as it is.
-    pub(super) fn portable(&self, path: &[u8]) -> Vec<u8> {
-        let found = self
-            .names
-            .iter()
-            .enumerate()
-            .find_map(|(number, name)| Some((number as u8, within(path, name)?)));
-        match found {
-            Some((number, rest)) => [&[2, b'a' + number], rest].concat(),
-            None => path.to_vec(),
-        }
-    }
-
-    pub(super) fn into_names(self) -> Vec<Vec<u8>> {
-        self.names
-    }
-
-    /// An argument that `maps` made, with a mark for the root.
-    pub(super) fn without_names(&self, added: &[u8]) -> Vec<u8> {
-        let at = added.iter().position(|byte| *byte == b'/').unwrap_or(added.len());
-        let (flag, rest) = added.split_at(at);
-        let name = rest.strip_suffix(b"=.").unwrap_or(rest);
-        [flag, &self.portable(name)].concat()
-    }
-
-    /// True for the root itself.
-    pub(super) fn is_root(&self, path: &[u8]) -> bool {
-        self.names.iter().any(|name| path == name)
-    }
-
-    /// The arguments that make a compiler write the root as `.`.
-    pub(super) fn maps(&self, flag: &[u8]) -> Vec<Arg> {
-        self.names.iter().map(|name| [flag, name, b"=."].concat()).collect()
     }
 }
 

@@ -104,6 +104,17 @@ fn a_checkout_that_differs_gets_its_own() {
     assert_eq!(run(&s, "one", &compile).1, 0);
 }
 
+/// Paths from the working folder on are other files in each checkout.
+#[test]
+fn a_difference_behind_relative_paths_is_told() {
+    let s = checkouts(&["one", "two"]);
+    let words = "gcc -g -I../inc -c ../src/a.c -o a.o";
+    run(&s, "one", words).0.ok();
+    s.write("two/inc/x.h", "#define X 2\n");
+    assert_eq!(run(&s, "two", words).1, 1);
+    gives_reason(&s, "content_hash_mismatch");
+}
+
 #[test]
 fn what_names_its_folder_stays_there() {
     for (words, added) in [

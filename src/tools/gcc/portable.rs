@@ -3,8 +3,8 @@
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Flavor, Language, Mode};
 use crate::tools::environment::{Environment, RESULT_VARIABLES};
+use crate::tools::places::Places;
 use crate::tools::understand::Refusal;
-use crate::tools::worktree::Worktree;
 
 /// Makes a compiler write a folder in another way, everywhere.
 const FILE_MAP: &[u8] = b"-ffile-prefix-map=";
@@ -37,12 +37,12 @@ pub(super) struct Portable {
     pub(super) added: Vec<Arg>,
 }
 
-/// Why the command's results belong to this checkout, or how they fit all.
+/// Why the command's results belong to this checkout, or how they fit all. `places` has its root.
 pub(super) fn portable(
     command: &Command,
     major: u32,
     env: Environment<'_>,
-    tree: &Worktree,
+    places: &Places,
 ) -> Result<Portable, Refusal> {
     let knows_maps = match command.flavor {
         Flavor::Gcc => 8,
@@ -60,9 +60,9 @@ pub(super) fn portable(
         || command.records_paths
         || command.mode == Mode::Precompile
         || command.key_args.iter().any(packs)
-        || RESULT_VARIABLES
-            .iter()
-            .any(|name| env.get(name.as_bytes()).is_some_and(|value| tree.is_named_in(value)))
+        || RESULT_VARIABLES.iter().any(|name| {
+            env.get(name.as_bytes()).is_some_and(|value| places.root_is_named_in(value))
+        })
     {
         return Err(Reason::PathSensitiveArg.into());
     }
@@ -77,27 +77,27 @@ pub(super) fn portable(
     let mut before: &[u8] = b"";
     for arg in &command.key_args {
         let portable = match value_of(before, arg) {
-            _ if !tree.is_named_in(arg) => arg.clone(),
-            Some(Value::Path(option, path)) => [option, &tree.portable(path)].concat(),
+            _ if !places.root_is_named_in(arg) => arg.clone(),
+            Some(Value::Path(option, path)) => [option, &places.spell_root(path)].concat(),
             Some(Value::Map(option, from, to)) => {
-                if tree.is_root(from) && option == FILE_MAP {
+                if places.roots().iter().any(|root| root == from) && option == FILE_MAP {
                     is_mapped = true;
                 } else if command.flavor == Flavor::Clang {
                     // Which of several maps wins is not the same for every clang.
                     return Err(sensitive(arg));
                 }
-                [option, &tree.portable(from), to].concat()
+                [option, &places.spell_root(from), to].concat()
             }
             None => return Err(sensitive(arg)),
         };
         // Named in the middle of something, or in the new name of a map.
-        if tree.is_named_in(&portable) {
+        if places.root_is_named_in(&portable) {
             return Err(sensitive(arg));
         }
         key_args.push(portable);
         before = arg;
     }
-    let added = if is_mapped { Vec::new() } else { tree.maps(FILE_MAP) };
+    let added = if is_mapped { Vec::new() } else { places.maps(FILE_MAP) };
     Ok(Portable { key_args, added })
 }
 

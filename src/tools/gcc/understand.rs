@@ -49,18 +49,18 @@ pub(in crate::tools) fn understand(
     }
     let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
     let mut sharing = Worktree::of(caller, caller.cwd, depends);
-    let mut shared = None;
+    let mut places = Places::default();
+    let mut shared = Portable { key_args: command.key_args.clone(), added: Vec::new() };
     if let Sharing::In(tree) = &sharing {
-        match portable(&command, major, caller.env, tree) {
-            Ok(portable) => shared = Some((portable, tree.clone())),
+        let in_tree = Places::new(Vec::new(), tree.names());
+        match portable(&command, major, caller.env, &in_tree) {
+            Ok(portable) => (shared, places) = (portable, in_tree),
             Err(refusal) => sharing = Sharing::Refused(refusal),
         }
     }
-    let key = |(unit, toolchain)| key_parts(&command, unit, toolchain, caller, shared.as_ref());
+    let key = |(unit, toolchain)| key_parts(&command, unit, toolchain, caller, &shared, &places);
     let units = toolchain_of.iter().map(|toolchain| &**toolchain).enumerate().map(key).collect();
-    let (added, roots) = shared
-        .map_or_else(Default::default, |(portable, tree)| (portable.added, tree.into_names()));
-    let places = Places::new(Vec::new(), &roots);
+    let added = shared.added;
     let kind = kind(driver.flavor, &command);
     let text_context = text_context(&command, typed.terminal, caller.env);
     let scripted = toolchain_of[0].scripted;
@@ -75,27 +75,22 @@ fn key_parts(
     unit: usize,
     toolchain: &Toolchain,
     caller: Caller<'_>,
-    shared: Option<&(Portable, Worktree)>,
+    shared: &Portable,
+    places: &Places,
 ) -> KeyParts {
-    let path = |path: &[u8]| match shared {
-        Some((_, tree)) => tree.portable(path),
-        None => path.to_vec(),
-    };
-    let key_args = shared.map_or(&command.key_args, |(portable, _)| &portable.key_args);
+    let path = |path: &[u8]| places.spell_root(path);
     let mut parts = KeyParts::default();
     parts.add(Part::Rules, b"gcc 2");
     parts.add(Part::Tool, &toolchain.identity);
     let source = &command.sources[unit];
     parts.add(Part::Mode, format!("{:?} {:?}", command.mode, source.language).as_bytes());
     parts.add(Part::Source, &path(&source.path));
-    for arg in key_args {
+    for arg in &shared.key_args {
         parts.add(Part::Flag, arg);
     }
-    if let Some((portable, tree)) = shared {
-        // The names are not part of it, but that they are mapped is.
-        for arg in &portable.added {
-            parts.add(Part::Added, &tree.without_names(arg));
-        }
+    // The names are not part of it, but that they are mapped is.
+    for arg in &shared.added {
+        parts.add(Part::Added, &places.without_root(arg));
     }
     for name in RESULT_VARIABLES {
         parts.add_variable(name, caller.env.get(name.as_bytes()));

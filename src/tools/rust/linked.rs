@@ -42,8 +42,8 @@ pub(super) fn linked(text: &[u8], command: &Command, folders: &[Vec<u8>]) -> Opt
     Some(linked)
 }
 
-/// rustc's own objects, made for this link and gone after it: in a folder `rustcXXXXXX`, or
-/// named `CRATE.….rcgu.o`.
+/// rustc's own objects, made for this link and gone after it: in a folder named `rustc` and
+/// six letters or digits, or named `CRATE.….rcgu.o`.
 fn is_passing(path: &[u8]) -> bool {
     path.ends_with(b".rcgu.o")
         || path.split(|byte| *byte == b'/').any(|part| {

@@ -106,14 +106,14 @@ pub(in crate::tools) fn understand(
     let moves = own.is_some();
     let mut sharing = Worktree::of(caller, &working_place(caller, &command), depends);
     let mut added = Vec::new();
+    let mut places = Places::new(own.unwrap_or_default(), &[]);
     if let Sharing::In(tree) = &sharing {
-        match portable(&command, tree) {
-            Ok(maps) => added = maps,
+        let in_tree = places.in_checkout(tree.names());
+        match portable(&command, &in_tree) {
+            Ok(maps) => (added, places) = (maps, in_tree),
             Err(refusal) => sharing = Sharing::Refused(refusal),
         }
     }
-    let tree = sharing.worktree();
-    let places = Places::new(own.unwrap_or_default(), tree.map_or(&[], Worktree::names));
     let mut parts = KeyParts::default();
     parts.add(Part::Rules, b"rust 2");
     parts.add(Part::Called, typed.called);
@@ -128,10 +128,8 @@ pub(in crate::tools) fn understand(
         let value = placed(opt, &places);
         parts.add(Part::Flag, &[opt.name.as_bytes(), b" ", &value].concat());
     }
-    if let Some(tree) = tree {
-        for arg in &added {
-            parts.add(Part::Added, &tree.without_names(arg));
-        }
+    for arg in &added {
+        parts.add(Part::Added, &places.without_root(arg));
     }
     let mut names = RUSTC_VARIABLES.to_vec();
     if is_clippy {
@@ -222,10 +220,10 @@ fn working_place(caller: Caller<'_>, command: &Command) -> Vec<u8> {
 }
 
 /// What is added to a run so that its result fits other checkouts, or why it can't.
-fn portable(command: &Command, tree: &Worktree) -> Result<Vec<Arg>, Refusal> {
+fn portable(command: &Command, places: &Places) -> Result<Vec<Arg>, Refusal> {
     const MAP: &[u8] = b"--remap-path-prefix=";
     let mut is_mapped = false;
-    for opt in command.options.iter().filter(|opt| tree.is_named_in(&opt.value)) {
+    for opt in command.options.iter().filter(|opt| places.root_is_named_in(&opt.value)) {
         let sensitive = || {
             let argument = [b"--", opt.name.as_bytes(), b"=", &opt.value].concat();
             Err(Refusal { reason: Reason::PathSensitiveArg, argument: Some(argument) })
@@ -236,15 +234,15 @@ fn portable(command: &Command, tree: &Worktree) -> Result<Vec<Arg>, Refusal> {
             "remap-path-prefix" => {
                 let border = opt.value.iter().rposition(|byte| *byte == b'=');
                 let (from, to) = opt.value.split_at(border.unwrap_or(0));
-                if tree.is_named_in(to) {
+                if places.root_is_named_in(to) {
                     return sensitive();
                 }
-                is_mapped |= tree.is_root(from);
+                is_mapped |= places.roots().iter().any(|root| root == from);
             }
             _ => return sensitive(),
         }
     }
-    Ok(if is_mapped { Vec::new() } else { tree.maps(MAP) })
+    Ok(if is_mapped { Vec::new() } else { places.maps(MAP) })
 }
 
 /// An option's value with places in it by number.
