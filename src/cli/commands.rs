@@ -264,7 +264,7 @@ pub static COMMANDS: &[Command] = &[
             field("metadata", Int, "files whose content is known"),
             field("watched_folders", Int, "folders watched for changes"),
             field("watched_trees", Int, "selections of files that fp asked about, watched"),
-            field("links", Int, "links that ran as they are"),
+            field("links", Int, "links looked up, among the compilations"),
             field("sessions", Int, "sessions that have not ended"),
             field("journal_lines_lost", Int, "lines that could not be written"),
             field("reasons", Object, "how often each reason was given"),

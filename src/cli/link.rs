@@ -180,7 +180,17 @@ fn is_farm_name(name: &[u8]) -> bool {
     let Some(tool) = parts.pop() else { return false };
     // A target has at least two parts (`x86_64-linux-gnu`, `arm-eabi`); `avr` is the exception.
     let target = parts.is_empty() || parts.len() >= 2 || parts == ["avr"];
-    target && matches!(tool, "gcc" | "g++" | "cc" | "c++" | "clang" | "clang++")
+    let is_compiler = matches!(tool, "gcc" | "g++" | "cc" | "c++" | "clang" | "clang++");
+    // `gcc-ar`, `llvm-ranlib`: not every program whose name ends so.
+    let is_ours = target || matches!(parts[..], ["gcc" | "llvm"]) || parts.ends_with(&["gcc"]);
+    (target && is_compiler) || (is_ours && matches!(tool, "ar" | "ranlib")) || is_farm_linker(tool, &parts)
+}
+
+/// A linker's name: with a target, or alone.
+fn is_farm_linker(tool: &str, target: &[&str]) -> bool {
+    let is_plain = target.is_empty() || target.len() >= 2 || target == ["avr"];
+    (is_plain && matches!(tool, "ld" | "ld.bfd" | "ld.gold" | "ld.lld" | "ld.mold" | "mold"))
+        || (target == ["wasm"] && tool == "ld")
 }
 
 /// For use between double quotes in a shell.
@@ -202,10 +212,11 @@ mod tests {
 
     #[test]
     fn farm_names() {
-        for name in ["gcc", "c++", "gcc-12", "clang++-14", "x86_64-linux-gnu-gcc-12", "avr-g++"] {
+        for name in ["gcc", "c++", "gcc-12", "clang++-14", "x86_64-linux-gnu-gcc-12", "avr-g++", "ar", "gcc-ar-12", "llvm-ranlib",
+            "x86_64-linux-gnu-gcc-ar", "x86_64-linux-gnu-ld.bfd", "mold", "wasm-ld-14"] {
             assert!(is_farm_name(name.as_bytes()), "{name}");
         }
-        for name in ["gcc-ar", "c89-gcc", "clang-format-14", "gcc-12-wrapper", "12", "", "cc1"] {
+        for name in ["c89-gcc", "my-ar", "gcc-nm", "ldd", "clang-format-14", "gcc-12-wrapper", "12", "", "cc1"] {
             assert!(!is_farm_name(name.as_bytes()), "{name}");
         }
     }

@@ -40,7 +40,7 @@ use table::Command;
 use crate::settings::Settings;
 use crate::tools::find::base;
 use crate::tools::gcc::strict_paths::StrictPaths;
-use crate::wrapper::names::is_compiler;
+use crate::wrapper::names::is_cached;
 
 /// The status for a command line that makes no sense.
 pub const USAGE: u8 = 2;
@@ -119,7 +119,7 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
 /// symlink's; a renamed copy of the program is the program.
 fn stands_for_a_tool(name: &[u8]) -> bool {
     let file = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    is_compiler(name) || base(file.as_os_str().as_bytes()) != name
+    is_cached(name) || base(file.as_os_str().as_bytes()) != name
 }
 
 /// None: another word. Some(None): a mode that does not exist.

@@ -10,7 +10,7 @@ use super::given::Given;
 use super::{human_bytes, print, say, settings};
 use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
-use crate::session::kind::Kind;
+use crate::session::kind::{Kind, Language};
 use crate::session::reason::Reason;
 use crate::session::record::{self, SessionRecord};
 use crate::session::stats::{Counters, Status, Tally, hit_rate};
@@ -84,10 +84,12 @@ pub(super) fn kinds_object(counters: &Counters, name: NameOf) -> Map<String, Val
         .collect()
 }
 
-/// Links, which run as they are, and nothing else so far.
-fn links(counters: &Counters) -> u64 {
-    let link = counters.reasons.iter().find(|(reason, _)| *reason == Reason::Link);
-    link.map_or(0, |(_, count)| *count)
+/// Links that the cache could help with.
+fn links(counters: &Counters) -> Tally {
+    let mut sum = Tally::default();
+    let links = counters.kinds.iter().filter(|(kind, _)| kind.language == Language::Link);
+    links.for_each(|(_, tally)| sum.add(tally));
+    sum
 }
 
 fn machine(status: &Status, running: bool, sessions: usize) -> String {
@@ -116,7 +118,7 @@ fn machine(status: &Status, running: bool, sessions: usize) -> String {
         "metadata": status.metadata,
         "watched_folders": status.watched_folders,
         "watched_trees": status.watched_trees,
-        "links": links(counters),
+        "links": links(counters).hits + links(counters).misses,
         "sessions": sessions,
         "journal_lines_lost": status.journal_lines_lost,
         "reasons": reasons_object(counters),
@@ -168,7 +170,11 @@ fn table(status: &Status, running: bool, sessions: usize) -> String {
         "metadata",
         format!("{} files, {} folders watched", status.metadata, status.watched_folders),
     );
-    row("links", format!("{} (run as they are)", links(counters)));
+    let links = links(counters);
+    row(
+        "links",
+        format!("{} ({} cached, {} cold)", links.hits + links.misses, links.hits, links.misses),
+    );
     row("sessions", format!("{sessions} open"));
     if status.journal_lines_lost > 0 {
         row("journal", format!("{} lines lost", status.journal_lines_lost));

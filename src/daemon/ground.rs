@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::shared::{Folder, Shared};
-use crate::files::Seen;
+use crate::files::{ContentHash, Seen};
 use crate::inputs::resolve::{PathRef, Presence, World};
 use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
+use crate::protocol::message::Content;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::Ground;
 use crate::tools::understand::Understood;
@@ -23,7 +24,14 @@ pub(super) fn on_ground<T>(
     let resolver =
         |search: &SearchPath| shared.resolver(&understood.cwd, &understood.places, search);
     let env = Environment::new(env);
-    then(&mut Ground { tool: understood, world: &mut world, resolver: &resolver, env })
+    let stored = |content: &Content| shared.read_blob(content);
+    then(&mut Ground {
+        tool: understood,
+        world: &mut world,
+        resolver: &resolver,
+        stored: &stored,
+        env,
+    })
 }
 
 /// The resolver's view of the file table, for one cwd.
@@ -57,6 +65,13 @@ impl World for Disk<'_> {
             (Seen::Folder { .. }, Some(identity)) => Presence::Folder(identity),
             // Devices and unreadable files: each is only itself.
             (_, identity) => Presence::File(identity.unwrap_or(u64::MAX - u64::from(path.0))),
+        }
+    }
+
+    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
+        match self.look(path, true) {
+            Seen::File { stat, hash: Some(hash) } => Some((hash, stat.size)),
+            _ => None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::underway::{Ended, Fate};
 use crate::protocol::message::{Exit, Invocation};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::journal::{Line, Outcome};
-use crate::session::kind::Kind;
+use crate::session::kind::{Kind, Language};
 use crate::session::reason::{Reason, Stage};
 use crate::session::record::SessionId;
 use crate::session::time::iso;
@@ -35,9 +35,11 @@ pub(super) fn of(ended: &Ended, start_us: u64) -> Line {
             line.exit_code = Some(0);
         }
         Fate::Ran { about, exit, took_ns, causes } => {
+            line.outcome = Outcome::Miss;
             tell(&mut line, &command.invocation, about);
-            let failed = exit.is_some_and(|exit| exit != Exit::Status(0));
-            line.outcome = if failed { Outcome::Error } else { Outcome::Miss };
+            if exit.is_some_and(|exit| exit != Exit::Status(0)) {
+                line.outcome = Outcome::Error;
+            }
             line.exit_code = exit.map(|exit| match exit {
                 Exit::Status(status) => status,
                 Exit::Signal(signal) => 128 + signal,
@@ -120,6 +122,9 @@ fn tell(line: &mut Line, invocation: &Invocation, about: &About) {
     line.sources = list(&about.sources);
     line.outputs = list(&about.outputs);
     line.bytes = about.bytes;
+    if about.kind.language == Language::Link {
+        line.outcome = line.outcome.of_link();
+    }
     line.worktree_equivalent = line.outcome.is_hit() && about.is_from_elsewhere;
     line.key = about.key.map(|key| blake3::Hash::from_bytes(key.0).to_hex().to_string());
     if !about.variables.is_empty() {

@@ -20,12 +20,14 @@ use crate::settings::Settings;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{ManifestRecord, SetRecord};
 use crate::sys::priority::{Niceness, Priority};
+use crate::tools::archive::is_archiver;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::meaning::Text;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
+use crate::tools::link::is_linker;
 use crate::tools::rust::is_rust;
 use crate::tools::understand::{Refusal, Understood, understand};
 
@@ -115,6 +117,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         let saves_ns = hits.iter().map(|found| found.result.record.compile_ns).sum();
         let mut input_paths: Vec<PathId> =
             hits.iter().flat_map(|found| found.paths.clone()).collect();
+        input_paths.extend_from_slice(&understood.before);
         input_paths.sort_unstable();
         input_paths.dedup();
         // What depends on the clock, or on files no watch vouches for, is checked each time.
@@ -257,7 +260,8 @@ fn paths_are_allowed(invocation: &Invocation, asked: &Settings) -> Result<(), St
     let mode = asked.strict_paths.clone().map_err(|bad| bad.to_string())?;
     let mut argv = invocation.argv.split(|byte| *byte == 0);
     let tool = argv.next().unwrap_or_default();
-    if mode == StrictPaths::Off || is_rust(base(tool)) {
+    let takes_none = is_rust(base(tool)) || is_linker(tool) || is_archiver(tool);
+    if mode == StrictPaths::Off || takes_none {
         return Ok(());
     }
     let mut args: Vec<Vec<u8>> = argv.map(<[u8]>::to_vec).collect();

@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub use memo::Resolver;
 
 use super::scan::Scan;
+use crate::files::ContentHash;
 use super::search::SearchPath;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, Language};
@@ -35,6 +36,8 @@ pub trait World {
     fn intern(&mut self, spelled: &[u8]) -> PathRef;
     fn spelled(&self, path: PathRef) -> Arc<[u8]>;
     fn presence(&mut self, path: PathRef) -> Presence;
+    /// The content of a file that is there, and its size.
+    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)>;
     /// The scanned text of a file that is there: by [`super::scan::scan_assembly`] where `assembly`.
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>>;
 }

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! u8 flags (1: fine times)   u8 outputs   u8 chunks
-//! each output: u8 flags (1: executable, 2: in place, 4: inline)
+//! each output: u8 flags (1: executable, 2: in place, 4: inline, 8: replaces a file
+//!              only: see `WriteStyle::ReplaceFile`)
 //!              u16 length, path ended by NUL
 //!   inline:    u32 length, bytes
 //!   else:      [u8; 32] blob id, u64 size, u64 inode, i64 mtime ns, i64 ctime ns,
@@ -24,6 +25,7 @@ pub const FINE_TIMES: u8 = 1;
 pub const EXECUTABLE: u8 = 1;
 pub const IN_PLACE: u8 = 2;
 pub const INLINE: u8 = 4;
+pub const REPLACES_FILE: u8 = 8;
 /// More outputs than this take the long form.
 pub const OUTPUTS_MAX: usize = 8;
 /// A longer payload takes the long form; the client's buffer holds it with the header.
@@ -52,9 +54,11 @@ pub fn encode(
         if output.executable {
             flags |= EXECUTABLE;
         }
-        if output.style == WriteStyle::InPlace {
-            flags |= IN_PLACE;
-        }
+        flags |= match output.style {
+            WriteStyle::Replace => 0,
+            WriteStyle::InPlace => IN_PLACE,
+            WriteStyle::ReplaceFile => REPLACES_FILE,
+        };
         match &output.content {
             Content::Inline(bytes) => {
                 out.push(flags | INLINE);

@@ -103,6 +103,15 @@ impl Outcome {
         }
     }
 
+    /// The same, for a link.
+    pub fn of_link(self) -> Outcome {
+        match self {
+            Outcome::Hit => Outcome::LinkHit,
+            Outcome::Miss => Outcome::LinkMiss,
+            other => other,
+        }
+    }
+
     /// Everything came from the cache.
     pub fn is_hit(self) -> bool {
         matches!(self, Outcome::Hit | Outcome::LinkHit)

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tools::archive::is_archiver;
+use crate::tools::command::Flavor;
+use crate::tools::link::is_linker;
+
 /// The family of the tool that was called.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -12,6 +16,10 @@ pub enum Tool {
     Clang,
     Rustc,
     Clippy,
+    /// A linker called by its own name.
+    Linker,
+    /// `ar` and `ranlib`, whoever's.
+    Archiver,
     /// Not found out: the command was refused before anybody was asked.
     #[default]
     Other,
@@ -36,6 +44,12 @@ pub enum Language {
     Ir,
     #[serde(rename = "rust")]
     Rust,
+    /// Nothing was compiled, or not only: a link.
+    #[serde(rename = "link")]
+    Link,
+    /// An archive was made or changed.
+    #[serde(rename = "archive")]
+    Archive,
     /// Not found out, or several in one command.
     #[default]
     #[serde(rename = "other")]
@@ -55,7 +69,11 @@ impl Kind {
     /// As far as a tool's name tells, without its folder.
     pub fn of_name(name: &[u8]) -> Kind {
         let has = |part: &[u8]| name.windows(part.len()).any(|piece| piece == part);
-        let tool = if has(b"clippy") {
+        let tool = if is_linker(name) {
+            Tool::Linker
+        } else if is_archiver(name) {
+            Tool::Archiver
+        } else if has(b"clippy") {
             Tool::Clippy
         } else if has(b"rustc") {
             Tool::Rustc
@@ -66,12 +84,25 @@ impl Kind {
         } else {
             Tool::Other
         };
-        let is_rust = matches!(tool, Tool::Rustc | Tool::Clippy);
-        Kind { tool, language: if is_rust { Language::Rust } else { Language::Other } }
+        let language = match tool {
+            Tool::Rustc | Tool::Clippy => Language::Rust,
+            Tool::Linker => Language::Link,
+            Tool::Archiver => Language::Archive,
+            Tool::Gcc | Tool::Clang | Tool::Other => Language::Other,
+        };
+        Kind { tool, language }
     }
 }
 
 impl Tool {
+    /// A driver's.
+    pub fn of(flavor: Flavor) -> Tool {
+        match flavor {
+            Flavor::Gcc => Tool::Gcc,
+            Flavor::Clang => Tool::Clang,
+        }
+    }
+
     /// As `status` and the journal write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -79,6 +110,8 @@ impl Tool {
             Tool::Clang => "clang",
             Tool::Rustc => "rustc",
             Tool::Clippy => "clippy",
+            Tool::Linker => "linker",
+            Tool::Archiver => "archiver",
             Tool::Other => "other",
         }
     }
@@ -95,6 +128,8 @@ impl Language {
             Language::Assembler => "assembler",
             Language::Ir => "llvm-ir",
             Language::Rust => "rust",
+            Language::Link => "link",
+            Language::Archive => "archive",
             Language::Other => "other",
         }
     }
@@ -106,11 +141,12 @@ mod tests {
 
     #[test]
     fn names_are_what_is_written() {
-        for tool in [Tool::Gcc, Tool::Clang, Tool::Rustc, Tool::Clippy, Tool::Other] {
+        use Tool::{Archiver, Clang, Clippy, Gcc, Linker, Rustc};
+        for tool in [Gcc, Clang, Rustc, Clippy, Linker, Archiver, Tool::Other] {
             assert_eq!(serde_json::json!(tool), tool.name());
         }
         use Language::*;
-        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Other] {
+        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Link, Archive, Other] {
             assert_eq!(serde_json::json!(language), language.name());
         }
     }

@@ -13,7 +13,7 @@ pub enum Reason {
     NotACompile,
     /// `-E`, `-M`, `-MM`, `-fsyntax-only`: only text for the caller.
     PreprocessOnly,
-    /// The command links.
+    /// A link by a linker that is not known, or does not tell what it reads.
     Link,
     /// An argument nobody has classified.
     UnknownArgument,
@@ -101,6 +101,10 @@ pub enum Reason {
     AssemblerInput,
     /// An expected output was not there, or could not be taken in.
     OutputMissing,
+    /// The tool made files under names that nobody gave.
+    SideFiles,
+    /// The file that the tool changes was changed by someone else just then, or may have been.
+    ChangedBefore,
     /// Several sources in one run wrote messages that can't be told apart.
     MixedDiagnostics,
     /// The dependency output could not be read.
@@ -160,7 +164,7 @@ impl Reason {
             | Recache | ContentHashMismatch | ToolchainMismatch | GitRootUnavailable
             | PathOutsideRoot | PathSensitiveArg | UnsupportedLanguage => Stage::Missed,
             CompilerFailed | ChangedDuringCompile | TimeMacro | ComputedInclude
-            | AssemblerInput | OutputMissing | MixedDiagnostics | DependencyOutput | ReadOnly
+            | AssemblerInput | OutputMissing | SideFiles | ChangedBefore | MixedDiagnostics | DependencyOutput | ReadOnly
             | Unreported => Stage::NotStored,
             ForeignNamespace | Disabled | InternalFault | Unanswered | NoDaemon | DaemonNewer
             | NotDelivered => Stage::FellBack,
@@ -173,7 +177,7 @@ impl Reason {
         match self {
             NotACompile => "nothing is compiled",
             PreprocessOnly => "only preprocessed or checked, which is not cached",
-            Link => "a link, which is not cached",
+            Link => "a link by a linker that is not known, or does not tell what it reads",
             UnknownArgument => "an argument that nobody has classified: please report it",
             UncacheableArgument => "an argument whose effects can't be cached",
             SourceOnStdin => "the source comes from standard input",
@@ -215,6 +219,8 @@ impl Reason {
             ComputedInclude => "an #include whose name the text does not tell",
             AssemblerInput => "the assembler reads files that can't be known",
             OutputMissing => "an expected output was not there, or could not be taken in",
+            SideFiles => "files were made besides, under names that nobody gave",
+            ChangedBefore => "the file that was to be changed was not the one looked at",
             MixedDiagnostics => "messages of several sources that can't be told apart",
             DependencyOutput => "the dependency output could not be read",
             ReadOnly => "ZCCACHE_READONLY is set",

@@ -152,7 +152,7 @@ pub fn deliver_checked(
     }
     match target.style {
         WriteStyle::InPlace => job.in_place()?,
-        WriteStyle::Replace => job.replace()?,
+        WriteStyle::Replace | WriteStyle::ReplaceFile => job.replace()?,
     }
     Ok(job.news)
 }
@@ -191,7 +191,12 @@ impl Job<'_> {
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(output(error)),
             };
-            match FileType::from_raw_mode(there.st_mode) {
+            let kind = FileType::from_raw_mode(there.st_mode);
+            let is_file = kind == FileType::RegularFile && there.st_size > 0;
+            if self.target.style == WriteStyle::ReplaceFile && !is_file {
+                return Err(output(Errno::EXIST));
+            }
+            match kind {
                 FileType::RegularFile | FileType::Symlink => self.clear(&there)?,
                 FileType::Directory => return Err(output(Errno::ISDIR)),
                 // A device, fifo or socket is never replaced.

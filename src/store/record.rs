@@ -13,7 +13,7 @@ use crate::session::kind::Kind;
 use crate::tools::command::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 3;
+pub const SCHEMA: u8 = 4;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.

@@ -23,6 +23,8 @@ pub enum Flavor {
 pub enum Parsed {
     /// A compile whose result may be cached.
     Compile(Box<Command>),
+    /// A link, perhaps with compiles before it.
+    Link(Box<LinkLine>),
     /// To be run as it is; the reason names the argument where one is to blame.
     Plain(Reason, Option<Arg>),
 }
@@ -74,6 +76,9 @@ pub struct Source {
 pub enum WriteStyle {
     /// Removed first, or renamed over: a new inode with fresh modes; a symlink is replaced.
     Replace,
+    /// As `Replace`, where nothing or a regular file with content has the name. What becomes of
+    /// an empty file or a symlink differs from linker to linker: that is left to it.
+    ReplaceFile,
     /// Opened and truncated: inode, modes and symlinks stay.
     InPlace,
 }
@@ -105,6 +110,10 @@ pub enum Role {
     OptimisationRecord,
     /// `-Wa,-a…=FILE`
     Listing,
+    /// A linker's `-Map=FILE`
+    LinkMap,
+    /// `--out-implib=FILE`
+    ImportLibrary,
     /// Any other file of a tool that may make several of a kind, by its number.
     Other(u16),
 }
@@ -118,6 +127,25 @@ pub struct Output {
     pub style: WriteStyle,
     /// False where the compiler leaves it out at times (`.dwo` without debug info, `-MD` of a `.s`).
     pub required: bool,
+}
+
+/// Everything the command line of a driver that links says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkLine {
+    /// The arguments after the driver's name with response files expanded.
+    pub args: Vec<Arg>,
+    /// What is said to the linker, as it would be said to it alone: files, folders, libraries,
+    /// `-o`, and all that is passed through.
+    pub words: Vec<Arg>,
+    /// The arguments that choose programs, targets and folders.
+    pub choosing: Vec<Arg>,
+    /// The compiles before the link; None: there is nothing to compile.
+    pub compiles: Option<Command>,
+    /// Files that options name and the driver or the compiler reads.
+    pub option_inputs: Vec<Arg>,
+    /// Files are made whose names nobody gave, if objects turn out to hold what is compiled now.
+    pub side_files: Option<Arg>,
+    pub colour_is_automatic: bool,
 }
 
 /// Which dependency file the user asked for (`-MD`, `-MMD`, `-Wp,-MD,FILE`, …).

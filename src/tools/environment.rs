@@ -86,6 +86,7 @@ pub const REFUSED_VARIABLES: &[&str] = &[
     "CC_PRINT_PROC_STAT",
     "CLANG_CRASH_SAVE_TEMPS",
     "CCC_PRINT_OPTIONS",
+    "MOLD_REPRO",
 ];
 
 /// Variables that change how messages look, and nothing else.
@@ -117,10 +118,22 @@ pub const RUST_VARIABLES: &[&str] = &[
     "CLIPPY_DISABLE_DOCS_LINKS",
     "CARGO_MANIFEST_DIR",
     "COLORTERM",
-    "LIBRARY_PATH",
-    "LD_RUN_PATH",
     "ZCCACHE_EXTRA_INPUTS",
     "ZCCACHE_EXCLUDE_CRATES",
+];
+
+/// Variables that a linker, its driver or its plugins look at, beside those in
+/// `TOOLCHAIN_VARIABLES`.
+pub const LINK_VARIABLES: &[&str] = &[
+    "LIBRARY_PATH",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "LD_RUN_PATH",
+    "LDEMULATION",
+    "GNUTARGET",
+    "COLLECT_NO_DEMANGLE",
+    "MOLD_DEBUG",
+    "MOLD_PRINT_MAP",
 ];
 
 /// All variables that may decide what becomes of a command, but for those that a tool turns
@@ -132,6 +145,7 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         REFUSED_VARIABLES,
         TEXT_VARIABLES,
         RUST_VARIABLES,
+        LINK_VARIABLES,
         // Settings of compiles: a hit under one value says nothing of a call under another.
         &[
             "PWD",
@@ -144,6 +158,24 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         ],
     ];
     lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect()
+}
+
+/// Names the situation that messages are made for. What they look like depends on the terminal
+/// (None: not one) and a few variables; 0 stands for the plain situation.
+pub fn text_context(
+    terminal: Option<u16>,
+    colour_is_automatic: bool,
+    env: Environment<'_>,
+) -> u64 {
+    if terminal.is_none() && colour_is_automatic && !env.is_set(b"CLICOLOR_FORCE") {
+        return 0;
+    }
+    let mut text = format!("{terminal:?}").into_bytes();
+    for name in TEXT_VARIABLES {
+        text.extend_from_slice(env.get(name.as_bytes()).unwrap_or(b"\0"));
+        text.push(0);
+    }
+    xxhash_rust::xxh3::xxh3_64(&text).max(1)
 }
 
 #[cfg(test)]

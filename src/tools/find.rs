@@ -103,6 +103,21 @@ pub fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
+/// A tool's name without folder, target and version: `ar` of `/usr/bin/x86_64-linux-gnu-gcc-ar-12`.
+pub fn plain_name(path: &[u8]) -> &[u8] {
+    let name = base(path);
+    let is_version = |part: &[u8]| {
+        part.first().is_some_and(u8::is_ascii_digit)
+            && part.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    };
+    let dash = |name: &[u8]| name.iter().rposition(|byte| *byte == b'-');
+    let name = match dash(name) {
+        Some(at) if is_version(&name[at + 1..]) => &name[..at],
+        _ => name,
+    };
+    dash(name).map_or(name, |at| &name[at + 1..])
+}
+
 /// The running program's file, for `find_tool`. Zeros match no file.
 pub fn own_key() -> FileKey {
     std::fs::metadata("/proc/self/exe").map_or((0, 0), |meta| (meta.dev(), meta.ino()))
@@ -200,6 +215,21 @@ mod tests {
     fn found(path: &str, passed: &[&str]) -> Result<Found, NotFound> {
         let passed = passed.iter().map(|path| path.as_bytes().to_vec()).collect();
         Ok(Found { path: path.as_bytes().to_vec(), passed, behind_us: false })
+    }
+
+    #[test]
+    fn plain_names() {
+        for (name, plain) in [
+            ("ld", "ld"),
+            ("/usr/bin/x86_64-linux-gnu-ld.gold", "ld.gold"),
+            ("wasm-ld-14", "ld"),
+            ("gcc-ar-12", "ar"),
+            ("llvm-ranlib-14.0", "ranlib"),
+            ("ld-linux", "linux"),
+            ("-", ""),
+        ] {
+            assert_eq!(plain_name(name.as_bytes()), plain.as_bytes(), "{name}");
+        }
     }
 
     #[test]

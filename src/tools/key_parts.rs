@@ -35,10 +35,12 @@ pub enum Part {
     Machine = 12,
     /// An argument that is added to the run, the checkout's root left out.
     Added = 13,
+    /// Hash of a file that the tool changes, as it was before; nothing where it was not there.
+    Before = 14,
 }
 
 impl Part {
-    const ALL: [Part; 14] = [
+    const ALL: [Part; 15] = [
         Part::Rules,
         Part::Tool,
         Part::Called,
@@ -53,6 +55,7 @@ impl Part {
         Part::Library,
         Part::Machine,
         Part::Added,
+        Part::Before,
     ];
 
     /// The part of this number.
@@ -77,12 +80,13 @@ impl Part {
             Part::Library => "library",
             Part::Machine => "machine",
             Part::Added => "added",
+            Part::Before => "before",
         }
     }
 
     /// The part is a hash, not text.
     pub fn is_hash(self) -> bool {
-        matches!(self, Part::Tool | Part::Library | Part::Machine)
+        matches!(self, Part::Tool | Part::Library | Part::Machine | Part::Before)
     }
 }
 
@@ -160,6 +164,6 @@ mod tests {
         for part in Part::ALL {
             assert_eq!(Part::of(part as u8), Some(part));
         }
-        assert_eq!(Part::of(14), None);
+        assert_eq!(Part::of(15), None);
     }
 }

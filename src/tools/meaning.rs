@@ -11,7 +11,7 @@ use super::plan::{Discovery, Plan};
 use super::understand::Understood;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::RunReport;
+use crate::protocol::message::{Content, RunReport};
 use crate::session::reason::Reason;
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
@@ -76,6 +76,8 @@ pub struct Ground<'a> {
     pub world: &'a mut dyn World,
     /// The resolver kept for a search path and this cwd.
     pub resolver: &'a dyn Fn(&SearchPath) -> Arc<Mutex<Resolver>>,
+    /// The bytes of an output that was taken in.
+    pub stored: &'a dyn Fn(&Content) -> Option<Vec<u8>>,
     /// The caller's environment.
     pub env: Environment<'a>,
 }

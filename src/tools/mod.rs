@@ -8,12 +8,15 @@ pub mod meaning;
 pub mod places;
 pub mod plan;
 
+pub mod archive;
 pub mod gcc;
+pub mod link;
 pub mod rust;
 
 pub mod command;
 pub mod environment;
 pub mod find;
+mod needs;
 mod program;
 mod query;
 pub mod toolchain;

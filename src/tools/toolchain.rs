@@ -34,6 +34,35 @@ pub struct Driver {
     closure: Closure,
 }
 
+impl Driver {
+    /// Adds the driver's own files.
+    pub(super) fn add_to(&self, closure: &mut Closure) {
+        closure.content.extend_from_slice(&self.closure.content);
+        closure.absent.extend_from_slice(&self.closure.absent);
+    }
+
+    /// A script that looks at variables of its own.
+    pub(super) fn is_scripted(&self) -> bool {
+        !self.script_variables.is_empty()
+    }
+
+    /// What tells it from others beside its files.
+    pub(super) fn mark(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        field(&mut hasher, &self.version_line);
+        self.add_variant(&mut hasher);
+        *hasher.finalize().as_bytes()
+    }
+
+    fn add_variant(&self, hasher: &mut blake3::Hasher) {
+        hasher.update(&self.replaced.to_le_bytes());
+        for (name, value) in &self.script_variables {
+            field(hasher, name);
+            field(hasher, value.as_deref().unwrap_or(b"\0unset"));
+        }
+    }
+}
+
 /// What is known of a driver under one set of flags and one language.
 #[derive(Debug)]
 pub struct Toolchain {
@@ -62,6 +91,12 @@ impl Closure {
     /// A file by content, or its absence.
     pub(super) fn add(&mut self, id: PathId) {
         self.content.push(id);
+    }
+
+    /// A file that may be missing.
+    pub(super) fn file(&mut self, caller: Caller<'_>, path: &[u8]) {
+        let id = caller.table.intern(&absolute(caller.cwd, path));
+        self.add(id);
     }
 
     fn all(&self) -> Vec<PathId> {
@@ -448,20 +483,41 @@ pub(super) fn add_program(
     let found = program::inspect(path).ok()?;
     match &found {
         Program::Script { interpreter, .. } => closure.content.push(caller.content(interpreter).0),
-        Program::Dynamic { loader } => {
-            let said = query::ask(loader, &[b"--list".to_vec(), path.to_vec()], caller.env, b"/")?;
-            for line in said.stdout.split(|byte| *byte == b'\n') {
-                let word = line
-                    .split(|byte| byte.is_ascii_whitespace())
-                    .find(|word| word.first() == Some(&b'/'));
-                if let Some(library) = word {
-                    closure.content.push(caller.content(library).0);
-                }
-            }
-        }
+        Program::Dynamic { loader } => add_loaded(caller, loader, path, closure)?,
         Program::Static => {}
     }
     Some(found)
+}
+
+/// Adds a library that a program loads by itself, and what that brings in.
+pub(super) fn add_library(
+    caller: Caller<'_>,
+    library: &[u8],
+    program: &[u8],
+    closure: &mut Closure,
+) -> Option<()> {
+    closure.file(caller, library);
+    match program::inspect(program).ok()? {
+        Program::Dynamic { loader } => add_loaded(caller, &loader, library, closure),
+        _ => Some(()),
+    }
+}
+
+/// Adds the libraries that a loader would load for a file.
+fn add_loaded(
+    caller: Caller<'_>,
+    loader: &[u8],
+    path: &[u8],
+    closure: &mut Closure,
+) -> Option<()> {
+    let said = query::ask(loader, &[b"--list".to_vec(), path.to_vec()], caller.env, b"/")?;
+    for line in said.stdout.split(|byte| *byte == b'\n') {
+        let mut words = line.split(|byte| byte.is_ascii_whitespace());
+        if let Some(library) = words.find(|word| word.first() == Some(&b'/')) {
+            closure.content.push(caller.content(library).0);
+        }
+    }
+    Some(())
 }
 
 /// Words of a planned command that differ from run to run and say nothing of the tool:

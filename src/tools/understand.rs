@@ -5,10 +5,12 @@
 use super::command::Arg;
 use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
+use super::archive;
 use super::gcc;
 use super::key_parts::KeyParts;
 use super::meaning::Meaning;
 use super::places::Places;
+use super::link;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;
@@ -38,6 +40,8 @@ pub struct Understood {
     pub sharing: Sharing,
     /// Every path whose change makes this understanding void.
     pub depends: Vec<PathId>,
+    /// Files that the tool itself changes: what they were before is a part of the actions.
+    pub before: Vec<PathId>,
     /// It also depends on variables that only this tool knows of.
     pub scripted: bool,
     /// The situation that messages were made for (terminal, colours).
@@ -51,6 +55,7 @@ pub(super) struct Actions {
     pub(super) meaning: Box<dyn Meaning>,
     pub(super) places: Places,
     pub(super) sharing: Sharing,
+    pub(super) before: Vec<PathId>,
     pub(super) scripted: bool,
     pub(super) text_context: u64,
 }
@@ -102,11 +107,16 @@ pub fn understand(
     let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
     let typed = Typed { program: &program, called, args: &args, terminal: invocation.terminal };
-    let actions = if rust::is_rust(called) {
-        rust::understand::understand(caller, toolchains, &typed, &mut depends)?
+    let family = if rust::is_rust(called) {
+        rust::understand::understand
+    } else if link::is_linker(called) {
+        link::bare::understand
+    } else if archive::is_archiver(called) {
+        archive::understand::understand
     } else {
-        gcc::understand::understand(caller, toolchains, &typed, &mut depends)?
+        gcc::understand::understand
     };
+    let actions = family(caller, toolchains, &typed, &mut depends)?;
     depends.sort();
     depends.dedup();
     // gcc looks itself up on PATH by its argv[0]; it must not find us there.
@@ -123,6 +133,7 @@ pub fn understand(
         places: actions.places,
         sharing: actions.sharing,
         depends,
+        before: actions.before,
         scripted: actions.scripted,
         text_context: actions.text_context,
     })

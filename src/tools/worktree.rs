@@ -20,6 +20,14 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// Of a command whose results are never shared.
+    pub(super) fn never(caller: Caller<'_>) -> Sharing {
+        match caller.env.get(b"ZCCACHE_PATH_REMAP") {
+            Some(b"auto") => Sharing::Refused(Reason::UnsupportedLanguage.into()),
+            _ => Sharing::Off,
+        }
+    }
+
     pub fn worktree(&self) -> Option<&Worktree> {
         match self {
             Sharing::In(worktree) => Some(worktree),

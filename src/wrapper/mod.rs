@@ -54,7 +54,7 @@ const REFUSED: i32 = 2;
 pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> i32 {
     let call = Call::new(argv, masquerade, strict);
     // Without a working folder there are no absolute names, and so nothing to ask about.
-    let cwd = if names::is_compiler(call.tool()) { gather::cwd() } else { None };
+    let cwd = if names::is_cached(call.tool()) { gather::cwd() } else { None };
     let (settings, _) = Settings::from_block(&call.told_env(), cwd.as_deref());
     if settings.disable {
         return plain::become_tool(&call);
@@ -163,7 +163,7 @@ fn with_cache(
 /// all the same.
 fn unasked(call: &Call<'_>, settings: Settings) -> i32 {
     let (paths, compiles) =
-        (names::takes_include_paths(call.tool()), names::is_compiler(call.tool()));
+        (names::takes_include_paths(call.tool()), names::is_cached(call.tool()));
     if !paths && !compiles {
         return plain::become_tool(call);
     }

@@ -1,6 +1,9 @@
 //! Which tools are worth asking the daemon about, by name alone.
 
+use crate::tools::archive::is_archiver;
 use crate::tools::find::base;
+use crate::tools::link::is_linker;
+use crate::tools::rust::is_rust;
 
 /// The compilers we know, as a part of a tool's name.
 const COMPILERS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
@@ -11,13 +14,15 @@ const NOT_COMPILERS: [&[u8]; 17] = [
     b"apply", b"rename", b"doc", b"include", b"repl", b"extdef", b"offload",
 ];
 
-/// Whether a tool of this name may be a compiler: `rustc`, `gcc`, `/usr/bin/clang++-14`,
+/// Whether a tool of this name may be one whose results are cached.
+pub fn is_cached(tool: &[u8]) -> bool {
+    is_compiler(tool) || is_rust(base(tool)) || is_linker(tool) || is_archiver(tool)
+}
+
+/// Whether a tool of this name may be gcc or clang: `gcc`, `/usr/bin/clang++-14`,
 /// `x86_64-linux-gnu-g++-12`, `my_gcc.sh`. A wrong yes costs one question to the daemon, a
 /// wrong no leaves a compiler uncached.
 pub fn is_compiler(tool: &[u8]) -> bool {
-    if crate::tools::rust::is_rust(base(tool)) {
-        return true;
-    }
     let parts = || base(tool).split(|byte| b"-_.".contains(byte));
     parts().any(|part| COMPILERS.contains(&without_version(part)))
         && !parts().any(|part| NOT_COMPILERS.contains(&part))
@@ -27,7 +32,7 @@ pub fn is_compiler(tool: &[u8]) -> bool {
 pub fn takes_include_paths(tool: &[u8]) -> bool {
     let name = base(tool);
     let reads_cl = name.split(|byte| b"-.".contains(byte)).any(|part| part == b"cl");
-    (is_compiler(tool) && !crate::tools::rust::is_rust(name)) || reads_cl
+    is_compiler(tool) || reads_cl
 }
 
 /// `clang14` is how some systems name it; `cc1` is a part of gcc, not a version of `cc`.
@@ -64,10 +69,18 @@ mod tests {
             "my_clang.py",
             "wrap-gcc.sh",
             "c89-gcc",
-            "/x/bin/rustc",
-            "clippy-driver",
         ] {
             assert!(is_compiler(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn tools_that_are_cached() {
+        for name in ["rustc", "clippy-driver", "gcc", "ld", "gcc-ar-12", "/usr/bin/wasm-ld-14"] {
+            assert!(is_cached(name.as_bytes()), "{name}");
+        }
+        for name in ["", "make", "gcc-nm", "ld.so", "tar", "ldd", "strip"] {
+            assert!(!is_cached(name.as_bytes()), "{name}");
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use zccache::files::ContentHash;
 use zccache::inputs::resolve::{self, PathRef, Presence, Question, Read, Resolver, World};
 use zccache::inputs::scan::{self, Scan};
 use zccache::inputs::search::SearchPath;
@@ -153,6 +154,10 @@ impl World for Memory {
             None if name == b"." || name == b"i" => Presence::Folder(1_000_000 + name.len() as u64),
             None => Presence::Absent,
         }
+    }
+
+    fn content(&mut self, _: PathRef) -> Option<(ContentHash, u64)> {
+        None
     }
 
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {

@@ -1,3 +1,4 @@
+use crate::files::ContentHash;
 use std::collections::HashMap;
 
 use super::*;
@@ -60,6 +61,9 @@ impl World for Fake {
         } else {
             Presence::Absent
         }
+    }
+    fn content(&mut self, _: PathRef) -> Option<(ContentHash, u64)> {
+        None
     }
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
         let (id, text) = self.files.get(&*self.names[path.0 as usize])?;

@@ -4,7 +4,7 @@
 use super::raw::*;
 use super::{COPY_BYTES, PATH_BYTES, STATE};
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
-use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
+use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPLACES_FILE, REPORT_BYTES};
 use crate::store::deliver::LINK_FROM;
 
 /// Whether the payload is a short hit from its first byte to its last: every length stays inside,
@@ -91,6 +91,12 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) 
             let flags = byte(at, 0);
             let name = at.add(3);
             let rest = name.add(get::<u16>(at.add(1)) as usize);
+            if flags & REPLACES_FILE != 0
+                && stat_with(nr::LSTAT, name as usize, stat)
+                && ((*stat).mode & S_IFMT != S_IFREG || (*stat).size == 0)
+            {
+                return;
+            }
             if flags & INLINE != 0 {
                 at = rest.add(4 + get::<u32>(rest) as usize);
             } else {

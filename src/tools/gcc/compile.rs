@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::layout::lay_out;
 use super::plan::{is_preprocessed_here, plan};
+use crate::files::ContentHash;
 use crate::inputs::depfile;
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
 use crate::inputs::scan::Scan;
@@ -20,10 +21,10 @@ use crate::tools::toolchain::Toolchain;
 use crate::tools::understand::Understood;
 
 #[derive(Debug)]
-pub(super) struct Compile {
-    pub(super) command: Command,
+pub(in crate::tools) struct Compile {
+    pub(in crate::tools) command: Command,
     /// One for each source.
-    pub(super) toolchains: Vec<Arc<Toolchain>>,
+    pub(in crate::tools) toolchains: Vec<Arc<Toolchain>>,
     /// Arguments of ours that make the result fit other checkouts.
     pub(super) added: Vec<Arg>,
     pub(super) places: Places,
@@ -75,6 +76,7 @@ impl Meaning for Compile {
             tool: ground.tool,
             world: &mut Placed { world: ground.world, places: &self.places },
             resolver: ground.resolver,
+            stored: ground.stored,
             env: ground.env,
         };
         let unit = discovery.unit;
@@ -352,6 +354,10 @@ impl World for Placed<'_> {
         self.world.presence(path)
     }
 
+    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
+        self.world.content(path)
+    }
+
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
         self.world.scan(path, assembly)
     }
@@ -374,6 +380,10 @@ impl World for Ahead<'_> {
 
     fn presence(&mut self, path: PathRef) -> Presence {
         self.world.presence(path)
+    }
+
+    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
+        self.world.content(path)
     }
 
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {

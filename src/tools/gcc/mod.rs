@@ -10,7 +10,7 @@
 //! - `strict_paths` checks how paths are spelled, when asked to.
 //! - `language` and `outputs` tell what is compiled and which files come of it.
 
-mod compile;
+pub(super) mod compile;
 mod debug;
 mod language;
 mod layout;
@@ -27,8 +27,34 @@ mod table;
 mod tests;
 pub(super) mod understand;
 
+pub(super) use plan::is_preprocessed_here;
+
+use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, Parsed};
+use crate::tools::find::absolute;
+use crate::tools::toolchain::Caller;
+use crate::tools::understand::Refusal;
+
+/// Replaces every `@FILE` among the arguments by what it holds, as gcc, clang and GNU's tools
+/// do; the files are added to `depends`.
+pub(super) fn expand_responses(
+    caller: Caller<'_>,
+    args: &[Arg],
+    depends: &mut Vec<PathId>,
+) -> Result<Vec<Arg>, Refusal> {
+    let expanded = response::expand(args, &mut |path| response_file(caller, path, depends));
+    expanded.map_err(|arg| Refusal { reason: Reason::ResponseFile, argument: Some(arg) })
+}
+
+fn response_file(caller: Caller<'_>, path: &[u8], depends: &mut Vec<PathId>) -> Option<Vec<u8>> {
+    let id = caller.table.intern(&absolute(caller.cwd, path));
+    depends.push(id);
+    match caller.table.look(id, true) {
+        Seen::File { hash: Some(hash), .. } => caller.table.text(id, &hash),
+        _ => None,
+    }
+}
 
 /// What `argv`, given without the compiler's name, means to a gcc or clang driver.
 ///
@@ -46,7 +72,7 @@ pub fn parse(
         Err(arg) => return Parsed::Plain(Reason::ResponseFile, Some(arg)),
     };
     match parse::command(flavor, cxx_driver, args) {
-        Ok(command) => Parsed::Compile(Box::new(command)),
+        Ok(parsed) => parsed,
         Err((reason, arg)) => Parsed::Plain(reason, arg),
     }
 }

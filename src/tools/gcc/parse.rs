@@ -9,13 +9,13 @@ use super::passed::{self, Inner, Preprocessor, Setting};
 use super::switches;
 use super::table::{self, Class, Flag, Takes};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Role, Search, Source};
+use crate::tools::command::{Arg, Flavor, Language, Parsed, Role, Search, Source};
 
 /// Why a call runs plain, and the argument to blame.
 type Refusal = (Reason, Option<Arg>);
 
 /// Reads `args`, in which nothing is left to expand.
-pub fn command(flavor: Flavor, cxx_driver: bool, args: Vec<Arg>) -> Result<Command, Refusal> {
+pub fn command(flavor: Flavor, cxx_driver: bool, args: Vec<Arg>) -> Result<Parsed, Refusal> {
     let mut walk = Walk::new(flavor, cxx_driver);
     let mut position = 0;
     while let Some(arg) = args.get(position) {
@@ -46,9 +46,13 @@ struct Walk {
     assemble: bool,
     emit_llvm: bool,
     emit_pch: Option<Arg>,
-    object: Option<Arg>,
+    output: Option<Arg>,
     language: Option<Language>,
     sources: Vec<Source>,
+    /// The first file that is in no language we know: something to link.
+    object: Option<Arg>,
+    /// What the linker is told.
+    words: Vec<Arg>,
 
     key: Vec<Arg>,
     query: Vec<Arg>,
@@ -95,9 +99,11 @@ impl Walk {
             assemble: false,
             emit_llvm: false,
             emit_pch: None,
-            object: None,
+            output: None,
             language: None,
             sources: Vec::new(),
+            object: None,
+            words: Vec::new(),
             key: Vec::new(),
             query: Vec::new(),
             search: Search::default(),
@@ -172,12 +178,16 @@ impl Walk {
         };
         if is_stdin {
             self.refuse(Reason::SourceOnStdin, path);
-        } else if language.is_none() || path.is_empty() {
+        } else if path.is_empty() {
             self.refuse(Reason::UnknownLanguage, path);
         }
-        // A source that is refused still counts: without `-c` the call links.
-        let language = language.unwrap_or(Language::C);
-        self.sources.push(Source { path: path.clone(), language, position });
+        match language {
+            Some(language) => self.sources.push(Source { path: path.clone(), language, position }),
+            None => {
+                self.object.get_or_insert_with(|| path.clone());
+                self.words.push(path.clone());
+            }
+        }
     }
 
     /// Flags that have a rule instead of a row.
@@ -236,8 +246,23 @@ impl Walk {
         self.records_command = true;
     }
 
+    /// Keeps what goes to the linker.
+    fn for_linker(&mut self, flag: Flag, value: &[u8]) {
+        match flag.name {
+            "-Wl," => {
+                self.words.extend(value.split(|byte| *byte == b',').map(<[u8]>::to_vec));
+            }
+            "-Xlinker" => self.words.push(value.to_vec()),
+            "-L" | "-l" | "-T" | "-u" | "-z" | "-e" | "-r" | "-s" | "-o" => {
+                self.words.push([flag.name.as_bytes(), value].concat());
+            }
+            _ => {}
+        }
+    }
+
     fn flag(&mut self, flag: Flag, arg: &Arg, value: &[u8]) {
         let refused = Reason::UncacheableArgument;
+        self.for_linker(flag, value);
         match flag.class {
             Class::Key => self.push_key(flag, value),
             Class::Query => {
@@ -267,7 +292,7 @@ impl Walk {
                 self.push_key(flag, value);
                 self.defines.push(value.to_vec());
             }
-            Class::Output => self.object = Some(value.to_vec()),
+            Class::Output => self.output = Some(value.to_vec()),
             Class::Language if value == b"none" => self.language = None,
             Class::Language => {
                 self.language = language::by_name(self.flavor, value);

@@ -35,7 +35,7 @@ fn compile(flavor: Flavor, line: &str) -> Command {
 fn plain(flavor: Flavor, line: &str) -> (Reason, String) {
     match run(flavor, false, line) {
         Parsed::Plain(reason, arg) => (reason, text(&arg.unwrap_or_default())),
-        Parsed::Compile(command) => panic!("{flavor:?} {line}: {command:?}"),
+        other => panic!("{flavor:?} {line}: {other:?}"),
     }
 }
 

@@ -1,17 +1,18 @@
 //! A gcc or clang command: who answers to it, what it says, and the keys of its actions.
 
+use std::sync::Arc;
+
 use super::compile::Compile;
 use super::portable::{Portable, portable};
 use crate::files::PathId;
-use crate::files::Seen;
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::{Command, Flavor, Language, Parsed};
-use crate::tools::environment::{Environment, REFUSED_VARIABLES, RESULT_VARIABLES, TEXT_VARIABLES};
-use crate::tools::find::absolute;
+use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Toolchain, Toolchains};
+use crate::tools::link;
+use crate::tools::toolchain::{Caller, Driver, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 
@@ -27,26 +28,16 @@ pub(in crate::tools) fn understand(
     }
     let driver = toolchains.driver(caller, typed.program)?;
     let cxx = typed.called.windows(2).any(|pair| pair == b"++");
-    let mut read = |path: &[u8]| {
-        let id = caller.table.intern(&absolute(caller.cwd, path));
-        depends.push(id);
-        match caller.table.look(id, true) {
-            Seen::File { hash: Some(hash), .. } => caller.table.text(id, &hash),
-            _ => None,
-        }
-    };
+    let mut read = |path: &[u8]| super::response_file(caller, path, depends);
     let command = match super::parse(driver.flavor, cxx, typed.args, &mut read) {
         Parsed::Compile(command) => *command,
+        Parsed::Link(line) => {
+            return link::driver::understand(caller, toolchains, typed, &driver, *line, depends);
+        }
         Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
     };
     // Each language may have its own programs and folders.
-    let mut toolchain_of = Vec::new();
-    for source in &command.sources {
-        let toolchain =
-            toolchains.toolchain(caller, &driver, typed.called, &command, source.language)?;
-        depends.extend_from_slice(&toolchain.depends);
-        toolchain_of.push(toolchain);
-    }
+    let toolchain_of = toolchains_of(caller, toolchains, &driver, typed.called, &command, depends)?;
     let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
     let mut sharing = Worktree::of(caller, caller.cwd, depends);
     let mut places = Places::default();
@@ -62,11 +53,43 @@ pub(in crate::tools) fn understand(
     let units = toolchain_of.iter().map(|toolchain| &**toolchain).enumerate().map(key).collect();
     let added = shared.added;
     let kind = kind(driver.flavor, &command);
-    let text_context = text_context(&command, typed.terminal, caller.env);
+    let text_context = text_context(typed.terminal, command.colour_is_automatic, caller.env);
     let scripted = toolchain_of[0].scripted;
     let compile = Compile { command, toolchains: toolchain_of, added, places: places.clone() };
     let meaning = Box::new(compile);
-    Ok(Actions { units, kind, meaning, places, sharing, scripted, text_context })
+    let before = Vec::new();
+    Ok(Actions { units, kind, meaning, places, sharing, before, scripted, text_context })
+}
+
+/// The toolchain of each source.
+fn toolchains_of(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    driver: &Driver,
+    called: &[u8],
+    command: &Command,
+    depends: &mut Vec<PathId>,
+) -> Result<Vec<Arc<Toolchain>>, Refusal> {
+    let mut found = Vec::new();
+    for source in &command.sources {
+        let toolchain = toolchains.toolchain(caller, driver, called, command, source.language)?;
+        depends.extend_from_slice(&toolchain.depends);
+        found.push(toolchain);
+    }
+    Ok(found)
+}
+
+/// The compiles of a command that links what it compiled.
+pub(in crate::tools) fn compiles(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    driver: &Driver,
+    called: &[u8],
+    command: Command,
+    depends: &mut Vec<PathId>,
+) -> Result<Compile, Refusal> {
+    let toolchains = toolchains_of(caller, toolchains, driver, called, &command, depends)?;
+    Ok(Compile { command, toolchains, added: Vec::new(), places: Places::default() })
 }
 
 /// Everything that is known before an input is read.
@@ -115,10 +138,7 @@ fn key_parts(
 
 /// What statistics count it as: the language of all sources, if they have one in common.
 fn kind(flavor: Flavor, command: &Command) -> Kind {
-    let tool = match flavor {
-        Flavor::Gcc => Tool::Gcc,
-        Flavor::Clang => Tool::Clang,
-    };
+    let tool = Tool::of(flavor);
     let mut languages = command.sources.iter().map(|source| counted_as(source.language));
     let first = languages.next().unwrap_or_default();
     let language = if languages.all(|other| other == first) { first } else { Default::default() };
@@ -134,19 +154,4 @@ fn counted_as(language: Language) -> kind::Language {
         Language::Assembler | Language::AssemblerWithCpp => kind::Language::Assembler,
         Language::Ir => kind::Language::Ir,
     }
-}
-
-/// What messages look like depends on the terminal and a few variables; when a command wrote
-/// no message, nothing of this matters.
-fn text_context(command: &Command, terminal: Option<u16>, env: Environment<'_>) -> u64 {
-    if terminal.is_none() && command.colour_is_automatic && !env.is_set(b"CLICOLOR_FORCE") {
-        return 0;
-    }
-    let mut text = format!("{terminal:?}").into_bytes();
-    for name in TEXT_VARIABLES {
-        text.extend_from_slice(env.get(name.as_bytes()).unwrap_or(b"\0"));
-        text.push(0);
-    }
-    // 0 stands for the plain situation above.
-    xxhash_rust::xxh3::xxh3_64(&text).max(1)
 }

@@ -8,12 +8,13 @@ use super::linked::{self, Linked};
 use super::native;
 use super::parse::Command;
 use crate::inputs::depfile::{self, Depfile};
-use crate::inputs::resolve::{InputSet, Presence};
+use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role};
 use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning, Text};
+use crate::tools::needs::Needs;
 use crate::tools::places::{PLACES_VARIABLE, Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back};
 use crate::tools::query;
@@ -145,7 +146,7 @@ impl Meaning for Compile {
         };
         let listed = listed.filter(|text| !text.is_empty()).ok_or(Reason::DependencyOutput)?;
         let file = depfile::parse(&listed).ok_or(Reason::DependencyOutput)?;
-        let mut inputs = Inputs { ground, set: InputSet::default() };
+        let mut inputs = Needs::new(ground);
         let mut libraries = self.command.libraries.clone();
         self.sources(&mut inputs, &file, &mut libraries)?;
         self.crates(&mut inputs)?;
@@ -244,7 +245,7 @@ impl Compile {
     /// Every source, variable, and place where a module could also be.
     fn sources(
         &self,
-        inputs: &mut Inputs<'_, '_>,
+        inputs: &mut Needs<'_, '_>,
         file: &Depfile,
         libraries: &mut Vec<super::parse::Library>,
     ) -> Result<(), Reason> {
@@ -275,7 +276,7 @@ impl Compile {
         Ok(())
     }
 
-    fn crates(&self, inputs: &mut Inputs<'_, '_>) -> Result<(), Reason> {
+    fn crates(&self, inputs: &mut Needs<'_, '_>) -> Result<(), Reason> {
         const OWN: &[&[u8]] = &[b"alloc", b"core", b"proc_macro", b"std", b"test"];
         let mut named = Vec::new();
         for one in &self.command.externs {
@@ -300,7 +301,7 @@ impl Compile {
         Ok(())
     }
 
-    fn linked(&self, inputs: &mut Inputs<'_, '_>, linked: &Linked) -> Result<(), Reason> {
+    fn linked(&self, inputs: &mut Needs<'_, '_>, linked: &Linked) -> Result<(), Reason> {
         for path in &linked.read {
             // The compiler's own libraries are part of its identity.
             let own = path.strip_prefix(&self.sysroot[..]);
@@ -312,50 +313,5 @@ impl Compile {
             inputs.absent_if_absent(&self.places.spell(path));
         }
         Ok(())
-    }
-}
-
-/// An input set in the making.
-struct Inputs<'a, 'g> {
-    ground: &'a mut Ground<'g>,
-    set: InputSet,
-}
-
-impl Inputs<'_, '_> {
-    fn must(&mut self, path: &[u8]) -> Result<(), Reason> {
-        let path = self.ground.world.intern(path);
-        match self.ground.world.presence(path) {
-            Presence::File(_) => self.set.read.push(path),
-            // A folder that a macro tracks: what counts in it nobody says.
-            _ => return Err(Reason::DependencyOutput),
-        }
-        Ok(())
-    }
-
-    fn maybe(&mut self, path: &[u8]) {
-        let path = self.ground.world.intern(path);
-        match self.ground.world.presence(path) {
-            Presence::File(_) => self.set.read.push(path),
-            Presence::Folder(_) => self.set.exists.push(path),
-            Presence::Absent => self.set.absent.push(path),
-        }
-    }
-
-    fn absent_if_absent(&mut self, path: &[u8]) {
-        let path = self.ground.world.intern(path);
-        if self.ground.world.presence(path) == Presence::Absent {
-            self.set.absent.push(path);
-        }
-    }
-
-    fn conclude(self) -> InputSet {
-        let mut set = self.set;
-        for list in [&mut set.read, &mut set.absent, &mut set.exists] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        set.env.sort_unstable();
-        set.env.dedup();
-        set
     }
 }

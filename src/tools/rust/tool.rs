@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parse::Command;
+use crate::files::PathId;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
-use crate::tools::find::absolute;
+use crate::tools::find::{absolute, find_tool, own_key};
+use crate::tools::link;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
-use crate::tools::toolchain::{
-    Answer, Caller, Closure, Toolchains, add_program, field, find_program,
-};
+use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
 
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;
@@ -172,11 +172,12 @@ fn list(folder: &[u8], depth: usize, files: &mut Vec<Vec<u8>>) -> Option<()> {
     (files.len() <= FILES_MAX).then_some(())
 }
 
-/// The linker driver of a command: its identity, and as words the folders it searches.
+/// The linker driver of a command: its identity, and behind the first word the folders it searches.
 pub(super) fn linker(
     caller: Caller<'_>,
     toolchains: &Toolchains,
     command: &Command,
+    depends: &mut Vec<PathId>,
 ) -> Result<Arc<Answer>, Reason> {
     let name: &[u8] = command.linker.as_deref().unwrap_or(b"cc");
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -188,58 +189,20 @@ pub(super) fn linker(
     {
         return Err(Reason::Link);
     }
-    let chosen: Vec<&[u8]> =
-        command.link_args.iter().filter_map(|arg| arg.strip_prefix(b"-fuse-ld=")).collect();
-    let mut key = blake3::Hasher::new();
-    for part in [&b"linker"[..], name, caller.cwd].iter().chain(&chosen) {
-        field(&mut key, part);
+    let found = find_tool(name, caller.env.get(b"PATH"), caller.cwd, own_key());
+    let found = found.map_err(|_| Reason::Link)?;
+    for path in found.passed.iter().chain([&found.path]) {
+        let id = caller.table.intern(&absolute(caller.cwd, path));
+        caller.table.look(id, false);
+        depends.push(id);
     }
-    for name in super::understand::LINKER_VARIABLES.iter().chain(&["PATH"]) {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    let program = absolute(caller.cwd, &found.path);
+    // What a script does beside calling a linker nobody knows.
+    if matches!(program::inspect(&program), Ok(Program::Script { .. }) | Err(_)) {
+        return Err(Reason::Link);
     }
-    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
-        let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
-        let on_path: Vec<Vec<u8>> =
-            path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)).collect();
-        // A name with a folder is that file.
-        let places = |name: &[u8]| if name.contains(&b'/') { &[][..] } else { &on_path[..] };
-        let program = find_program(caller, name, places(name), closure)?;
-        if matches!(add_program(caller, &program, closure)?, Program::Script { .. }) {
-            return None;
-        }
-        let ask = |word: &[u8]| {
-            let said = query::ask(&program, &[word.to_vec()], caller.env, caller.cwd)?;
-            said.success.then(|| said.stdout.trim_ascii_end().to_vec())
-        };
-        let mut parts: Vec<Vec<u8>> = [&b"collect2"[..], b"ld", b"lto-wrapper"]
-            .iter()
-            .map(|part| [b"-print-prog-name=", *part].concat())
-            .chain([
-                b"-print-file-name=liblto_plugin.so".to_vec(),
-                b"-print-file-name=specs".to_vec(),
-            ])
-            .collect();
-        parts.extend(chosen.iter().map(|chosen| [b"-print-prog-name=ld.", *chosen].concat()));
-        for part in &parts {
-            let found = ask(part)?;
-            if found.contains(&b'/') {
-                closure.file(caller, &found);
-            } else if let Some(path) = find_program(caller, &found, &on_path, closure) {
-                closure.file(caller, &path);
-            } else if memchr::memmem::find(part, b"=ld").is_some() {
-                return None;
-            }
-        }
-        let version = ask(b"--version")?;
-        let folders = ask(b"-print-search-dirs")?;
-        let folders = folders.split(|byte| *byte == b'\n').find_map(|line| {
-            let list = line.strip_prefix(b"libraries: ")?;
-            let list = list.strip_prefix(b"=").unwrap_or(list);
-            Some(list.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>())
-        })?;
-        Some([vec![version], folders].concat())
-    });
-    answer.ok_or(Reason::Link)
+    let chosen = command.link_args.iter().filter(|arg| arg.starts_with(b"-fuse-ld="));
+    link::tool::behind(caller, toolchains, &program, &chosen.cloned().collect::<Vec<_>>())
 }
 
 /// Files above a folder that clippy would take its settings from, there or not.
@@ -254,12 +217,4 @@ pub(super) fn clippy_settings(caller: Caller<'_>) -> Vec<Vec<u8>> {
         .flat_map(|folder| [folder.join(".clippy.toml"), folder.join("clippy.toml")])
         .map(|path| path.into_os_string().into_encoded_bytes())
         .collect()
-}
-
-/// Adds a file that may be missing.
-impl Closure {
-    pub(super) fn file(&mut self, caller: Caller<'_>, path: &[u8]) {
-        let id = caller.table.intern(&absolute(caller.cwd, path));
-        self.add(id);
-    }
 }

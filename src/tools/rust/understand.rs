@@ -12,6 +12,7 @@ use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
+use crate::tools::environment::LINK_VARIABLES;
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
@@ -32,10 +33,6 @@ const RUSTC_VARIABLES: &[&str] = &[
 ];
 
 const CLIPPY_VARIABLES: &[&str] = &["CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
-
-/// Variables that a linker and its driver look at.
-pub(super) const LINKER_VARIABLES: &[&str] =
-    &["LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH"];
 
 /// Understands a command of this family; what it looked at is added to `depends`.
 pub(in crate::tools) fn understand(
@@ -95,7 +92,7 @@ pub(in crate::tools) fn understand(
     }
     let compiler = tool::compiler(caller, toolchains, &rustc, command.target.as_ref())?;
     let linker = match command.links {
-        true => Some(tool::linker(caller, toolchains, &command)?),
+        true => Some(tool::linker(caller, toolchains, &command, depends)?),
         false => None,
     };
     known.push(compiler.answer.clone());
@@ -136,7 +133,7 @@ pub(in crate::tools) fn understand(
         names.extend(CLIPPY_VARIABLES);
     }
     if command.links {
-        names.extend(LINKER_VARIABLES);
+        names.extend(LINK_VARIABLES);
     }
     for name in names {
         parts.add_variable(name, caller.env.get(name.as_bytes()));
@@ -174,6 +171,7 @@ pub(in crate::tools) fn understand(
         meaning: Box::new(meaning),
         places,
         sharing,
+        before: Vec::new(),
         scripted: false,
         text_context,
     })

@@ -2,13 +2,15 @@
 
 use super::{Refusal, Walk};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Mode, Output, Role, Source, UserDeps};
+use crate::tools::command::{
+    Arg, Command, Flavor, LinkLine, Mode, Output, Parsed, Role, Source, UserDeps,
+};
 use crate::tools::gcc::language;
 use crate::tools::gcc::outputs::{self, Plan};
 
 impl Walk {
-    /// The command, or why there is none to cache. `args` are those that were walked over.
-    pub(super) fn finish(mut self, args: Vec<Arg>) -> Result<Command, Refusal> {
+    /// What is to be done, or why there is nothing to cache. `args` are those that were walked over.
+    pub(super) fn finish(mut self, args: Vec<Arg>) -> Result<Parsed, Refusal> {
         let assembler_args = std::mem::take(&mut self.assembler_args);
         if let Some(last) = assembler_args.last() {
             let parts: Vec<&[u8]> = assembler_args.iter().map(Vec::as_slice).collect();
@@ -17,16 +19,23 @@ impl Walk {
         if let Some(stop) = self.stop {
             return Err(stop);
         }
-        if self.sources.is_empty() {
+        let has_library = || self.words.iter().any(|word| word.starts_with(b"-l"));
+        if self.sources.is_empty() && self.object.is_none() && !has_library() {
             return Err((Reason::NotACompile, None));
         }
         let headers = self.sources.iter().filter(|one| language::is_header(one.language)).count();
-        let only_headers = headers == self.sources.len();
+        let only_headers = headers > 0 && headers == self.sources.len() && self.object.is_none();
         if !self.compile && !self.assemble && !only_headers {
-            return Err((Reason::Link, None));
+            return self.link(args).map(|line| Parsed::Link(Box::new(line)));
         }
-        if let Some(refusal) = self.refusal {
+        if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
+        }
+        if let Some(object) = self.object.take() {
+            return Err((Reason::UnknownLanguage, Some(object)));
+        }
+        if self.sources.is_empty() {
+            return Err((Reason::NotACompile, None));
         }
         let mode = match (headers, self.assemble) {
             (0, true) => Mode::Assembly,
@@ -38,26 +47,35 @@ impl Walk {
         };
         let (user_deps, deps) = self.dependencies()?;
         self.check_combination(mode)?;
-        let separate_assembler = mode == Mode::Object && !self.integrated_assembler;
         if self.split.is_some() {
             self.derive(Role::SplitDwarf);
         }
         let plan = Plan {
             flavor: self.flavor,
             mode,
-            object: self.object,
+            object: self.output.take(),
             deps,
-            explicit: self.explicit,
-            derived: self.derived,
+            explicit: std::mem::take(&mut self.explicit),
+            derived: std::mem::take(&mut self.derived),
             emit_llvm: self.emit_llvm,
-            separate_assembler,
+            separate_assembler: mode == Mode::Object && !self.integrated_assembler,
         };
         let outputs = all_outputs(&plan, &self.sources)?;
+        Ok(Parsed::Compile(Box::new(self.command(mode, args, user_deps, outputs))))
+    }
+
+    fn command(
+        mut self,
+        mode: Mode,
+        args: Vec<Arg>,
+        user_deps: UserDeps,
+        outputs: Vec<Vec<Output>>,
+    ) -> Command {
         let writes_deps = outputs.iter().flatten().any(|one| one.role == Role::Dependencies);
         self.search.angle.append(&mut self.late_angle);
         // A precompiled header holds the names and folders of everything that went into it.
         let is_precompiled = mode == Mode::Precompile;
-        Ok(Command {
+        Command {
             flavor: self.flavor,
             mode,
             args,
@@ -75,9 +93,77 @@ impl Walk {
                 || (writes_deps && !self.deps_target),
             records_paths: self.records_paths,
             records_command: self.records_command,
-            separate_assembler,
+            separate_assembler: mode == Mode::Object && !self.integrated_assembler,
             colour_is_automatic: self.colour_is_automatic,
+        }
+    }
+
+    /// A link, with the compiles before it.
+    fn link(mut self, args: Vec<Arg>) -> Result<LinkLine, Refusal> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
+        let named = ["-fuse-ld", "--ld-path"];
+        let chooses = |arg: &&Arg| named.iter().any(|name| arg.starts_with(name.as_bytes()));
+        let choosing = self.query.iter().chain(self.key.iter().filter(chooses)).cloned().collect();
+        let words = std::mem::take(&mut self.words);
+        let option_inputs = self.option_inputs.clone();
+        let colour_is_automatic = self.colour_is_automatic;
+        let writes = |walk: &Walk| !walk.derived.is_empty() || !walk.explicit.is_empty();
+        let side_files = match &self.split {
+            Some(split) => Some(split.clone()),
+            None => writes(&self).then(Arg::new),
+        };
+        let compiles = match self.sources.is_empty() {
+            true => None,
+            false => Some(self.compiles_before_link(args.clone())?),
+        };
+        Ok(LinkLine {
+            args,
+            words,
+            choosing,
+            compiles,
+            option_inputs,
+            side_files,
+            colour_is_automatic,
         })
+    }
+
+    /// What is compiled on the way to a program. The objects have names of the driver's making.
+    fn compiles_before_link(mut self, args: Vec<Arg>) -> Result<Command, Refusal> {
+        let unusual = |arg: &[u8]| Err((Reason::UnusualOutput, Some(arg.to_vec())));
+        if self.sources.iter().any(|one| language::is_header(one.language)) {
+            return Err((Reason::UnusualOutput, None));
+        }
+        if self.emit_llvm || !self.derived.is_empty() || !self.explicit.is_empty() {
+            return Err((Reason::Link, None));
+        }
+        if let Some(split) = &self.split {
+            return unusual(split);
+        }
+        self.check_combination(Mode::Object)?;
+        let (user_deps, deps) = self.dependencies()?;
+        let mut outputs = vec![Vec::new(); self.sources.len()];
+        if deps.is_some() {
+            // Several sources write one file in turn, and without `-o` each compiler has names
+            // of its own.
+            let (1, Some(output)) = (self.sources.len(), &self.output) else {
+                return unusual(b"-MD");
+            };
+            let plan = Plan {
+                flavor: self.flavor,
+                mode: Mode::Object,
+                object: Some(output.clone()),
+                deps,
+                explicit: Vec::new(),
+                derived: Vec::new(),
+                emit_llvm: false,
+                separate_assembler: false,
+            };
+            outputs = all_outputs(&plan, &self.sources)?;
+            outputs[0].retain(|output| output.role == Role::Dependencies);
+        }
+        Ok(self.command(Mode::Object, args, user_deps, outputs))
     }
 
     /// Which dependency file is asked for, and its name if it has one of its own.

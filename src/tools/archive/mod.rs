@@ -1,0 +1,19 @@
+//! Understanding `ar` and `ranlib`, GNU's and LLVM's, and gcc's fronts for them.
+//!
+//! - `command` reads a command line, `tool` knows the program by content.
+//! - `understand` makes the key, of which the archive as it was before is a part.
+//! - `archive` runs a miss; `members` proves from what came out that the archive was what the
+//!   key says until the tool began.
+
+mod archive;
+mod command;
+mod members;
+mod tool;
+pub(super) mod understand;
+
+use crate::tools::find::plain_name;
+
+/// Whether a program of this name works on archives: `ar`, `llvm-ranlib-14`, `gcc-ar`.
+pub fn is_archiver(called: &[u8]) -> bool {
+    matches!(plain_name(called), b"ar" | b"ranlib")
+}

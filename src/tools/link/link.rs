@@ -1,0 +1,205 @@
+//! A link, to the daemon: how it runs, and what it read afterwards.
+
+use super::listed::{self, inputs};
+use super::options::Said;
+use super::tool::Linker;
+use crate::inputs::depfile;
+use crate::inputs::resolve::InputSet;
+use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Flavor, Output, Role, UserDeps, WriteStyle};
+use crate::tools::gcc::compile::Compile;
+use crate::tools::gcc::is_preprocessed_here;
+use crate::tools::meaning::{Ground, Meaning};
+use crate::tools::needs::Needs;
+use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::understand::Understood;
+
+/// How the linker is told something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Through {
+    /// By its driver: `-Wl,…`.
+    Driver,
+    Itself,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) through: Through,
+    /// What is run, after the name.
+    pub(super) args: Vec<Arg>,
+    pub(super) said: Said,
+    pub(super) linker: Linker,
+    /// Folders that are searched without being told.
+    pub(super) folders: Vec<Arg>,
+    /// The compiles before the link.
+    pub(super) compiles: Option<Compile>,
+    pub(super) option_inputs: Vec<Arg>,
+    /// See `LinkLine::side_files`.
+    pub(super) makes_side_files: bool,
+    pub(super) outputs: Vec<Output>,
+    pub(super) cwd: Vec<u8>,
+}
+
+/// All files a link makes, the program first. None: two of them have one name.
+pub(super) fn outputs(said: &Said, compiles: Option<&Compile>) -> Option<Vec<Output>> {
+    let path = said.output.clone().unwrap_or_else(|| b"a.out".to_vec());
+    let main = Output { role: Role::Main, path, style: WriteStyle::ReplaceFile, required: true };
+    let mut outputs = vec![main];
+    // All linkers open these in place (measured: bfd 2.40, gold 1.16, lld 14, mold 1.10).
+    let in_place = |role, path: &Arg| Output {
+        role,
+        path: path.clone(),
+        style: WriteStyle::InPlace,
+        required: true,
+    };
+    outputs.extend(said.writes.iter().map(|(role, path)| in_place(*role, path)));
+    outputs.extend(said.listing.iter().map(|path| in_place(Role::Listing, path)));
+    outputs.extend(compiles.iter().flat_map(|compile| compile.command.outputs[0].iter().cloned()));
+    let mut names: Vec<&Arg> = outputs.iter().map(|output| &output.path).collect();
+    names.sort_unstable();
+    names.dedup();
+    let is_file = |output: &Output| !output.path.is_empty() && !output.path.starts_with(b"/dev/");
+    let reads_own = outputs.iter().any(|output| said.files.contains(&output.path));
+    (names.len() == outputs.len() && outputs.iter().all(is_file) && !reads_own).then_some(outputs)
+}
+
+impl Meaning for Link {
+    fn name(&self, _unit: usize) -> &[u8] {
+        &self.outputs[0].path
+    }
+
+    fn source(&self, unit: usize) -> &[u8] {
+        let compiled = self.compiles.as_ref().map(|compile| &compile.command.sources[0].path);
+        compiled.or(self.said.files.first()).map_or(self.name(unit), |path| path)
+    }
+
+    fn outputs(&self, _unit: usize) -> &[Output] {
+        &self.outputs
+    }
+
+    fn plan(
+        &self,
+        tool: &Understood,
+        units: &[usize],
+        temporary: &dyn Fn(&str) -> Vec<u8>,
+    ) -> Plan {
+        let mut run = Run {
+            program: tool.program.clone(),
+            argv: vec![tool.argv0.clone()],
+            // A linker that stands behind a link to us is not asked about once more.
+            env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
+            units: Vec::new(),
+            read_back: Vec::new(),
+        };
+        run.argv.extend(self.args.iter().cloned());
+        let mut discoveries = Vec::new();
+        for &unit in units {
+            let linker = match &self.said.listing {
+                _ if !self.linker.lists() => None,
+                Some(path) => Some(bring_back(&mut run, path.clone(), false)),
+                None => self.request(&temporary("ld")).map(|(arg, path)| {
+                    run.argv.push(arg);
+                    bring_back(&mut run, path, true)
+                }),
+            };
+            let compiler = self.ask_compiler(&mut run, temporary);
+            run.units.push(RunUnit { unit: unit as u32, outputs: self.outputs.clone() });
+            discoveries.push(Discovery { unit, compiler, assembler: None, linker });
+        }
+        Plan { run, discoveries }
+    }
+
+    fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
+        for path in self.said.files.iter().chain(&self.said.read) {
+            let path = ground.world.intern(path);
+            ground.world.presence(path);
+        }
+        for folder in self.said.folders.iter().chain(&self.folders) {
+            for name in &self.said.names {
+                let path = ground.world.intern(&[folder, &b"/"[..], name].concat());
+                ground.world.presence(path);
+            }
+        }
+        if let Some(compile) = &self.compiles {
+            (0..compile.command.sources.len()).for_each(|unit| compile.look_ahead(ground, unit));
+        }
+    }
+
+    fn inputs(
+        &self,
+        ground: &mut Ground<'_>,
+        discovery: &Discovery,
+        run: &RunReport,
+    ) -> Result<InputSet, Reason> {
+        let mut sets = Vec::new();
+        if let Some(compile) = &self.compiles {
+            let mut nth = 0;
+            for (unit, source) in compile.command.sources.iter().enumerate() {
+                let compiler = match discovery.compiler {
+                    _ if !is_preprocessed_here(source.language) => Told::SourceOnly,
+                    Told::Rule(file, _) => Told::Rule(file, nth),
+                    told => told,
+                };
+                nth += usize::from(is_preprocessed_here(source.language));
+                let discovery = Discovery { unit, compiler, assembler: None, linker: None };
+                sets.push(compile.inputs(ground, &discovery, run)?);
+            }
+        }
+        let listed = match discovery.linker.and_then(|at| run.dependencies.get(at)) {
+            Some(text) => {
+                let rule = depfile::rules(text).and_then(|rules| rules.into_iter().next());
+                Some(rule.ok_or(Reason::DependencyOutput)?.prerequisites)
+            }
+            None if self.linker.lists() => return Err(Reason::DependencyOutput),
+            None => None,
+        };
+        let is_late = |path: &Arg| memchr::memmem::find(path, b".ltrans").is_some();
+        if self.makes_side_files && listed.iter().flatten().any(is_late) {
+            return Err(Reason::SideFiles);
+        }
+        let env = ground.env;
+        let mut needs = Needs::new(ground);
+        let link = listed::Link {
+            linker: self.linker,
+            said: &self.said,
+            folders: &self.folders,
+            cwd: &self.cwd,
+            env,
+        };
+        inputs(&mut needs, &link, listed)?;
+        for path in &self.option_inputs {
+            needs.maybe(path);
+        }
+        sets.into_iter().for_each(|set| needs.add(set));
+        Ok(needs.conclude())
+    }
+}
+
+impl Link {
+    /// Asks the linker for its list: the argument, and the file it will write.
+    fn request(&self, path: &[u8]) -> Option<(Arg, Arg)> {
+        match self.through {
+            Through::Driver if path.contains(&b',') => None,
+            Through::Driver => Some(([b"-Wl,--dependency-file=", path].concat(), path.to_vec())),
+            Through::Itself => Some(([b"--dependency-file=", path].concat(), path.to_vec())),
+        }
+    }
+
+    /// Asks the compiler what its sources include.
+    fn ask_compiler(&self, run: &mut Run, temporary: &dyn Fn(&str) -> Vec<u8>) -> Told {
+        let Some(compile) = &self.compiles else { return Told::SourceOnly };
+        let command = &compile.command;
+        let deps = command.outputs[0].iter().find(|output| output.role == Role::Dependencies);
+        if let (Some(output), true) = (deps, command.user_deps != UserDeps::None) {
+            return Told::File(bring_back(run, output.path.clone(), false));
+        }
+        let path = temporary("d");
+        // A blank in its value would end the name.
+        if command.flavor == Flavor::Gcc && !path.contains(&b' ') {
+            run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
+            return Told::Rule(bring_back(run, path, true), 0);
+        }
+        Told::ByText
+    }
+}

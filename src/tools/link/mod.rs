@@ -1,0 +1,23 @@
+//! Understanding links: a gcc or clang driver that links, and linkers called by their own name.
+//!
+//! - `options` reads a linker's options: what is read, searched and written besides.
+//! - `tool` knows the linker behind a driver, or one alone, by content.
+//! - `listed` says from the linker's own list what it read, and where else it would have looked:
+//!   by the help of `script` (linker scripts) and `binary` (shared libraries, thin archives).
+//! - `driver` and `bare` make the key of a command; `link` runs a miss and finds its inputs.
+
+pub(super) mod bare;
+mod binary;
+pub(super) mod driver;
+mod link;
+pub(super) mod listed;
+mod options;
+mod script;
+pub(super) mod tool;
+
+use crate::tools::find::plain_name;
+
+/// Whether a program of this name is a linker: `ld`, `x86_64-linux-gnu-ld.gold`, `wasm-ld-14`.
+pub fn is_linker(called: &[u8]) -> bool {
+    matches!(plain_name(called), b"ld" | b"ld.bfd" | b"ld.gold" | b"ld.lld" | b"ld.mold" | b"mold")
+}

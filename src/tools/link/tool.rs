@@ -1,0 +1,307 @@
+//! Which linker does the work, and all that makes it this linker, by content.
+
+use std::sync::Arc;
+
+use crate::files::PathId;
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Flavor};
+use crate::tools::environment::{LINK_VARIABLES, TOOLCHAIN_VARIABLES};
+use crate::tools::find::{absolute, base, find_tool, own_key};
+use crate::tools::program::Program;
+use crate::tools::query;
+use crate::tools::toolchain::{
+    Answer, Caller, Closure, Toolchains, add_library, add_program, field, find_program,
+};
+
+/// The linkers we know how to ask what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linker {
+    Bfd,
+    Gold,
+    Lld,
+    Mold,
+    /// Has no dependency output; its command line tells everything.
+    Wasm,
+}
+
+impl Linker {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Linker::Bfd => b"bfd",
+            Linker::Gold => b"gold",
+            Linker::Lld => b"lld",
+            Linker::Mold => b"mold",
+            Linker::Wasm => b"wasm",
+        }
+    }
+
+    /// It opens the shared libraries that shared libraries need.
+    pub(super) fn opens_needed(self) -> bool {
+        self == Linker::Bfd
+    }
+
+    /// It writes down what it read.
+    pub(super) fn lists(self) -> bool {
+        self != Linker::Wasm
+    }
+
+    fn by_name(name: &[u8]) -> Option<Linker> {
+        let all = [Linker::Bfd, Linker::Gold, Linker::Lld, Linker::Mold, Linker::Wasm];
+        all.into_iter().find(|linker| linker.name() == name)
+    }
+}
+
+/// A linker, with its driver if it has one.
+#[derive(Debug)]
+pub(super) struct Tool {
+    pub(super) identity: [u8; 32],
+    pub(super) linker: Linker,
+    /// Folders that are searched without being told.
+    pub(super) folders: Vec<Arg>,
+    pub(super) depends: Vec<PathId>,
+}
+
+impl Tool {
+    pub(super) fn of(answer: &Answer) -> Option<Tool> {
+        let (name, folders) = answer.words.split_first()?;
+        Some(Tool {
+            identity: answer.identity,
+            linker: Linker::by_name(name)?,
+            folders: folders.to_vec(),
+            depends: answer.depends.clone(),
+        })
+    }
+}
+
+/// Folders that linkers search on many systems. One too many does no harm.
+const USUAL_FOLDERS: &[&str] = &[
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/lib",
+    "/usr/lib",
+];
+
+/// The linker behind a driver: as words its kind and the folders that are searched. `choosing`
+/// are the driver's arguments that choose programs, targets and folders.
+pub(in crate::tools) fn behind(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    program: &[u8],
+    choosing: &[Arg],
+) -> Result<Arc<Answer>, Reason> {
+    let driver = toolchains.driver(caller, program)?;
+    let key = key(caller, b"driver", &driver.path, choosing);
+    let answer = toolchains.answer(caller, key, &|closure| {
+        driver.add_to(closure);
+        let ask = |args: &[&[u8]]| {
+            let args: Vec<Arg> =
+                choosing.iter().cloned().chain(args.iter().map(|arg| arg.to_vec())).collect();
+            let said = query::ask(program, &args, caller.env, caller.cwd)?;
+            said.success.then_some(said)
+        };
+        let ask_for = |word: &[u8]| Some(ask(&[word])?.stdout.trim_ascii_end().to_vec());
+        let dirs = ask_for(b"-print-search-dirs")?;
+        let list = |name: &[u8]| -> Vec<Arg> {
+            let line = dirs.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
+            let list = line.map_or(&b""[..], |line| line.strip_prefix(b"=").unwrap_or(line));
+            let folders = list.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
+            folders.map(|folder| folder.strip_suffix(b"/").unwrap_or(folder).to_vec()).collect()
+        };
+        let mut folders = list(b"libraries: ");
+        let mut places: Vec<Arg> =
+            list(b"programs: ").iter().map(|folder| absolute(caller.cwd, folder)).collect();
+        places.extend(on_path(caller));
+        let mut add = |name: &[u8]| {
+            let path = locate(caller, name, &places, closure)?;
+            add_program(caller, &path, closure).map(|_| path)
+        };
+        let linker = match driver.flavor {
+            Flavor::Gcc => {
+                for part in ["collect2", "lto-wrapper", "lto1", "as"] {
+                    let path = ask_for(&[b"-print-prog-name=", part.as_bytes()].concat())?;
+                    // A part that is not there is not used, or the link fails.
+                    let _ = add(&path);
+                }
+                add(&ask_for(&[b"-print-prog-name=", &chosen(choosing)[..]].concat())?)?
+            }
+            Flavor::Clang => {
+                // Only the planned command tells which linker a target has.
+                let said = ask(&[b"-###", b"-x", b"none", b"/dev/null", b"-o", b"a.out"])?;
+                let planned = query::planned_commands(&said.stderr);
+                let words = planned.last()?;
+                folders.extend(words.iter().filter_map(|word| word.strip_prefix(b"-L")).map(<[u8]>::to_vec));
+                add(words.first()?)?
+            }
+        };
+        let files = ["liblto_plugin.so", "libgomp.spec", "libsanitizer.spec", "libitm.spec", "specs"];
+        for file in files.iter().filter(|_| driver.flavor == Flavor::Gcc) {
+            closure.file(caller, &ask_for(&[b"-print-file-name=", file.as_bytes()].concat())?);
+        }
+        newer_compilers(caller, &folders, closure);
+        let (kind, own) = about(caller, &linker, choosing, closure)?;
+        folders.extend(own);
+        Some([vec![kind.name().to_vec()], folders].concat())
+    });
+    answer.ok_or(Reason::Link)
+}
+
+/// A linker that was called itself. `choosing` are its options that choose default folders.
+pub(super) fn alone(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    program: &[u8],
+    choosing: &[Arg],
+    plugins: &[Arg],
+) -> Result<Arc<Answer>, Reason> {
+    let mut words = choosing.to_vec();
+    words.extend_from_slice(plugins);
+    let key = key(caller, b"linker", program, &words);
+    let answer = toolchains.answer(caller, key, &|closure| {
+        // What a script does beside calling a linker nobody knows.
+        if matches!(add_program(caller, program, closure)?, Program::Script { .. }) {
+            return None;
+        }
+        for plugin in plugins {
+            add_library(caller, &absolute(caller.cwd, plugin), program, closure)?;
+        }
+        let (kind, folders) = about(caller, program, choosing, closure)?;
+        Some([vec![kind.name().to_vec()], folders].concat())
+    });
+    answer.ok_or(Reason::Link)
+}
+
+/// What kind of linker it is, and where it looks by itself.
+fn about(
+    caller: Caller<'_>,
+    program: &[u8],
+    choosing: &[Arg],
+    closure: &mut Closure,
+) -> Option<(Linker, Vec<Arg>)> {
+    let ask = |args: &[Arg]| Some(query::ask(program, args, caller.env, caller.cwd)?.stdout);
+    let version = ask(&[b"--version".to_vec()])?;
+    let has = |text: &[u8], word: &[u8]| memchr::memmem::find(text, word).is_some();
+    let is_wasm = has(base(program), b"wasm-ld");
+    let linker = if has(&version, b"GNU gold") {
+        Linker::Gold
+    } else if version.starts_with(b"GNU ld") {
+        Linker::Bfd
+    } else if version.starts_with(b"mold ") {
+        Linker::Mold
+    } else if has(&version, b"LLD ") {
+        if is_wasm { Linker::Wasm } else { Linker::Lld }
+    } else {
+        return None;
+    };
+    if linker.lists() && !has(&ask(&[b"--help".to_vec()])?, b"--dependency-file") {
+        return None;
+    }
+    let mut folders: Vec<Arg> = Vec::new();
+    if linker == Linker::Bfd {
+        let mut args: Vec<Arg> = choosing.iter().filter(|arg| is_linkers(arg)).cloned().collect();
+        args.push(b"--verbose".to_vec());
+        let said = ask(&args)?;
+        folders.extend(super::script::named(&said).folders);
+        // Where it looks for what shared libraries need.
+        let settings = ["/etc/ld.so.conf", "/usr/local/etc/ld.so.conf"].map(|path| path.as_bytes().to_vec());
+        for path in settings.into_iter().chain(files_in(b"/etc/ld.so.conf.d")) {
+            closure.file(caller, &path);
+            let text = std::fs::read(std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&path)));
+            let text = text.unwrap_or_default();
+            let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            folders.extend(lines.filter(|line| line.starts_with(b"/")).map(<[u8]>::to_vec));
+        }
+    }
+    if matches!(linker, Linker::Bfd | Linker::Gold) {
+        folders.extend(USUAL_FOLDERS.iter().map(|folder| folder.as_bytes().to_vec()));
+        plugins(caller, program, closure);
+    }
+    Some((linker, folders))
+}
+
+/// Those of a driver's choosing arguments that its linker understands as well.
+fn is_linkers(arg: &[u8]) -> bool {
+    arg.starts_with(b"-melf") || arg.starts_with(b"--sysroot=") || arg.starts_with(b"-mi386")
+}
+
+/// Plugins that GNU tools load from their own folder, there or not.
+pub(in crate::tools) fn plugins(caller: Caller<'_>, program: &[u8], closure: &mut Closure) {
+    const NAMES: &[&str] = &["liblto_plugin.so", "LLVMgold.so", "libdep.so"];
+    let own = program.len() - base(program).len();
+    for folder in [&b"../lib/bfd-plugins"[..], b"../lib/x86_64-linux-gnu/bfd-plugins"] {
+        let folder = [&program[..own], folder].concat();
+        let names = NAMES.iter().map(|name| [&folder[..], b"/", name.as_bytes()].concat());
+        for path in names.chain(files_in(&folder)) {
+            closure.file(caller, &path);
+        }
+    }
+}
+
+/// The files of a folder now, sorted.
+fn files_in(folder: &[u8]) -> Vec<Arg> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let entries = std::fs::read_dir(std::ffi::OsStr::from_bytes(folder)).into_iter().flatten();
+    let mut paths: Vec<Arg> =
+        entries.flatten().map(|entry| entry.path().into_os_string().into_vec()).collect();
+    paths.sort();
+    paths
+}
+
+/// clang takes the start files of the newest gcc: one that is installed later is noticed.
+fn newer_compilers(caller: Caller<'_>, folders: &[Arg], closure: &mut Closure) {
+    for folder in folders {
+        let version = base(folder);
+        let number = std::str::from_utf8(version).ok().and_then(|text| text.parse::<u32>().ok());
+        let Some(number) = number.filter(|_| memchr::memmem::find(folder, b"/gcc/").is_some())
+        else {
+            continue;
+        };
+        let above = &folder[..folder.len() - version.len()];
+        for later in number + 1..number + 5 {
+            let path = [above, later.to_string().as_bytes(), b"/crtbegin.o"].concat();
+            closure.file(caller, &path);
+        }
+    }
+}
+
+/// The name gcc looks its linker up by.
+fn chosen(choosing: &[Arg]) -> Arg {
+    let last = choosing.iter().rev().find_map(|arg| arg.strip_prefix(b"-fuse-ld="));
+    last.map_or(b"ld".to_vec(), |name| [b"ld.", name].concat())
+}
+
+/// Where a part is that a driver names, and never us: a farm of our links may stand on PATH.
+fn locate(
+    caller: Caller<'_>,
+    printed: &[u8],
+    places: &[Arg],
+    closure: &mut Closure,
+) -> Option<Vec<u8>> {
+    let path = find_program(caller, printed, places, closure)?;
+    let found = find_tool(&path, caller.env.get(b"PATH"), caller.cwd, own_key()).ok()?;
+    for passed in &found.passed {
+        closure.file(caller, passed);
+    }
+    Some(absolute(caller.cwd, &found.path))
+}
+
+fn on_path(caller: Caller<'_>) -> Vec<Arg> {
+    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)).collect()
+}
+
+fn key(caller: Caller<'_>, what: &[u8], program: &[u8], words: &[Arg]) -> [u8; 32] {
+    let mut key = blake3::Hasher::new();
+    for part in [what, program, caller.cwd] {
+        field(&mut key, part);
+    }
+    for word in words {
+        field(&mut key, word);
+    }
+    for name in TOOLCHAIN_VARIABLES.iter().chain(LINK_VARIABLES) {
+        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
+    }
+    *key.finalize().as_bytes()
+}

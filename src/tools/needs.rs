@@ -1,0 +1,83 @@
+//! An input set in the making.
+
+use super::meaning::Ground;
+use crate::files::ContentHash;
+use crate::inputs::resolve::{InputSet, Presence};
+use crate::session::reason::Reason;
+
+/// What a result depends on, as it is found out.
+pub(super) struct Needs<'a, 'g> {
+    pub(super) ground: &'a mut Ground<'g>,
+    pub(super) set: InputSet,
+}
+
+impl<'a, 'g> Needs<'a, 'g> {
+    pub(super) fn new(ground: &'a mut Ground<'g>) -> Needs<'a, 'g> {
+        Needs { ground, set: InputSet::default() }
+    }
+
+    /// What is at a path.
+    pub(super) fn presence(&mut self, path: &[u8]) -> Presence {
+        let path = self.ground.world.intern(path);
+        self.ground.world.presence(path)
+    }
+
+    /// A file that was read.
+    pub(super) fn must(&mut self, path: &[u8]) -> Result<(), Reason> {
+        let path = self.ground.world.intern(path);
+        match self.ground.world.presence(path) {
+            Presence::File(_) => self.set.read.push(path),
+            // A folder that a macro tracks: what counts in it nobody says.
+            _ => return Err(Reason::DependencyOutput),
+        }
+        Ok(())
+    }
+
+    /// A file that was read: its content and size.
+    pub(super) fn content(&mut self, path: &[u8]) -> Option<(ContentHash, u64)> {
+        let path = self.ground.world.intern(path);
+        let found = self.ground.world.content(path)?;
+        self.set.read.push(path);
+        Some(found)
+    }
+
+    /// A file that was read if it was there.
+    pub(super) fn maybe(&mut self, path: &[u8]) {
+        let path = self.ground.world.intern(path);
+        match self.ground.world.presence(path) {
+            Presence::File(_) => self.set.read.push(path),
+            Presence::Folder(_) => self.set.exists.push(path),
+            Presence::Absent => self.set.absent.push(path),
+        }
+    }
+
+    /// A place that was looked at, or could have been, before what was found.
+    pub(super) fn absent_if_absent(&mut self, path: &[u8]) {
+        let path = self.ground.world.intern(path);
+        if self.ground.world.presence(path) == Presence::Absent {
+            self.set.absent.push(path);
+        }
+    }
+
+    /// Takes in what another part of the same command depends on.
+    pub(super) fn add(&mut self, set: InputSet) {
+        self.set.read.extend(set.read);
+        self.set.absent.extend(set.absent);
+        self.set.exists.extend(set.exists);
+        self.set.stamped.extend(set.stamped);
+        self.set.env.extend(set.env);
+        self.set.time |= set.time;
+        self.set.date |= set.date;
+    }
+
+    pub(super) fn conclude(self) -> InputSet {
+        let mut set = self.set;
+        for list in [&mut set.read, &mut set.absent, &mut set.exists, &mut set.stamped] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        set.env.sort_unstable();
+        set.env.dedup();
+        set
+    }
+}
