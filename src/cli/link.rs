@@ -183,7 +183,9 @@ fn is_farm_name(name: &[u8]) -> bool {
     let is_compiler = matches!(tool, "gcc" | "g++" | "cc" | "c++" | "clang" | "clang++");
     // `gcc-ar`, `llvm-ranlib`: not every program whose name ends so.
     let is_ours = target || matches!(parts[..], ["gcc" | "llvm"]) || parts.ends_with(&["gcc"]);
-    (target && is_compiler) || (is_ours && matches!(tool, "ar" | "ranlib")) || is_farm_linker(tool, &parts)
+    (target && is_compiler)
+        || (is_ours && matches!(tool, "ar" | "ranlib"))
+        || is_farm_linker(tool, &parts)
 }
 
 /// A linker's name: with a target, or alone.
@@ -212,11 +214,34 @@ mod tests {
 
     #[test]
     fn farm_names() {
-        for name in ["gcc", "c++", "gcc-12", "clang++-14", "x86_64-linux-gnu-gcc-12", "avr-g++", "ar", "gcc-ar-12", "llvm-ranlib",
-            "x86_64-linux-gnu-gcc-ar", "x86_64-linux-gnu-ld.bfd", "mold", "wasm-ld-14"] {
+        for name in [
+            "gcc",
+            "c++",
+            "gcc-12",
+            "clang++-14",
+            "x86_64-linux-gnu-gcc-12",
+            "avr-g++",
+            "ar",
+            "gcc-ar-12",
+            "llvm-ranlib",
+            "x86_64-linux-gnu-gcc-ar",
+            "x86_64-linux-gnu-ld.bfd",
+            "mold",
+            "wasm-ld-14",
+        ] {
             assert!(is_farm_name(name.as_bytes()), "{name}");
         }
-        for name in ["c89-gcc", "my-ar", "gcc-nm", "ldd", "clang-format-14", "gcc-12-wrapper", "12", "", "cc1"] {
+        for name in [
+            "c89-gcc",
+            "my-ar",
+            "gcc-nm",
+            "ldd",
+            "clang-format-14",
+            "gcc-12-wrapper",
+            "12",
+            "",
+            "cc1",
+        ] {
             assert!(!is_farm_name(name.as_bytes()), "{name}");
         }
     }

@@ -24,10 +24,10 @@ use crate::tools::archive::is_archiver;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
+use crate::tools::link::is_linker;
 use crate::tools::meaning::Text;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
-use crate::tools::link::is_linker;
 use crate::tools::rust::is_rust;
 use crate::tools::understand::{Refusal, Understood, understand};
 

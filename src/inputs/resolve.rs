@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub use memo::Resolver;
 
 use super::scan::Scan;
-use crate::files::ContentHash;
 use super::search::SearchPath;
+use crate::files::ContentHash;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, Language};
 

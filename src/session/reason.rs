@@ -164,8 +164,8 @@ impl Reason {
             | Recache | ContentHashMismatch | ToolchainMismatch | GitRootUnavailable
             | PathOutsideRoot | PathSensitiveArg | UnsupportedLanguage => Stage::Missed,
             CompilerFailed | ChangedDuringCompile | TimeMacro | ComputedInclude
-            | AssemblerInput | OutputMissing | SideFiles | ChangedBefore | MixedDiagnostics | DependencyOutput | ReadOnly
-            | Unreported => Stage::NotStored,
+            | AssemblerInput | OutputMissing | SideFiles | ChangedBefore | MixedDiagnostics
+            | DependencyOutput | ReadOnly | Unreported => Stage::NotStored,
             ForeignNamespace | Disabled | InternalFault | Unanswered | NoDaemon | DaemonNewer
             | NotDelivered => Stage::FellBack,
         }

@@ -162,11 +162,7 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
 
 /// Names the situation that messages are made for. What they look like depends on the terminal
 /// (None: not one) and a few variables; 0 stands for the plain situation.
-pub fn text_context(
-    terminal: Option<u16>,
-    colour_is_automatic: bool,
-    env: Environment<'_>,
-) -> u64 {
+pub fn text_context(terminal: Option<u16>, colour_is_automatic: bool, env: Environment<'_>) -> u64 {
     if terminal.is_none() && colour_is_automatic && !env.is_set(b"CLICOLOR_FORCE") {
         return 0;
     }

@@ -504,12 +504,7 @@ pub(super) fn add_library(
 }
 
 /// Adds the libraries that a loader would load for a file.
-fn add_loaded(
-    caller: Caller<'_>,
-    loader: &[u8],
-    path: &[u8],
-    closure: &mut Closure,
-) -> Option<()> {
+fn add_loaded(caller: Caller<'_>, loader: &[u8], path: &[u8], closure: &mut Closure) -> Option<()> {
     let said = query::ask(loader, &[b"--list".to_vec(), path.to_vec()], caller.env, b"/")?;
     for line in said.stdout.split(|byte| *byte == b'\n') {
         let mut words = line.split(|byte| byte.is_ascii_whitespace());

@@ -2,15 +2,15 @@
 //! keys. Runs in a worker; what it looked at is kept in `depends`, so that the same
 //! invocation need not be understood again while none of that changed.
 
+use super::archive;
 use super::command::Arg;
 use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
-use super::archive;
 use super::gcc;
 use super::key_parts::KeyParts;
+use super::link;
 use super::meaning::Meaning;
 use super::places::Places;
-use super::link;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;

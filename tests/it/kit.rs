@@ -44,7 +44,7 @@ int main(int count, char **words) {
     int to = log ? open(log, O_WRONLY | O_APPEND | O_CREAT, 0666) : -1;
     if (to >= 0) {
         static char line[1 << 20];
-        size_t at = 0;
+        size_t at = sprintf(line, "%s\x1f", REAL);
         for (int i = 1; i < count && at + strlen(words[i]) + 2 < sizeof line; i++)
             at += sprintf(line + at, "%s\x1f", words[i]);
         line[at++] = '\n';
@@ -526,6 +526,10 @@ impl Drop for Sandbox {
 
 fn is_compilation(line: &[u8]) -> bool {
     let words: Vec<&[u8]> = line.split(|&byte| byte == 0x1f).collect();
+    let tool = words[0].rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    if ARCHIVERS.iter().any(|name| name.as_bytes() == tool) {
+        return !matches!(words[1], b"--version" | b"--help");
+    }
     let is_question = words.iter().any(|word| {
         matches!(*word, b"-E" | b"-M" | b"-MM" | b"-###")
             || [&b"-print"[..], b"--print", b"-dump"].iter().any(|start| word.starts_with(start))
@@ -632,14 +636,31 @@ pub fn real(tool: &str) -> PathBuf {
 pub fn shims() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shims-1");
-        for name in ["gcc", "g++", "cc", "c++", "clang", "clang++"] {
-            if have(name) && !folder.join(name).exists() {
-                shim(&folder, name, &real(name), "0");
-            }
-        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shims-2");
+        counting(&folder, &["gcc", "g++", "cc", "c++", "clang", "clang++"]);
         folder
     })
+}
+
+const LINKERS: &[&str] = &["ld", "ld.bfd", "ld.gold", "ld.lld", "mold", "wasm-ld"];
+const ARCHIVERS: &[&str] = &["ar", "ranlib", "gcc-ar", "gcc-ranlib", "llvm-ar", "llvm-ranlib"];
+
+/// The folder of counting linkers and archivers, beside counting compilers.
+pub fn link_shims() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("link-shims-1");
+        counting(&folder, &[LINKERS, ARCHIVERS, &["gcc", "clang"]].concat());
+        folder
+    })
+}
+
+fn counting(folder: &Path, names: &[&str]) {
+    for name in names {
+        if have(name) && !folder.join(name).exists() {
+            shim(folder, name, &real(name), "0");
+        }
+    }
 }
 
 /// Makes a counting compiler. Another salt gives another program that does the same.

@@ -14,6 +14,10 @@ mod impostor;
 mod damage;
 // The parsers with the seeds of the fuzz targets.
 mod fuzz;
+// Links: programs, libraries, scripts, and what linkers look for.
+mod links;
+// Archives.
+mod archives;
 // Limits of the system.
 mod limits;
 // Other users.

@@ -4,7 +4,9 @@
 use super::raw::*;
 use super::{COPY_BYTES, PATH_BYTES, STATE};
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
-use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPLACES_FILE, REPORT_BYTES};
+use crate::protocol::quick::{
+    EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPLACES_FILE, REPORT_BYTES,
+};
 use crate::store::deliver::LINK_FROM;
 
 /// Whether the payload is a short hit from its first byte to its last: every length stays inside,

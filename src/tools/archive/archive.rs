@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use parking_lot::Mutex;
 
-use super::command::Command;
+use super::command::{Command, Operation};
 use super::members::{Added, Member, follows, members};
 use crate::files::ContentHash;
 use crate::inputs::resolve::InputSet;
@@ -46,7 +46,20 @@ impl Archive {
         let style = if is_llvm { WriteStyle::Replace } else { WriteStyle::InPlace };
         let path = command.archive.clone();
         let outputs = [Output { role: Role::Main, path, style, required: true }];
-        Archive { command, args, before, is_llvm, outputs, cwd: cwd.to_vec(), found: Mutex::new(None) }
+        Archive {
+            command,
+            args,
+            before,
+            is_llvm,
+            outputs,
+            cwd: cwd.to_vec(),
+            found: Mutex::new(None),
+        }
+    }
+
+    /// LLVM's tools write the headers of all members anew.
+    fn members(&self, archive: &[u8]) -> Option<Vec<Member>> {
+        members(archive, !self.is_llvm)
     }
 
     /// The members of the archive that the key speaks of.
@@ -54,7 +67,7 @@ impl Archive {
         let Some(before) = self.before else { return Some(Vec::new()) };
         let path = absolute(&self.cwd, &self.command.archive);
         let bytes = std::fs::read(OsStr::from_bytes(&path)).ok()?;
-        (blake3::hash(&bytes).as_bytes() == &before.0).then(|| members(&bytes))?
+        (blake3::hash(&bytes).as_bytes() == &before.0).then(|| self.members(&bytes))?
     }
 }
 
@@ -109,12 +122,16 @@ impl Meaning for Archive {
         run: &RunReport,
     ) -> Result<InputSet, Reason> {
         let before = self.found.lock().take().ok_or(Reason::ChangedBefore)?;
-        let made = run.units.iter().flat_map(|unit| &unit.outputs).find_map(|made| made.content.as_ref());
-        let made = made.and_then(|content| (ground.stored)(content)).ok_or(Reason::OutputMissing)?;
-        if self.is_llvm && self.before.is_some_and(|hash| blake3::hash(&made).as_bytes() == &hash.0) {
+        let made =
+            run.units.iter().flat_map(|unit| &unit.outputs).find_map(|made| made.content.as_ref());
+        let made =
+            made.and_then(|content| (ground.stored)(content)).ok_or(Reason::OutputMissing)?;
+        let leaves_alone = self.is_llvm && self.command.operation == Operation::Index;
+        if leaves_alone && self.before.is_some_and(|hash| blake3::hash(&made).as_bytes() == &hash.0)
+        {
             return Err(Reason::OutputMissing);
         }
-        let after = members(&made).ok_or(Reason::OutputMissing)?;
+        let after = self.members(&made).ok_or(Reason::OutputMissing)?;
         let mut needs = Needs::new(ground);
         let mut added = Vec::new();
         for path in &self.command.files {

@@ -126,7 +126,9 @@ pub(super) fn ranlib(args: &[Arg]) -> Result<Command, Refusal> {
             b"--plugin" => command.plugins.extend(args.next().cloned()),
             b"-v" | b"-V" | b"--version" | b"-h" | b"-H" | b"--help" => return Err(not_ours(arg)),
             word if word.starts_with(b"-") || word.is_empty() => return Err(unknown(arg)),
-            _ if !command.archive.is_empty() => return Err((Reason::UnusualOutput, Some(arg.clone()))),
+            _ if !command.archive.is_empty() => {
+                return Err((Reason::UnusualOutput, Some(arg.clone())));
+            }
             _ => command.archive = arg.clone(),
         }
     }
@@ -176,9 +178,17 @@ mod tests {
 
     #[test]
     fn what_runs_plain() {
-        for line in
-            ["t l.a", "x l.a", "p l.a a.o", "-M", "--version", "", "rc l.a", "d l.a a.o", "s l.a a.o"]
-        {
+        for line in [
+            "t l.a",
+            "x l.a",
+            "p l.a a.o",
+            "-M",
+            "--version",
+            "",
+            "rc l.a",
+            "d l.a a.o",
+            "s l.a a.o",
+        ] {
             assert_eq!(ar(&args(line)).unwrap_err().0, Reason::NotACompile, "{line}");
         }
         for line in ["rU l.a a.o", "rcN 2 l.a a.o", "rcT l.a b.a", "rc l.a a.o -x", "rq l.a a.o"] {

@@ -30,8 +30,9 @@ pub(super) struct Added {
     pub(super) bytes: u64,
 }
 
-/// The members of an archive in order. None: it is none that can be read.
-pub(super) fn members(archive: &[u8]) -> Option<Vec<Member>> {
+/// The members of an archive in order. None: it is none that can be read. Without `stamped` what
+/// is said of times and owners is left out.
+pub(super) fn members(archive: &[u8], stamped: bool) -> Option<Vec<Member>> {
     let file = ArchiveFile::parse(archive).ok()?;
     let members = file.members().map(|member| {
         let member = member.ok()?;
@@ -42,6 +43,7 @@ pub(super) fn members(archive: &[u8]) -> Option<Vec<Member>> {
             Content::Here(ContentHash(*blake3::hash(bytes).as_bytes()))
         };
         let stamps = [member.date(), member.uid(), member.gid(), member.mode()];
+        let stamps = if stamped { stamps } else { [None; 4] };
         Some(Member { name: base(member.name()).to_vec(), stamps, content })
     });
     members.collect()
@@ -57,8 +59,7 @@ pub(super) fn follows(
     positioned: bool,
 ) -> bool {
     let is_added = |member: &&Member| {
-        operation == Operation::Replace
-            && added.iter().any(|file| base(&file.path) == member.name)
+        operation == Operation::Replace && added.iter().any(|file| base(&file.path) == member.name)
     };
     let fits = |member: &Member, file: &Added| {
         base(&file.path) == member.name
@@ -142,10 +143,10 @@ mod tests {
     #[test]
     fn a_real_archive_is_read() {
         let text = b"!<arch>\na.o/            0           0     0     644     2         `\nhi";
-        let found = members(text).unwrap();
+        let found = members(text, true).unwrap();
         assert_eq!((found.len(), &found[0].name[..]), (1, &b"a.o"[..]));
         assert_eq!(found[0].content, Content::Here(hash("hi")));
-        assert_eq!(members(b"!<arch>\njunk"), None);
-        assert_eq!(members(b"junk"), None);
+        assert_eq!(members(b"!<arch>\njunk", true), None);
+        assert_eq!(members(b"junk", true), None);
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn tool(
     plugins: &[Arg],
 ) -> Result<Tool, Reason> {
     let mut key = blake3::Hasher::new();
-    for part in [b"archiver", program, caller.cwd].into_iter().chain(plugins.iter().map(|p| &p[..])) {
+    for part in [b"archiver", program, caller.cwd].into_iter().chain(plugins.iter().map(|p| &p[..]))
+    {
         field(&mut key, part);
     }
     for name in ["PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
@@ -68,9 +69,9 @@ pub(super) fn tool(
         }
         // `[D] - use zero for timestamps and uids/gids (default)`; ranlib says it without brackets.
         let help = ask("--help")?;
-        let is_deterministic = help.split(|byte| *byte == b'\n').any(|line| {
-            has(line, b"zero for") && has(line, b"(default)")
-        });
+        let is_deterministic = help
+            .split(|byte| *byte == b'\n')
+            .any(|line| has(line, b"zero for") && has(line, b"(default)"));
         let stamps: &[u8] = if maker == b"llvm" || is_deterministic { b"zero" } else { b"real" };
         Some(vec![maker.to_vec(), stamps.to_vec()])
     });
@@ -88,7 +89,8 @@ fn behind_gcc(caller: Caller<'_>, program: &[u8], closure: &mut Closure) -> Opti
     let folder = &program[..program.len() - name.len()];
     let gcc = [folder, &name[..at], b"gcc", version].concat();
     add_program(caller, &gcc, closure)?;
-    for question in [format!("-print-prog-name={part}"), "-print-file-name=liblto_plugin.so".into()] {
+    for question in [format!("-print-prog-name={part}"), "-print-file-name=liblto_plugin.so".into()]
+    {
         let said = query::ask(&gcc, &[question.into_bytes()], caller.env, caller.cwd)?;
         let path = said.stdout.trim_ascii_end();
         let found = find_tool(path, caller.env.get(b"PATH"), caller.cwd, own_key());

@@ -37,7 +37,9 @@ pub(in crate::tools) fn understand(
         _ => return Err(Reason::UnusualOutput.into()),
     };
     // Which of the two is newer, the key does not know.
-    if command.newer_only && before.is_some() || before.is_none() && command.operation == Operation::Index {
+    if command.newer_only && before.is_some()
+        || before.is_none() && command.operation == Operation::Index
+    {
         return Err(Reason::UncacheableArgument.into());
     }
     let mut parts = KeyParts::default();

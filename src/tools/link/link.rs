@@ -147,6 +147,8 @@ impl Meaning for Link {
             }
         }
         let listed = match discovery.linker.and_then(|at| run.dependencies.get(at)) {
+            // mold writes none for `-r`, where it reads what is named and nothing else.
+            Some(text) if text.is_empty() && self.reads_named_only() => None,
             Some(text) => {
                 let rule = depfile::rules(text).and_then(|rules| rules.into_iter().next());
                 Some(rule.ok_or(Reason::DependencyOutput)?.prerequisites)
@@ -184,6 +186,10 @@ impl Link {
             Through::Driver => Some(([b"-Wl,--dependency-file=", path].concat(), path.to_vec())),
             Through::Itself => Some(([b"--dependency-file=", path].concat(), path.to_vec())),
         }
+    }
+
+    fn reads_named_only(&self) -> bool {
+        self.linker == Linker::Mold && self.said.names.is_empty()
     }
 
     /// Asks the compiler what its sources include.

@@ -60,7 +60,8 @@ pub(super) fn inputs(
         if !explicit.contains(&path) {
             looked.also_known_as(base(&path));
         }
-        let content = binary::inspect(&absolute(link.cwd, &path)).ok_or(Reason::DependencyOutput)?;
+        let content =
+            binary::inspect(&absolute(link.cwd, &path)).ok_or(Reason::DependencyOutput)?;
         match content {
             Content::Whole => {}
             Content::Thin(members) => {
@@ -128,12 +129,14 @@ impl Looked {
         for path in &self.files {
             needs.maybe(path);
         }
-        for (names, folders) in [(&mut self.names, &self.folders), (&mut self.needed, &run_folders)] {
+        for (names, folders) in [(&mut self.names, &self.folders), (&mut self.needed, &run_folders)]
+        {
             names.sort_unstable();
             names.dedup();
             let mut seen = HashSet::new();
             for folder in folders {
-                let spelled = [&b"="[..], b"$SYSROOT"].iter().find_map(|mark| folder.strip_prefix(*mark));
+                let spelled =
+                    [&b"="[..], b"$SYSROOT"].iter().find_map(|mark| folder.strip_prefix(*mark));
                 let folder = spelled.map_or(folder.clone(), |rest| [sysroot, rest].concat());
                 let folder = if folder.is_empty() { b".".to_vec() } else { folder };
                 if seen.insert(folder.clone()) {

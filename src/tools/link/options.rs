@@ -228,7 +228,9 @@ pub(super) fn read(words: &[Arg]) -> Result<Said, Refusal> {
         let (value, class) = match long(word) {
             Some((value, takes, class)) => {
                 let value = match (takes, value) {
-                    (Nothing, Some(_)) => return Err((Reason::UnknownArgument, Some(word.clone()))),
+                    (Nothing, Some(_)) => {
+                        return Err((Reason::UnknownArgument, Some(word.clone())));
+                    }
                     (Value, None) => words.next().cloned(),
                     (_, value) => value.map(<[u8]>::to_vec),
                 };
@@ -362,7 +364,8 @@ mod tests {
 
     #[test]
     fn every_way_of_giving_a_value() {
-        let said = said("-o app -La -L b a.o -lm -l:x.a -Map=m -rpath r:s --version-script v -Tt").unwrap();
+        let said = said("-o app -La -L b a.o -lm -l:x.a -Map=m -rpath r:s --version-script v -Tt")
+            .unwrap();
         assert_eq!(said.output, Some(b"app".to_vec()));
         assert_eq!(said.folders, args("a b"));
         assert_eq!(said.names, args("libm.so libm.a x.a"));

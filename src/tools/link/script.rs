@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn broken_texts_end() {
-        for text in [&b"INPUT("[..], b"INPUT(a", b"/* ", b"\"", b")))", b"GROUP((((", b"\0INPUT(a)"] {
+        for text in [&b"INPUT("[..], b"INPUT(a", b"/* ", b"\"", b")))", b"GROUP((((", b"\0INPUT(a)"]
+        {
             named(text);
         }
         assert_eq!(named(b"\0INPUT(a)"), Named::default());

@@ -132,11 +132,14 @@ pub(in crate::tools) fn behind(
                 let said = ask(&[b"-###", b"-x", b"none", b"/dev/null", b"-o", b"a.out"])?;
                 let planned = query::planned_commands(&said.stderr);
                 let words = planned.last()?;
-                folders.extend(words.iter().filter_map(|word| word.strip_prefix(b"-L")).map(<[u8]>::to_vec));
+                folders.extend(
+                    words.iter().filter_map(|word| word.strip_prefix(b"-L")).map(<[u8]>::to_vec),
+                );
                 add(words.first()?)?
             }
         };
-        let files = ["liblto_plugin.so", "libgomp.spec", "libsanitizer.spec", "libitm.spec", "specs"];
+        let files =
+            ["liblto_plugin.so", "libgomp.spec", "libsanitizer.spec", "libitm.spec", "specs"];
         for file in files.iter().filter(|_| driver.flavor == Flavor::Gcc) {
             closure.file(caller, &ask_for(&[b"-print-file-name=", file.as_bytes()].concat())?);
         }
@@ -205,10 +208,13 @@ fn about(
         let said = ask(&args)?;
         folders.extend(super::script::named(&said).folders);
         // Where it looks for what shared libraries need.
-        let settings = ["/etc/ld.so.conf", "/usr/local/etc/ld.so.conf"].map(|path| path.as_bytes().to_vec());
+        let settings =
+            ["/etc/ld.so.conf", "/usr/local/etc/ld.so.conf"].map(|path| path.as_bytes().to_vec());
         for path in settings.into_iter().chain(files_in(b"/etc/ld.so.conf.d")) {
             closure.file(caller, &path);
-            let text = std::fs::read(std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&path)));
+            let text = std::fs::read(std::path::Path::new(
+                <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&path),
+            ));
             let text = text.unwrap_or_default();
             let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
             folders.extend(lines.filter(|line| line.starts_with(b"/")).map(<[u8]>::to_vec));
