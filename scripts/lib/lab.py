@@ -188,10 +188,13 @@ class Lab:
             raise Failure(f"zccache status --json ended with {done.returncode} and is no JSON:\n{done.stdout}{done.stderr}")
 
     def counts(self):
-        """The counters, as plain numbers, and how often each reason was given."""
+        """The counters, as plain numbers (`linking`: links and archives among them), and how often each reason was given."""
         status = self.status()
         counters = {"hits": "hits", "misses": "misses", "uncacheable": "non_cacheable", "errors": "errors"}
-        return {name: status[field] for name, field in counters.items()}, status["reasons"]
+        counts = {name: status[field] for name, field in counters.items()}
+        made = [status["by_language"].get(name, {}) for name in ("link", "archive")]
+        counts["linking"] = sum(each.get(field, 0) for each in made for field in ("hits", "misses", "non_cacheable"))
+        return counts, status["reasons"]
 
     def stop(self):
         self.run("stop")

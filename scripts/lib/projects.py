@@ -19,6 +19,8 @@ SOURCES = (".c", ".cc", ".cpp", ".h", ".hpp", ".inc")
 class Project:
     """A source tree in one fixed folder, since paths get into objects. Subclasses know how it is built."""
 
+    # Its links and archives go through the cache in every way of calling.
+    links = False
     # Seconds that one build may take.
     patience = 3600
 
@@ -54,6 +56,9 @@ class Project:
         """Puts a string into a header or source: it shows in every object that includes it."""
         file = self.folder / path
         name = re.sub(r"\W", "_", text)
+        if path.endswith(".map"):
+            # A version script: one more version, which shows in the library.
+            return file.write_text(f"PROVE_{name} {{\n}};\n" + file.read_text())
         line = f'static const char prove_{name}[] __attribute__((used)) = "{text}";\n'
         lines = file.read_text().splitlines(keepends=True)
         # Inside the include guard, so that being included twice does no harm.
@@ -85,10 +90,16 @@ class Project:
         for folder, folders, names in os.walk(self.folder):
             folders[:] = [each for each in folders if each not in (".git", "CMakeFiles.probe", "CompilerIdCXX")]
             for name in names:
-                if name.endswith(COMPARED):
-                    path = Path(folder, name)
+                path = Path(folder, name)
+                if self.compares(path):
                     found[str(path.relative_to(self.folder))] = path
         return found
+
+    def compares(self, path):
+        return path.name.endswith(COMPARED)
+
+    def check(self):
+        """Tries what was built."""
 
     def run(self, words, env, log):
         with open(log, "wb") as out:
@@ -171,4 +182,69 @@ class Abseil(Project):
         self.run(["ninja", "-C", self.build_folder, f"-j{self.jobs}", "-d", "keepdepfile"], dict(env, NINJA_STATUS=""), log)
 
 
-PROJECTS = {"c": Git, "cxx": Abseil}
+class Zlib(Project):
+    """zlib: a shared library with a version script, a static one, four programs linked with either; CMake and Ninja.
+    Everything is wrapped: compiles, links and archives."""
+
+    name = "zlib"
+    package = "zlib"
+    tools = ("gcc", "clang", "cmake", "ninja", "git")
+    headers = {}
+    links = True
+    ways = {"launcher": "clang", "prefix": "gcc", "farm": "gcc"}
+    edited = "zlib.h"
+    branch_edits = ("zutil.h", "adler32.c", "zlib.map")
+
+    def make_branches(self):
+        # Debian leaves the files for Windows out, one of which the list of sources names.
+        recipe = self.folder / "CMakeLists.txt"
+        recipe.write_text(re.sub(r"(?m)^\s*win32/zlib1\.rc.*\n", "", recipe.read_text()))
+        super().make_branches()
+
+    def configure(self, way, compiler, env, log):
+        shutil.rmtree(self.folder / "build", ignore_errors=True)
+        self.git("checkout", "-q", "--", ".")
+        words = ["cmake", "-G", "Ninja", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_C_FLAGS=-O1 -g"]
+        if way == "prefix":
+            env = dict(env, CC=f"{self.prefix} {compiler}")
+        else:
+            words.append(f"-DCMAKE_C_COMPILER={compiler}")
+        if way == "launcher":
+            words += [f"-DCMAKE_C_COMPILER_LAUNCHER={self.prefix}", f"-DCMAKE_C_LINKER_LAUNCHER={self.prefix}"]
+        if way in ("launcher", "prefix"):
+            # CMake has no launcher for archives, but its rules can be given.
+            words += [f"-DCMAKE_C_ARCHIVE_CREATE={self.prefix} <CMAKE_AR> qc <TARGET> <LINK_FLAGS> <OBJECTS>",
+                      f"-DCMAKE_C_ARCHIVE_FINISH={self.prefix} <CMAKE_RANLIB> <TARGET>"]
+        self.run(words, env, log)
+
+    def clean(self, way, compiler, env, log):
+        self.run(["ninja", "-C", "build", "-t", "clean"], env, log)
+
+    def build(self, way, compiler, env, log):
+        self.run(["ninja", "-C", "build", f"-j{self.jobs}", "-d", "keepdepfile"], dict(env, NINJA_STATUS=""), log)
+
+    def edit_header(self):
+        super().edit_header()
+        self.script_before = (self.folder / "zlib.map").read_bytes()
+        self.edit("zlib.map", "edited")
+
+    def undo_edit(self):
+        super().undo_edit()
+        (self.folder / "zlib.map").write_bytes(self.script_before)
+
+    def compares(self, path):
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            is_made = file.read(4) in (b"\x7fELF", b"!<ar")
+        # What CMake tried out while it configured is no part of the build.
+        return super().compares(path) or (is_made and path.suffix != ".bin")
+
+    def check(self):
+        for program in ("example", "example64"):
+            done = subprocess.run([f"./{program}"], cwd=self.folder / "build", capture_output=True)
+            if done.returncode:
+                raise Failure(f"{self.name}: {program} ended with {done.returncode}")
+
+
+PROJECTS = {"c": Git, "cxx": Abseil, "links": Zlib}

@@ -330,6 +330,9 @@ fn plan_steps(
 fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
     let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
         let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
+        if !understood.meaning.is_touched(unit, &stored.content) {
+            return None;
+        }
         let folded = result.folded.iter().find(|(role, _)| *role == output.role);
         Some(Delivered {
             path: output.path.clone(),

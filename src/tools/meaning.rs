@@ -25,6 +25,12 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
     /// The files of a unit, the main one first.
     fn outputs(&self, unit: usize) -> &[Output];
 
+    /// Whether the tool wrote this output at all, whose content a run left behind. False for one
+    /// that it found to be right already and did not touch: then a hit does not, either.
+    fn is_touched(&self, _unit: usize, _content: &Content) -> bool {
+        true
+    }
+
     /// One run for these units. `temporary` gives a name of ours in the store's folder for
     /// temporary files, different for each ending.
     fn plan(&self, tool: &Understood, units: &[usize], temporary: &dyn Fn(&str) -> Vec<u8>)

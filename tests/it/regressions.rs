@@ -155,3 +155,22 @@ fn a_renamed_copy_is_the_program() {
     s.bare("my-cache gcc -c a.c").ok();
     s.bare("my-cache --version").ok();
 }
+
+/// gcc lists what its sources include, and says nothing of those that no preprocessor sees: the
+/// lists of the sources behind such a one were taken for each other's.
+#[test]
+fn sources_without_a_preprocessor_among_others() {
+    let s = Sandbox::new();
+    s.write("b.s", ".globl s\ns: .long 1\n");
+    for name in ["a", "c", "d"] {
+        s.write(format!("{name}.h"), "#define VALUE 1\n");
+        s.write(format!("{name}.c"), format!("#include \"{name}.h\"\nint {name} = VALUE;\n"));
+    }
+    let line = "gcc -c a.c b.s c.c d.c";
+    s.warm(line);
+    for name in ["c", "d", "a"] {
+        s.write(format!("{name}.h"), "#define VALUE 2\n");
+        s.miss(line);
+        s.hit(line);
+    }
+}

@@ -2,10 +2,10 @@
 //!
 //! - `command` reads a command line, `tool` knows the program by content.
 //! - `understand` makes the key, of which the archive as it was before is a part.
-//! - `archive` runs a miss; `members` proves from what came out that the archive was what the
+//! - `action` runs a miss; `members` proves from what came out that the archive was what the
 //!   key says until the tool began.
 
-mod archive;
+mod action;
 mod command;
 mod members;
 mod tool;

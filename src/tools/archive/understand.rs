@@ -1,6 +1,6 @@
 //! A command on an archive, and its key.
 
-use super::archive::Archive;
+use super::action::Archive;
 use super::command::{self, Operation, Stamps};
 use super::tool::{Maker, tool};
 use crate::files::{PathId, Seen};

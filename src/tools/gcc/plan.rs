@@ -40,7 +40,9 @@ pub(super) fn plan(
     // An LTO object records the assembler's options, and the assembler sees no text of ours.
     let is_link_time_optimised = command.key_args.iter().any(|arg| arg.starts_with(b"-flto"));
     let mut discoveries = Vec::new();
-    for (nth, &unit) in units.iter().enumerate() {
+    // Of sources that no preprocessor sees there is no rule.
+    let mut rules = 0;
+    for &unit in units {
         let compiler = match command.user_deps {
             _ if !is_preprocessed_here(command.sources[unit].language) => Told::SourceOnly,
             UserDeps::None if by_variable => {
@@ -49,7 +51,8 @@ pub(super) fn plan(
                     run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
                     bring_back(&mut run, path, true)
                 });
-                Told::Rule(file, nth)
+                rules += 1;
+                Told::Rule(file, rules - 1)
             }
             UserDeps::None if alone && may_add => {
                 let path = temporary("d");

@@ -68,6 +68,37 @@ fn a_plain_compile() {
 }
 
 #[test]
+fn links() {
+    let link = |line: &str| match run(Flavor::Gcc, false, line) {
+        Parsed::Link(line) => *line,
+        other => panic!("{line}: {other:?}"),
+    };
+    let line = link(
+        "-O2 a.o -Lx -L y -lm -Wl,-Map,m -Xlinker -z -Xlinker now b.a -fuse-ld=gold -Bq -o app",
+    );
+    assert_eq!(joined(&line.words), "a.o -Lx -Ly -lm -Map m -z now b.a -oapp");
+    assert_eq!(joined(&line.choosing), "-Bq -fuse-ld=gold");
+    assert_eq!((line.compiles, line.side_files), (None, None));
+    let line = link("-MD a.c b.o -o d/app.x");
+    let command = line.compiles.unwrap();
+    assert_eq!((command.sources.len(), joined(&line.words)), (1, "b.o -od/app.x".to_owned()));
+    assert_eq!(command.outputs[0][0].path, b"d/app.d");
+    assert_eq!(link("-gsplit-dwarf a.o").side_files, Some(b"-gsplit-dwarf".to_vec()));
+    assert_eq!(link("-shared -lm").words, [b"-lm".to_vec()]);
+    check_plain(
+        BOTH,
+        &[
+            ("a.c b.c -MD -o a", Reason::UnusualOutput, "-MD"),
+            ("-gsplit-dwarf a.c -o a", Reason::UnusualOutput, "-gsplit-dwarf"),
+            ("--coverage a.c -o a", Reason::Link, ""),
+            ("a.o -o a --frobnicate", Reason::UnknownArgument, "--frobnicate"),
+            ("-x c - -o a", Reason::SourceOnStdin, "-"),
+            ("h.h a.c -o a", Reason::UnusualOutput, ""),
+        ],
+    );
+}
+
+#[test]
 fn what_is_no_compile_to_cache() {
     use Reason::*;
     check_plain(
@@ -84,8 +115,6 @@ fn what_is_no_compile_to_cache() {
             ("-fsyntax-only -c a.c", PreprocessOnly, "-fsyntax-only"),
             ("-M a.c", PreprocessOnly, "-M"),
             ("-MM -MD a.c", PreprocessOnly, "-MM"),
-            ("a.c -o a", Link, ""),
-            ("a.o b.o -o a", Link, ""),
             ("-c a.c --frobnicate", UnknownArgument, "--frobnicate"),
             ("-c a.c -fnever-heard-of", UnknownArgument, "-fnever-heard-of"),
             ("-c a.c -gnonsense", UnknownArgument, "-gnonsense"),

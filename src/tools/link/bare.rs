@@ -1,6 +1,6 @@
 //! A linker called by its own name.
 
-use super::link::{Link, Through, outputs};
+use super::action::{Link, Through, outputs};
 use super::options;
 use super::tool::{Tool, alone};
 use crate::files::PathId;

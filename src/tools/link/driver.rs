@@ -1,6 +1,6 @@
 //! A gcc or clang command that links.
 
-use super::link::{Link, Through, outputs};
+use super::action::{Link, Through, outputs};
 use super::options;
 use super::tool::{Tool, behind};
 use crate::files::PathId;

@@ -4,12 +4,12 @@
 //! - `tool` knows the linker behind a driver, or one alone, by content.
 //! - `listed` says from the linker's own list what it read, and where else it would have looked:
 //!   by the help of `script` (linker scripts) and `binary` (shared libraries, thin archives).
-//! - `driver` and `bare` make the key of a command; `link` runs a miss and finds its inputs.
+//! - `driver` and `bare` make the key of a command; `action` runs a miss and finds its inputs.
 
+mod action;
 pub(super) mod bare;
 mod binary;
 pub(super) mod driver;
-mod link;
 pub(super) mod listed;
 mod options;
 mod script;

@@ -9,7 +9,7 @@ use super::command::{Command, Operation};
 use super::members::{Added, Member, follows, members};
 use crate::files::ContentHash;
 use crate::inputs::resolve::InputSet;
-use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::protocol::message::{Content, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 use crate::tools::find::absolute;
@@ -25,7 +25,6 @@ pub(super) struct Archive {
     args: Vec<Arg>,
     /// What the archive was when the command was understood.
     before: Option<ContentHash>,
-    /// It leaves an archive alone that has its index.
     is_llvm: bool,
     outputs: [Output; 1],
     cwd: Vec<u8>,
@@ -84,6 +83,16 @@ impl Meaning for Archive {
         &self.outputs
     }
 
+    /// LLVM's `ranlib` does not touch an archive that has its index.
+    fn is_touched(&self, _unit: usize, content: &Content) -> bool {
+        let hash = match content {
+            Content::Inline(bytes) => *blake3::hash(bytes).as_bytes(),
+            Content::Blob { id, .. } => id.0,
+        };
+        let may_be_left = self.is_llvm && self.command.operation == Operation::Index;
+        !may_be_left || self.before != Some(ContentHash(hash))
+    }
+
     fn plan(
         &self,
         tool: &Understood,
@@ -126,11 +135,6 @@ impl Meaning for Archive {
             run.units.iter().flat_map(|unit| &unit.outputs).find_map(|made| made.content.as_ref());
         let made =
             made.and_then(|content| (ground.stored)(content)).ok_or(Reason::OutputMissing)?;
-        let leaves_alone = self.is_llvm && self.command.operation == Operation::Index;
-        if leaves_alone && self.before.is_some_and(|hash| blake3::hash(&made).as_bytes() == &hash.0)
-        {
-            return Err(Reason::OutputMissing);
-        }
         let after = self.members(&made).ok_or(Reason::OutputMissing)?;
         let mut needs = Needs::new(ground);
         let mut added = Vec::new();
