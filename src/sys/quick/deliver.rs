@@ -74,12 +74,7 @@ unsafe fn after_bytes(hit: *const u8, at: usize, count: usize) -> usize {
 /// Puts a short hit in place and exits; returns when anything is not as it should be. At `scratch` there is
 /// room for `SCRATCH_BYTES`.
 #[inline(always)]
-pub(super) unsafe fn deliver(
-    hit: *const u8,
-    socket: usize,
-    auxv: *const usize,
-    scratch: *mut u8,
-) {
+pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, scratch: *mut u8) {
     unsafe {
         let fine_times = byte(hit, 0) & FINE_TIMES != 0;
         let outputs = byte(hit, 1) as usize;
