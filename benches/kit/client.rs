@@ -77,6 +77,7 @@ impl Client {
         let Some(Step::Run(run)) = work.steps.first() else { panic!("a miss without a run") };
         let taken = Taken { role: Role::Main, executable: false, content: Some(object) };
         let report = RunReport {
+            made_besides: false,
             exit: Exit::Status(0),
             text: Vec::new(),
             units: vec![TakenUnit { unit: 0, outputs: vec![taken] }],

@@ -127,6 +127,9 @@ fn store(
     if ticket.readonly {
         return Err(Reason::ReadOnly.into());
     }
+    if run.made_besides {
+        return Err(Reason::SideFiles.into());
+    }
     // A response file, or a part of the tool itself, that is another by now.
     shared.table.drain();
     let changed = |id: &&PathId| shared.table.changed_since(**id, ticket.understood_at);

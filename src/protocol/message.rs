@@ -196,6 +196,8 @@ pub struct Run {
     pub units: Vec<RunUnit>,
     /// Files to send back with the report.
     pub read_back: Vec<ReadBack>,
+    /// A folder in which the tool may make files that nobody named.
+    pub observed: Option<Arg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -240,6 +242,9 @@ pub struct RunReport {
     pub units: Vec<TakenUnit>,
     /// One for each `Run::read_back`, in order; empty where the file was not there.
     pub dependencies: Vec<serde_bytes::ByteBuf>,
+    /// In the observed folder other files than the outputs were made or changed meanwhile, by
+    /// whomever.
+    pub made_besides: bool,
     /// Wall time of the run.
     pub took_ns: u64,
 }

@@ -22,6 +22,8 @@ pub struct Driver {
     pub flavor: Flavor,
     /// Major version.
     pub major: u32,
+    /// Its file is a script.
+    pub is_script: bool,
     /// Variables its script text mentions, with their values now; empty for real programs.
     script_variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     version_line: Vec<u8>,
@@ -302,7 +304,9 @@ fn still_good<T: Clone>(kept: &mut Option<Kept<T>>, caller: Caller<'_>) -> Optio
 fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
     let mut closure = Closure::default();
     let mut script_variables = Vec::new();
-    if let Program::Script { text, .. } = add_program(caller, path, &mut closure)? {
+    let program = add_program(caller, path, &mut closure)?;
+    let is_script = matches!(program, Program::Script { .. });
+    if let Program::Script { text, .. } = program {
         script_variables = program::variables_of_script(&text)
             .into_iter()
             .map(|name| {
@@ -320,6 +324,7 @@ fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
         path: path.to_vec(),
         flavor,
         major,
+        is_script,
         script_variables,
         version_line,
         target,

@@ -5,6 +5,7 @@ mod capture;
 mod fallback;
 mod gather;
 pub mod names;
+mod observe;
 mod plain;
 mod run;
 mod steps;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
 use super::capture::{self, Captured};
 use super::gather::Call;
+use super::observe::Observed;
 use super::take_in::{OwnFiles, take_in};
 use super::text::{Held, mentions};
 use crate::protocol::message::{Exit, Run, RunReport};
@@ -52,6 +53,7 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     // In this order: our files are gone before a signal that came too late ends us.
     let stand_in = StandIn::begin();
     let _own = OwnFiles(&step.read_back);
+    let observed = step.observed.as_deref().map(Observed::begin);
     let start = Instant::now();
     let Ok((exit, captured)) = run_captured(step, around, &stand_in, held) else {
         return Ran::Plain;
@@ -63,8 +65,14 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
         }
         return Ran::Streamed(exit);
     }
-    let mut report =
-        RunReport { exit, text: captured.text, units: vec![], dependencies: vec![], took_ns };
+    let mut report = RunReport {
+        exit,
+        text: captured.text,
+        units: vec![],
+        dependencies: vec![],
+        made_besides: observed.is_some_and(|observed| observed.made_besides(step)),
+        took_ns,
+    };
     if let Exit::Status(_) = exit {
         // Did it fail over a file that only we asked for, or complain of one?
         let mut own = step.read_back.iter().filter(|file| file.remove);

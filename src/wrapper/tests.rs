@@ -21,7 +21,14 @@ static ONE: Mutex<()> = Mutex::new(());
 
 fn shell(script: &str) -> Run {
     let argv = ["sh", "-c", script].map(|word| word.as_bytes().to_vec()).to_vec();
-    Run { program: b"/bin/sh".to_vec(), argv, env: vec![], units: vec![], read_back: vec![] }
+    Run {
+        program: b"/bin/sh".to_vec(),
+        argv,
+        env: vec![],
+        units: vec![],
+        read_back: vec![],
+        observed: None,
+    }
 }
 
 fn do_run(step: &Run, held: &mut Held) -> Ran {

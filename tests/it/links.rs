@@ -531,3 +531,27 @@ fn a_program_stays_executable() {
     s.z("gcc main.o one.o -o app").ok();
     assert_eq!(s.path("app").metadata().unwrap().permissions().mode() & 0o777, 0o755);
 }
+
+/// A driver that is a script may leave more files than it was asked for. They are not lost, and
+/// nobody else's are taken for them.
+#[test]
+fn a_script_that_makes_other_files() {
+    let s = objects();
+    let gcc = link_shims().join("gcc").display().to_string();
+    s.script("tools/quiet-gcc", format!("#!/bin/sh\nexec {gcc} \"$@\"\n"));
+    s.warm("tools/quiet-gcc main.o one.o -o app");
+    s.script(
+        "tools/busy-gcc",
+        format!(
+            "#!/bin/sh\ncase \"$*\" in *main.o*) echo dll > app.dll;; esac\nexec {gcc} \"$@\"\n"
+        ),
+    );
+    let line = "tools/busy-gcc main.o one.o -o app";
+    for _ in 0..2 {
+        s.miss(line);
+        assert!(s.exists("app.dll"));
+        s.remove("app.dll");
+        s.remove("app");
+    }
+    assert!(s.reasons().contains("side_files"), "{}", s.reasons());
+}

@@ -106,6 +106,7 @@ impl Meaning for Archive {
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             units: vec![RunUnit { unit: 0, outputs: self.outputs.to_vec() }],
             read_back: Vec::new(),
+            observed: None,
         };
         let nothing = |unit: &usize| Discovery {
             unit: *unit,

@@ -21,6 +21,7 @@ pub(super) fn plan(
         env: Vec::new(),
         units: Vec::new(),
         read_back: Vec::new(),
+        observed: None,
     };
     let left_out: Vec<usize> = (0..command.sources.len())
         .filter(|unit| !units.contains(unit))

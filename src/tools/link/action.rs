@@ -1,6 +1,6 @@
 //! A link, to the daemon: how it runs, and what it read afterwards.
 
-use super::listed::{self, inputs};
+use super::listed::{self, folder, inputs};
 use super::options::Said;
 use super::tool::Linker;
 use crate::inputs::depfile;
@@ -37,6 +37,8 @@ pub(super) struct Link {
     pub(super) option_inputs: Vec<Arg>,
     /// See `LinkLine::side_files`.
     pub(super) makes_side_files: bool,
+    /// The driver is a script, which may do more than call a linker.
+    pub(super) is_scripted: bool,
     pub(super) outputs: Vec<Output>,
     pub(super) cwd: Vec<u8>,
 }
@@ -91,6 +93,7 @@ impl Meaning for Link {
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             units: Vec::new(),
             read_back: Vec::new(),
+            observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
         };
         run.argv.extend(self.args.iter().cloned());
         let mut discoveries = Vec::new();

@@ -57,6 +57,7 @@ pub(in crate::tools) fn understand(
         compiles: None,
         option_inputs: Vec::new(),
         makes_side_files: false,
+        is_scripted: false,
         outputs,
         cwd: caller.cwd.to_vec(),
     };

@@ -166,7 +166,8 @@ fn in_folder(needs: &mut Needs<'_, '_>, folder: &[u8], names: &[Arg]) {
     }
 }
 
-fn folder(path: &[u8]) -> &[u8] {
+/// The folder that a file lies in.
+pub(super) fn folder(path: &[u8]) -> &[u8] {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(0) => b"/",
         Some(at) => &path[..at],

@@ -86,6 +86,7 @@ impl Meaning for Compile {
             env: Vec::new(),
             units: Vec::new(),
             read_back: Vec::new(),
+            observed: None,
         };
         // Ours before the user's: the last map that fits wins.
         let args = self.prefix.iter().chain(&self.added).chain(&self.command.args);
