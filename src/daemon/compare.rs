@@ -37,6 +37,9 @@ pub(super) fn compare(before: &Parts<'_>, after: &Parts<'_>) -> Compared {
             differences.push(make(text(old), text(new)));
         }
     }
+    if of(Part::Before, before) != of(Part::Before, after) {
+        differences.push(Difference::Before);
+    }
     if differences.is_empty() {
         // The whole command is recorded: arguments that matter nowhere else matter here.
         flags(Part::Word, before, after, &mut differences);
@@ -54,7 +57,7 @@ pub(super) fn reason_for(differences: &[Difference]) -> Reason {
         Reason::ToolChanged
     } else if has(|one| matches!(one, Appeared { .. })) {
         Reason::InputAppeared
-    } else if has(|one| matches!(one, Content { .. })) {
+    } else if has(|one| matches!(one, Content { .. } | Before)) {
         Reason::InputChanged
     } else if has(|one| matches!(one, Gone { .. } | Vanished { .. })) {
         Reason::InputGone
@@ -180,6 +183,13 @@ mod tests {
         assert!(compared.other_tool);
         assert_eq!(compared.differences.len(), 2);
         assert_eq!(reason_for(&compared.differences), Reason::CommandChanged);
+    }
+
+    #[test]
+    fn a_file_that_is_changed_counts_by_what_it_was() {
+        let found = differences(&[(Part::Before, "1")], &[(Part::Before, "")]);
+        assert_eq!(found, [Difference::Before]);
+        assert_eq!(reason_for(&found), Reason::InputChanged);
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub enum Difference {
     OutputName { before: String, after: String },
     /// The source is spelled differently (the result records its name).
     SourceName { before: String, after: String },
+    /// The file that the tool changes (an archive) was another one before.
+    Before,
     /// What the store last had to remove to stay below its limit; `at_us` in microseconds since
     /// 1970.
     Eviction { at_us: u64, limit_bytes: u64 },
@@ -137,6 +139,7 @@ impl Difference {
             Folder { before, after } => format!("the folder is {}", from(before, after)),
             OutputName { before, after } => format!("the output is {}", from(before, after)),
             SourceName { before, after } => format!("the source is {}", from(before, after)),
+            Before => "the file to be changed was another one before".to_owned(),
             Eviction { at_us, limit_bytes } => {
                 let mib = limit_bytes >> 20;
                 format!("last removal {}, the limit was {mib} MiB", super::time::iso(*at_us))

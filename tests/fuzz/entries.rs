@@ -16,16 +16,17 @@ use zccache::store::record::{
     self, FileRecord, ManifestRecord, Record, ResultRecord, SCHEMA, SetRecord,
 };
 use zccache::tools::command::{Arg, Flavor, Language, Parsed, Search, WriteStyle};
-use zccache::tools::{gcc, rust};
+use zccache::tools::{archive, gcc, link, rust};
 
 /// A parser's name and the function that tries it.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them; the names are those of the targets and of the folders of seeds.
-pub const ALL: [Entry; 10] = [
+pub const ALL: [Entry; 11] = [
     ("gcc", gcc),
     ("clang", clang),
     ("rustc", rustc),
+    ("linker", linker),
     ("response", response),
     ("depfile", depfile),
     ("scan", scan),
@@ -91,6 +92,26 @@ pub fn rustc(data: &[u8]) {
     assert_eq!(found, read());
     if let Ok(outputs) = found {
         assert!(outputs.iter().all(|output| !output.path.is_empty()));
+    }
+}
+
+/// A linker's arguments, then scripts; and the same arguments to archivers.
+pub fn linker(data: &[u8]) {
+    let (args, texts) = command_line(data);
+    let found = link::outputs_of(&args);
+    assert_eq!(found, link::outputs_of(&args));
+    if let Ok(outputs) = found {
+        assert!(outputs.iter().all(|output| !output.path.is_empty()));
+    }
+    for text in &texts {
+        let (files, folders) = link::named_by_script(text);
+        let bytes: usize = files.iter().chain(&folders).map(Vec::len).sum();
+        assert!(bytes <= text.len());
+    }
+    for called in [&b"ar"[..], b"ranlib"] {
+        if let Ok(path) = archive::changes(called, &args) {
+            assert!(!path.is_empty());
+        }
     }
 }
 

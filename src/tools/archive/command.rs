@@ -2,6 +2,7 @@
 
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
+use crate::tools::find::plain_name;
 
 /// What is done to the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ pub(super) struct Command {
 
 /// Why a command runs plain, and the argument to blame.
 pub(super) type Refusal = (Reason, Option<Arg>);
+
+/// What reads the arguments of a program of this name.
+pub(super) fn reader(called: &[u8]) -> fn(&[Arg]) -> Result<Command, Refusal> {
+    if plain_name(called) == b"ranlib" { ranlib } else { ar }
+}
 
 /// Reads the arguments of `ar`, in which nothing is left to expand.
 pub(super) fn ar(args: &[Arg]) -> Result<Command, Refusal> {

@@ -11,9 +11,17 @@ mod members;
 mod tool;
 pub(super) mod understand;
 
+use crate::session::reason::Reason;
+use crate::tools::command::Arg;
 use crate::tools::find::plain_name;
 
 /// Whether a program of this name works on archives: `ar`, `llvm-ranlib-14`, `gcc-ar`.
 pub fn is_archiver(called: &[u8]) -> bool {
     matches!(plain_name(called), b"ar" | b"ranlib")
+}
+
+/// The archive that `argv`, given to `ar` or `ranlib` without its name, changes, or why it runs
+/// plain and the argument to blame.
+pub fn changes(called: &[u8], argv: &[Arg]) -> Result<Arg, (Reason, Option<Arg>)> {
+    command::reader(called)(argv).map(|command| command.archive)
 }

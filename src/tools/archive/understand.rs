@@ -7,7 +7,7 @@ use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
 use crate::tools::environment::{RESULT_VARIABLES, text_context};
-use crate::tools::find::{absolute, plain_name};
+use crate::tools::find::absolute;
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
@@ -23,8 +23,8 @@ pub(in crate::tools) fn understand(
     depends: &mut Vec<PathId>,
 ) -> Result<Actions, Refusal> {
     let args = expand_responses(caller, typed.args, depends)?;
-    let read = if plain_name(typed.called) == b"ranlib" { command::ranlib } else { command::ar };
-    let command = read(&args).map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let command = command::reader(typed.called)(&args)
+        .map_err(|(reason, argument)| Refusal { reason, argument })?;
     let tool = tool(caller, toolchains, typed.program, &command.plugins)?;
     depends.extend_from_slice(&tool.answer.depends);
     if command.stamps == Stamps::AsBuilt && !tool.is_deterministic {

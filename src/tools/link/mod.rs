@@ -15,9 +15,24 @@ mod options;
 mod script;
 pub(super) mod tool;
 
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Output};
 use crate::tools::find::plain_name;
 
 /// Whether a program of this name is a linker: `ld`, `x86_64-linux-gnu-ld.gold`, `wasm-ld-14`.
 pub fn is_linker(called: &[u8]) -> bool {
     matches!(plain_name(called), b"ld" | b"ld.bfd" | b"ld.gold" | b"ld.lld" | b"ld.mold" | b"mold")
+}
+
+/// The files that a linker's `argv`, given without its name, makes, or why it runs plain and the
+/// argument to blame.
+pub fn outputs_of(argv: &[Arg]) -> Result<Vec<Output>, (Reason, Option<Arg>)> {
+    let said = options::read(argv)?;
+    action::outputs(&said, None).ok_or((Reason::UnusualOutput, None))
+}
+
+/// The files and folders that a linker script names.
+pub fn named_by_script(text: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let named = script::named(text);
+    (named.files, named.folders)
 }
