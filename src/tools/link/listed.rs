@@ -183,12 +183,12 @@ fn beside(path: &[u8], name: &[u8]) -> Arg {
     [folder(path), b"/", name].concat()
 }
 
-/// In a folder for temporary files, where drivers and plugins put theirs.
+/// Right in a folder for temporary files, where drivers and plugins put theirs.
 fn is_temporary(path: &[u8], env: Environment<'_>) -> bool {
     let folders = ["TMPDIR", "TMP", "TEMP"].map(|name| env.get(name.as_bytes()).unwrap_or(b"/tmp"));
-    folders.iter().chain([&&b"/tmp"[..]]).any(|folder| {
-        !folder.is_empty() && path.strip_prefix(*folder).is_some_and(|rest| rest.starts_with(b"/"))
-    })
+    let own = folder(path);
+    let mut folders = folders.iter().map(|folder| folder.strip_suffix(b"/").unwrap_or(folder));
+    own == b"/tmp" || (own.starts_with(b"/") && folders.any(|folder| folder == own))
 }
 
 #[cfg(test)]
@@ -208,7 +208,9 @@ mod tests {
     fn temporary_files() {
         let env = Environment::new(b"TMPDIR=/var/t\0");
         assert!(is_temporary(b"/var/t/ccx.o", env) && is_temporary(b"/tmp/ccx.o", env));
-        assert!(!is_temporary(b"/var/tx/ccx.o", env) && !is_temporary(b"a.o", env));
+        for path in ["/var/tx/ccx.o", "a.o", "/tmp/build/libx.a"] {
+            assert!(!is_temporary(path.as_bytes(), env), "{path}");
+        }
     }
 
     #[test]

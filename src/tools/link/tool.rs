@@ -1,5 +1,7 @@
 //! Which linker does the work, and all that makes it this linker, by content.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::files::PathId;
@@ -203,19 +205,22 @@ fn about(
     }
     let mut folders: Vec<Arg> = Vec::new();
     if linker == Linker::Bfd {
-        let mut args: Vec<Arg> = choosing.iter().filter(|arg| is_linkers(arg)).cloned().collect();
-        args.push(b"--verbose".to_vec());
-        let said = ask(&args)?;
-        folders.extend(super::script::named(&said).folders);
+        let ask_for = |word: &[u8]| {
+            let args = choosing.iter().filter(|arg| is_linkers(arg)).cloned();
+            ask(&args.chain([word.to_vec()]).collect::<Vec<_>>())
+        };
+        let sysroot = ask_for(b"--print-sysroot")?;
+        let own = super::script::named(&ask_for(b"--verbose")?).folders;
+        folders.extend(own.into_iter().map(|folder| match folder.strip_prefix(b"=") {
+            Some(rest) => [sysroot.trim_ascii_end(), rest].concat(),
+            None => folder,
+        }));
         // Where it looks for what shared libraries need.
         let settings =
             ["/etc/ld.so.conf", "/usr/local/etc/ld.so.conf"].map(|path| path.as_bytes().to_vec());
         for path in settings.into_iter().chain(files_in(b"/etc/ld.so.conf.d")) {
             closure.file(caller, &path);
-            let text = std::fs::read(std::path::Path::new(
-                <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&path),
-            ));
-            let text = text.unwrap_or_default();
+            let text = std::fs::read(OsStr::from_bytes(&path)).unwrap_or_default();
             let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
             folders.extend(lines.filter(|line| line.starts_with(b"/")).map(<[u8]>::to_vec));
         }
@@ -247,10 +252,9 @@ pub(in crate::tools) fn plugins(caller: Caller<'_>, program: &[u8], closure: &mu
 
 /// The files of a folder now, sorted.
 fn files_in(folder: &[u8]) -> Vec<Arg> {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let entries = std::fs::read_dir(std::ffi::OsStr::from_bytes(folder)).into_iter().flatten();
+    let entries = std::fs::read_dir(OsStr::from_bytes(folder)).into_iter().flatten();
     let mut paths: Vec<Arg> =
-        entries.flatten().map(|entry| entry.path().into_os_string().into_vec()).collect();
+        entries.flatten().map(|entry| entry.path().into_os_string().into_encoded_bytes()).collect();
     paths.sort();
     paths
 }
