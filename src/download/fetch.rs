@@ -53,16 +53,30 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Fetches all pieces, going on with what is there. `afresh`: nothing that is there counts, and
-/// one connection brings everything.
+/// Where a fetch begins.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Begin {
+    /// Where an earlier one ended, from all servers.
+    GoOn,
+    /// Nothing that is there counts, and one connection brings everything, from the server of this number.
+    Afresh { server: usize },
+}
+
+/// Fetches all pieces.
 pub fn fetch(
     order: &Order,
     job: &Job,
     web: &Web,
     part: &PartFile,
-    afresh: bool,
+    begin: Begin,
 ) -> Result<Fetched, Fault> {
-    let pieces = order.source.pieces();
+    let mut pieces = order.source.pieces();
+    let afresh = begin != Begin::GoOn;
+    if let Begin::Afresh { server } = begin {
+        for urls in &mut pieces {
+            *urls = urls.drain(..).skip(server).take(1).collect();
+        }
+    }
     let mut known = if afresh { Vec::new() } else { part.pieces(order) };
     known.truncate(pieces.len());
     let mut is_mixed = known.iter().any(|piece| !is_untouched(piece));
@@ -159,7 +173,7 @@ impl OnePiece<'_> {
                     return Err(Fault::new(FaultKind::Network, text));
                 }
                 Err(Stop::Fault(fault)) => {
-                    let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
+                    let remote = fault.kind.is_remote();
                     at += 1;
                     if !remote || at >= urls.len() || self.job.is_cancelled() {
                         return Err(fault);
@@ -318,15 +332,18 @@ impl OnePiece<'_> {
         let mut at = 0;
         loop {
             self.check_cancelled().map_err(Trouble::Final)?;
-            let count = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) => return Err(Trouble::Passing(web::read_error(url, &error), None)),
-            };
+            let (count, ended) = web::fill(&mut body, &mut buffer);
             self.part.write_at(&buffer[..count], self.base + at).map_err(Trouble::Final)?;
             at += count as u64;
             self.growth.solid_to(self.base + at);
             self.job.have(self.base + at, length.map(|length| self.base + length));
+            match ended {
+                None => {}
+                Some(Ok(())) => break,
+                Some(Err(error)) => {
+                    return Err(Trouble::Passing(web::read_error(url, &error), None));
+                }
+            }
         }
         if length.is_some_and(|length| length != at) {
             let text = format!("{url}: the connection broke off after {at} bytes");
@@ -449,7 +466,7 @@ impl OnePiece<'_> {
                     (Fault::new(FaultKind::Server, text), None)
                 }
             };
-            let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
+            let remote = fault.kind.is_remote();
             if !remote {
                 crew.stop(fault.into());
                 break;
@@ -503,18 +520,21 @@ impl OnePiece<'_> {
             }
             let Some(end) = crew.ranges.lock().end_of(ticket) else { return Ok(()) };
             let want = (end - at).min(buffer.len() as u64) as usize;
-            let count = match body.read(&mut buffer[..want]) {
-                Ok(0) => {
-                    let text = format!("{url}: the connection broke off at byte {at}");
-                    return Err(Trouble::Passing(text, None));
-                }
-                Ok(count) => count,
-                Err(error) => return Err(Trouble::Passing(web::read_error(url, &error), None)),
-            };
+            let (count, ended) = web::fill(&mut body, &mut buffer[..want]);
             self.part.write_at(&buffer[..count], self.base + at).map_err(Trouble::Final)?;
             at += count as u64;
             crew.ranges.lock().advance(ticket, at);
             self.tell(crew);
+            match ended {
+                None => {}
+                Some(Ok(())) => {
+                    let text = format!("{url}: the connection broke off at byte {at}");
+                    return Err(Trouble::Passing(text, None));
+                }
+                Some(Err(error)) => {
+                    return Err(Trouble::Passing(web::read_error(url, &error), None));
+                }
+            }
         }
     }
 

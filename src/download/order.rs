@@ -98,6 +98,14 @@ impl Source {
         }
     }
 
+    /// Those that each have all of the file: one, where it was cut.
+    pub fn servers(&self) -> Vec<&Url> {
+        match self {
+            Source::Whole { url, mirrors } => std::iter::once(url).chain(mirrors).collect(),
+            Source::Split(urls) => urls.first().into_iter().collect(),
+        }
+    }
+
     pub fn first(&self) -> Option<&Url> {
         match self {
             Source::Whole { url, .. } => Some(url),
