@@ -226,12 +226,13 @@ impl OnePiece<'_> {
                 }
             };
             match (content.shape, &known) {
-                (Shape::Range { start: 0, total }, None) => {
+                (Shape::Range { start: 0, total, .. }, None) => {
                     self.make_room(total)?;
                     // Without a version, and nothing to judge the whole by, one answer brings all.
                     let judged = self.order.sha256.is_some() && !self.afresh;
                     let may_mix = content.version.is_some() || judged;
-                    let parts = if may_mix && !self.afresh { self.order.effort.parts } else { 1 };
+                    let parts =
+                        if may_mix && !self.afresh { self.order.effort.parts_of(total) } else { 1 };
                     let ranges = Ranges::whole(total, parts, self.order.effort.min_segment);
                     self.restart();
                     *known = Some(Piece {
@@ -251,7 +252,7 @@ impl OnePiece<'_> {
                         ended => return ended,
                     }
                 }
-                (Shape::Range { start, total }, Some(piece)) => {
+                (Shape::Range { start, total, .. }, Some(piece)) => {
                     let at = piece.missing.first().map_or(0, |span| span.at);
                     let other = piece.version.is_some() && content.version != piece.version;
                     if start != at || total != piece.size || other {
@@ -423,7 +424,7 @@ impl OnePiece<'_> {
             let size = crew.ranges.lock().size();
             let copied = match content {
                 Ok(content) => match content.shape {
-                    Shape::Range { start, total }
+                    Shape::Range { start, total, .. }
                         if start == span.at
                             && total == size
                             && (at != crew.main || content.version == crew.version) =>
@@ -513,12 +514,22 @@ impl OnePiece<'_> {
         buffer: &mut [u8],
     ) -> Result<(), Trouble> {
         let (mut body, mut at) = (content.body, from);
+        let answer_ends = match content.shape {
+            Shape::Range { end, .. } => Some(end),
+            _ => None,
+        };
         loop {
             self.check_cancelled().map_err(Trouble::Final)?;
             if crew.is_over.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Some(end) = crew.ranges.lock().end_of(ticket) else { return Ok(()) };
+            let Some(end) = crew.ranges.lock().end_of(ticket) else {
+                // Only who has heard the end of an answer gives its connection back, for the next.
+                if answer_ends == Some(at) {
+                    let _ = body.read(&mut [0]);
+                }
+                return Ok(());
+            };
             let want = (end - at).min(buffer.len() as u64) as usize;
             let (count, ended) = web::fill(&mut body, &mut buffer[..want]);
             self.part.write_at(&buffer[..count], self.base + at).map_err(Trouble::Final)?;

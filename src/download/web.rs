@@ -72,8 +72,8 @@ pub struct Content {
 /// What the content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The file from `start` on; it has `total` bytes.
-    Range { start: u64, total: u64 },
+    /// The file's bytes in `[start, end)`; it has `total`.
+    Range { start: u64, end: u64, total: u64 },
     /// The whole file. None: the server doesn't say how long it is.
     Whole(Option<u64>),
     /// The whole file, compressed on the way.
@@ -145,7 +145,7 @@ impl Web {
                 match told.and_then(content_range) {
                     // Ranges of something compressed are of no use.
                     Some(_) if gzip => return self.get(url, Wanted::Everything),
-                    Some((start, total)) => Shape::Range { start, total },
+                    Some((start, end, total)) => Shape::Range { start, end, total },
                     None => return self.get(url, Wanted::Everything),
                 }
             }
@@ -269,13 +269,13 @@ fn proxy(surroundings: &Surroundings, names: &[&str]) -> Result<Option<Proxy>, F
     builder.build().map(Some).map_err(bad)
 }
 
-/// `bytes START-END/TOTAL`
-fn content_range(text: &str) -> Option<(u64, u64)> {
+/// `bytes FIRST-LAST/TOTAL`, as start, end and total.
+fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
-    let (start, end) = range.split_once('-')?;
-    let (start, end, total): (u64, u64, u64) =
-        (start.trim().parse().ok()?, end.trim().parse().ok()?, total.trim().parse().ok()?);
-    (start <= end && end < total).then_some((start, total))
+    let (start, last) = range.split_once('-')?;
+    let (start, last, total): (u64, u64, u64) =
+        (start.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?);
+    (start <= last && last < total).then(|| (start, last + 1, total))
 }
 
 /// The proxy that requests for this go through, without user and password.
@@ -346,8 +346,8 @@ mod tests {
 
     #[test]
     fn ranges() {
-        assert_eq!(content_range("bytes 0-9/10"), Some((0, 10)));
-        assert_eq!(content_range("bytes 5-5/6"), Some((5, 6)));
+        assert_eq!(content_range("bytes 0-9/10"), Some((0, 10, 10)));
+        assert_eq!(content_range("bytes 5-5/6"), Some((5, 6, 6)));
         for bad in ["", "bytes */10", "bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "lines 0-1/2"]
         {
             assert_eq!(content_range(bad), None, "{bad}");

@@ -102,6 +102,19 @@ fn in_parts_and_only_once() {
 }
 
 #[test]
+fn one_connection_serves_many_parts() {
+    let s = Sandbox::new();
+    let content = noise(3_000_000, 22);
+    let server = Server::start(Site::of(content.clone()));
+    let effort = "--multipart-parts 30 --max-connections 1 --min-segment-size 65536";
+    s.z(&format!("download {} --output f {effort}", server.url("f"))).ok();
+    assert_eq!(s.read("f"), content);
+    assert!(server.asked().len() >= 30, "{:?}", server.asked());
+    // The first answer would go on beyond its part, and is let go of.
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
 fn what_breaks_off_goes_on_where_it_was() {
     let s = Sandbox::new();
     let content = noise(1_000_000, 3);
