@@ -3,16 +3,19 @@
 import json
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 from projects import Project
 
 
 def source_folder(name, cwd, env):
-    """Where cargo keeps the source of a package that `cwd`'s package needs."""
-    words = ["cargo", "metadata", "--format-version", "1"]
-    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, check=True)
-    return next(Path(each["manifest_path"]).parent for each in json.loads(done.stdout)["packages"] if each["name"] == name)
+    """Where cargo keeps the source of a package that `cwd`'s package needs, fetched before. (Metadata leaves out
+    those without a library.)"""
+    packages = tomllib.loads((cwd / "Cargo.lock").read_text())["package"]
+    version = next(each["version"] for each in packages if each["name"] == name)
+    home = Path(env.get("CARGO_HOME") or Path.home() / ".cargo")
+    return next(home.glob(f"registry/src/*/{name}-{version}"))
 
 
 def fetch(name, folder, env):
