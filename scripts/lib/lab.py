@@ -43,7 +43,11 @@ def find_zccache(given):
 # Which Debian package has which tool.
 PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "clang++": "clang", "make": "make", "cmake": "cmake",
-    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "gdb": "gdb", "valgrind": "valgrind",
+    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "gdb": "gdb",
+    "valgrind": "valgrind",
+    "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "mkfs.ext4": "e2fsprogs", "depmod": "kmod",
+    "mkfs.vfat": "dosfstools", "setquota": "quota", "btrfs": "btrfs-progs", "mount.exfat-fuse": "exfat-fuse",
+    "mkfs.exfat": "exfatprogs",
 }
 
 

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use super::given::Given;
 use super::{print, say, settings};
-use crate::daemon::start;
+use crate::protocol::message::Request;
 use crate::server::root::Root;
+use crate::server::start;
 
 /// Makes sure that a daemon runs; fine when one does already.
 pub fn run(_: &Given) -> ExitCode {
@@ -13,7 +14,9 @@ pub fn run(_: &Given) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match start::connect(&settings, start::soon()).and_then(|_| Root::of(&settings)) {
+    match Root::of(&settings)
+        .and_then(|root| start::make_sure(&root, &Request::Status).map(|()| root))
+    {
         Ok(root) => {
             print(&format!("daemon running at {}\n", root.socket().display()));
             ExitCode::SUCCESS

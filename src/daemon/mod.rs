@@ -10,6 +10,7 @@
 //! * `underway`, `about`, `line`, `scribe`: what the journal is told, and who writes it;
 //! * `picture`: what is going on right now;
 //! * `inspect`: a stored result in words;
+//! * `kept_hashes`: which file had which content, over restarts;
 //! * `ground`, `result_key`: what both jobs need: surroundings for a tool, names for results;
 //! * `fingerprint`: the watched trees of `fp`;
 //! * `shared`, `spellings`: what loop and workers have in common;
@@ -28,6 +29,7 @@ mod finish;
 mod ground;
 mod in_flight;
 mod inspect;
+mod kept_hashes;
 mod known;
 pub mod line;
 mod lookup;

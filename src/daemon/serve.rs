@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::event_loop::{Config, EventLoop};
 use super::inspect;
-use super::shared::{KeptHashes, Shared};
+use super::kept_hashes::KeptHashes;
+use super::shared::Shared;
 use super::upkeep::{load_counters, now_s};
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
@@ -39,7 +40,7 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
     let index = Arc::new(open_index(root_bytes.clone()));
     fault::at(Point::Indexed);
-    let table = FileTable::new(Box::new(KeptHashes { index: index.clone() }));
+    let table = FileTable::new(Box::new(KeptHashes::new(index.clone())));
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
 

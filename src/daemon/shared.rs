@@ -10,9 +10,6 @@ use parking_lot::{Condvar, Mutex};
 use super::configured::Configured;
 use super::processor::Processor;
 use super::spellings::Spellings;
-use super::upkeep::now_ns;
-use crate::files::hash::FileStat;
-use crate::files::table::Remembered;
 use crate::files::{ContentHash, FileTable, PathId};
 use crate::inputs::resolve::Resolver;
 use crate::inputs::scan::{self, Scan};
@@ -21,7 +18,7 @@ use crate::protocol::message::{Chunk, Content};
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
 use crate::store::index::Index;
 use crate::store::key::{ActionKey, ResultKey};
-use crate::store::record::{self, FileRecord, ResultRecord, Text};
+use crate::store::record::{self, ResultRecord, Text};
 use crate::tools::command::Role;
 use crate::tools::find::absolute;
 use crate::tools::places::Places;
@@ -271,28 +268,6 @@ impl Shared {
         self.results.lock().clear();
         self.blob_stats.lock().clear();
         self.spellings.unsave_all();
-    }
-}
-
-/// File hashes kept in the index.
-pub(super) struct KeptHashes {
-    pub(super) index: Arc<Index>,
-}
-
-impl Remembered for KeptHashes {
-    fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash> {
-        let kept = self.index.file(path)?;
-        (kept.stat == Some(*stat)).then_some(ContentHash(kept.hash))
-    }
-
-    /// Contents are kept with their times, so that a miss can tell which input is another one.
-    fn remember(&self, path: &[u8], stat: Option<&FileStat>, hash: &ContentHash) {
-        let kept = self.index.file(path);
-        if stat.is_none() && kept.as_ref().is_some_and(|kept| kept.hash == hash.0) {
-            return;
-        }
-        let record = FileRecord::seen(kept, stat.copied(), hash.0, now_ns());
-        self.index.put_file(path, &record);
     }
 }
 

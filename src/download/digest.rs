@@ -22,6 +22,8 @@ pub struct Growth {
 struct State {
     /// Everything before is written.
     solid: u64,
+    /// Who hashes waits until this is solid.
+    awaited: u64,
     /// Grows when what was written before counts no more.
     epoch: u64,
     /// Some when no more comes: whether the file is whole.
@@ -34,14 +36,16 @@ impl Growth {
         let mut state = self.state.lock();
         if offset > state.solid {
             state.solid = offset;
-            self.changed.notify_one();
+            if offset >= state.awaited {
+                self.changed.notify_one();
+            }
         }
     }
 
     /// It begins anew; this much of the start is right.
     pub fn restart(&self, solid: u64) {
         let mut state = self.state.lock();
-        *state = State { solid, epoch: state.epoch + 1, ended: None };
+        *state = State { solid, awaited: 0, epoch: state.epoch + 1, ended: None };
         self.changed.notify_one();
     }
 
@@ -58,7 +62,12 @@ impl Growth {
         loop {
             let now = {
                 let mut state = self.state.lock();
-                while state.epoch == epoch && state.solid <= done && state.ended.is_none() {
+                // Not for every few bytes: waking up costs more than hashing those.
+                state.awaited = done + BUFFER as u64;
+                while state.epoch == epoch
+                    && state.solid < done + BUFFER as u64
+                    && state.ended.is_none()
+                {
                     self.changed.wait(&mut state);
                 }
                 *state

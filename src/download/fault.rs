@@ -67,6 +67,11 @@ impl FaultKind {
         (FaultKind::Busy, 15, "another download writes to the same place"),
     ];
 
+    /// It lies with a server or the way to it: another one may do.
+    pub fn is_remote(self) -> bool {
+        matches!(self, FaultKind::Server | FaultKind::Network)
+    }
+
     /// What a command exits with.
     pub fn exit_status(self) -> u8 {
         FaultKind::ALL.iter().find(|(kind, ..)| *kind == self).map_or(1, |(_, status, _)| *status)

@@ -53,16 +53,30 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Fetches all pieces, going on with what is there. `afresh`: nothing that is there counts, and
-/// one connection brings everything.
+/// Where a fetch begins.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Begin {
+    /// Where an earlier one ended, from all servers.
+    GoOn,
+    /// Nothing that is there counts, and one connection brings everything, from the server of this number.
+    Afresh { server: usize },
+}
+
+/// Fetches all pieces.
 pub fn fetch(
     order: &Order,
     job: &Job,
     web: &Web,
     part: &PartFile,
-    afresh: bool,
+    begin: Begin,
 ) -> Result<Fetched, Fault> {
-    let pieces = order.source.pieces();
+    let mut pieces = order.source.pieces();
+    let afresh = begin != Begin::GoOn;
+    if let Begin::Afresh { server } = begin {
+        for urls in &mut pieces {
+            *urls = urls.drain(..).skip(server).take(1).collect();
+        }
+    }
     let mut known = if afresh { Vec::new() } else { part.pieces(order) };
     known.truncate(pieces.len());
     let mut is_mixed = known.iter().any(|piece| !is_untouched(piece));
@@ -159,7 +173,7 @@ impl OnePiece<'_> {
                     return Err(Fault::new(FaultKind::Network, text));
                 }
                 Err(Stop::Fault(fault)) => {
-                    let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
+                    let remote = fault.kind.is_remote();
                     at += 1;
                     if !remote || at >= urls.len() || self.job.is_cancelled() {
                         return Err(fault);
@@ -212,12 +226,13 @@ impl OnePiece<'_> {
                 }
             };
             match (content.shape, &known) {
-                (Shape::Range { start: 0, total }, None) => {
+                (Shape::Range { start: 0, total, .. }, None) => {
                     self.make_room(total)?;
                     // Without a version, and nothing to judge the whole by, one answer brings all.
                     let judged = self.order.sha256.is_some() && !self.afresh;
                     let may_mix = content.version.is_some() || judged;
-                    let parts = if may_mix && !self.afresh { self.order.effort.parts } else { 1 };
+                    let parts =
+                        if may_mix && !self.afresh { self.order.effort.parts_of(total) } else { 1 };
                     let ranges = Ranges::whole(total, parts, self.order.effort.min_segment);
                     self.restart();
                     *known = Some(Piece {
@@ -237,7 +252,7 @@ impl OnePiece<'_> {
                         ended => return ended,
                     }
                 }
-                (Shape::Range { start, total }, Some(piece)) => {
+                (Shape::Range { start, total, .. }, Some(piece)) => {
                     let at = piece.missing.first().map_or(0, |span| span.at);
                     let other = piece.version.is_some() && content.version != piece.version;
                     if start != at || total != piece.size || other {
@@ -318,15 +333,18 @@ impl OnePiece<'_> {
         let mut at = 0;
         loop {
             self.check_cancelled().map_err(Trouble::Final)?;
-            let count = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) => return Err(Trouble::Passing(web::read_error(url, &error), None)),
-            };
+            let (count, ended) = web::fill(&mut body, &mut buffer);
             self.part.write_at(&buffer[..count], self.base + at).map_err(Trouble::Final)?;
             at += count as u64;
             self.growth.solid_to(self.base + at);
             self.job.have(self.base + at, length.map(|length| self.base + length));
+            match ended {
+                None => {}
+                Some(Ok(())) => break,
+                Some(Err(error)) => {
+                    return Err(Trouble::Passing(web::read_error(url, &error), None));
+                }
+            }
         }
         if length.is_some_and(|length| length != at) {
             let text = format!("{url}: the connection broke off after {at} bytes");
@@ -406,7 +424,7 @@ impl OnePiece<'_> {
             let size = crew.ranges.lock().size();
             let copied = match content {
                 Ok(content) => match content.shape {
-                    Shape::Range { start, total }
+                    Shape::Range { start, total, .. }
                         if start == span.at
                             && total == size
                             && (at != crew.main || content.version == crew.version) =>
@@ -449,7 +467,7 @@ impl OnePiece<'_> {
                     (Fault::new(FaultKind::Server, text), None)
                 }
             };
-            let remote = matches!(fault.kind, FaultKind::Server | FaultKind::Network);
+            let remote = fault.kind.is_remote();
             if !remote {
                 crew.stop(fault.into());
                 break;
@@ -496,25 +514,38 @@ impl OnePiece<'_> {
         buffer: &mut [u8],
     ) -> Result<(), Trouble> {
         let (mut body, mut at) = (content.body, from);
+        let answer_ends = match content.shape {
+            Shape::Range { end, .. } => Some(end),
+            _ => None,
+        };
         loop {
             self.check_cancelled().map_err(Trouble::Final)?;
             if crew.is_over.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Some(end) = crew.ranges.lock().end_of(ticket) else { return Ok(()) };
-            let want = (end - at).min(buffer.len() as u64) as usize;
-            let count = match body.read(&mut buffer[..want]) {
-                Ok(0) => {
-                    let text = format!("{url}: the connection broke off at byte {at}");
-                    return Err(Trouble::Passing(text, None));
+            let Some(end) = crew.ranges.lock().end_of(ticket) else {
+                // Only who has heard the end of an answer gives its connection back, for the next.
+                if answer_ends == Some(at) {
+                    let _ = body.read(&mut [0]);
                 }
-                Ok(count) => count,
-                Err(error) => return Err(Trouble::Passing(web::read_error(url, &error), None)),
+                return Ok(());
             };
+            let want = (end - at).min(buffer.len() as u64) as usize;
+            let (count, ended) = web::fill(&mut body, &mut buffer[..want]);
             self.part.write_at(&buffer[..count], self.base + at).map_err(Trouble::Final)?;
             at += count as u64;
             crew.ranges.lock().advance(ticket, at);
             self.tell(crew);
+            match ended {
+                None => {}
+                Some(Ok(())) => {
+                    let text = format!("{url}: the connection broke off at byte {at}");
+                    return Err(Trouble::Passing(text, None));
+                }
+                Some(Err(error)) => {
+                    return Err(Trouble::Passing(web::read_error(url, &error), None));
+                }
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::digest;
 use super::fault::{Fault, FaultKind};
-use super::fetch;
+use super::fetch::{self, Begin};
 use super::order::{Order, Sha256};
 use super::part::{self, PartFile};
 use super::seal::{Found, Seals};
@@ -257,22 +257,44 @@ impl Job {
     fn fetch(&self, works: &Works, web: &Web) -> Result<(File, Sha256), Fault> {
         let order = &self.order;
         let part = PartFile::open(order, || self.is_cancelled())?;
-        let mut fetched = match fetch::fetch(order, self, web, &part, false) {
+        let mut fetched = match fetch::fetch(order, self, web, &part, Begin::GoOn) {
             Ok(fetched) => fetched,
             Err(fault) => {
                 part.leave();
                 return Err(fault);
             }
         };
-        let differs = |sha256| order.sha256.is_some_and(|wanted| wanted != sha256);
-        if differs(fetched.sha256) && fetched.is_mixed {
-            // What was there before, or another server's part of it, may be to blame.
-            self.trouble("the content has another sha256 than asked for; all of it once more");
-            self.enter(Phase::Connecting);
-            fetched = fetch::fetch(order, self, web, &part, true)?;
-        }
-        if let (Some(wanted), true) = (order.sha256, differs(fetched.sha256)) {
-            return Err(self.put_aside(part, wanted, fetched.sha256));
+        if let Some(wanted) = order.sha256.filter(|wanted| *wanted != fetched.sha256) {
+            let first = order.source.first().map(ToString::to_string).unwrap_or_default();
+            let mut wrong =
+                Wrong { url: first, sha256: fetched.sha256, is_whole: true, others: String::new() };
+            let servers = if fetched.is_mixed { order.source.servers() } else { Vec::new() };
+            // What was there before, or one server's part of it, may be to blame: all of it from one,
+            // then from the next.
+            for (server, url) in servers.iter().enumerate() {
+                self.trouble("the content has another sha256 than asked for; all of it once more");
+                self.enter(Phase::Connecting);
+                match fetch::fetch(order, self, web, &part, Begin::Afresh { server }) {
+                    Ok(again) => fetched = again,
+                    Err(fault) if fault.kind.is_remote() && !self.is_cancelled() => {
+                        wrong.is_whole = false;
+                        wrong.others += &format!("; {fault}");
+                        continue;
+                    }
+                    Err(fault) => return Err(fault),
+                }
+                if fetched.sha256 == wanted {
+                    break;
+                }
+                if server > 0 {
+                    wrong.others += &format!("; {}: its sha256 is {}", wrong.url, wrong.sha256);
+                }
+                wrong =
+                    Wrong { url: url.to_string(), sha256: fetched.sha256, is_whole: true, ..wrong };
+            }
+            if fetched.sha256 != wanted {
+                return Err(self.put_aside(part, wanted, wrong));
+            }
         }
         if self.is_cancelled() {
             return Err(Fault::cancelled());
@@ -286,16 +308,21 @@ impl Job {
     }
 
     /// Keeps a file with the wrong content for whoever wants to know what came.
-    fn put_aside(&self, part: PartFile, wanted: Sha256, got: Sha256) -> Fault {
+    fn put_aside(&self, part: PartFile, wanted: Sha256, wrong: Wrong) -> Fault {
+        let Wrong { url, sha256: got, is_whole, others } = wrong;
         let mut aside = self.order.target.clone().into_os_string();
         aside.push(format!(".{}.bad", &got.to_string()[..12]));
         let aside = PathBuf::from(aside);
-        let kept = match part.publish(&aside, 0o077) {
-            Ok(_) => format!("kept as {}", aside.display()),
-            Err(fault) => format!("and was not kept: {fault}"),
+        let kept = if is_whole {
+            match part.publish(&aside, 0o077) {
+                Ok(_) => format!("kept as {}", aside.display()),
+                Err(fault) => format!("and was not kept: {fault}"),
+            }
+        } else {
+            part.discard();
+            "and was not kept, since another server was tried after it".to_owned()
         };
-        let url = self.order.source.first().map(ToString::to_string).unwrap_or_default();
-        let text = format!("{url}: its sha256 is {got}, not {wanted}; what came is {kept}");
+        let text = format!("{url}: its sha256 is {got}, not {wanted}; what came is {kept}{others}");
         Fault::new(FaultKind::Mismatch, text)
     }
 
@@ -327,6 +354,17 @@ impl Job {
         };
         copy().map_err(|fault| log::info!("{fault}")).ok()
     }
+}
+
+/// A download that came whole, and is not what was asked for.
+struct Wrong {
+    /// Where it came from.
+    url: String,
+    sha256: Sha256,
+    /// It still is there.
+    is_whole: bool,
+    /// What became of other servers, in words.
+    others: String,
 }
 
 /// A place among those that run.

@@ -98,6 +98,14 @@ impl Source {
         }
     }
 
+    /// Those that each have all of the file: one, where it was cut.
+    pub fn servers(&self) -> Vec<&Url> {
+        match self {
+            Source::Whole { url, mirrors } => std::iter::once(url).chain(mirrors).collect(),
+            Source::Split(urls) => urls.first().into_iter().collect(),
+        }
+    }
+
     pub fn first(&self) -> Option<&Url> {
         match self {
             Source::Whole { url, .. } => Some(url),
@@ -205,8 +213,8 @@ impl From<Sha256> for String {
 /// How to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effort {
-    /// Ranges fetched side by side.
-    pub parts: u32,
+    /// Into how many ranges the file is cut; None: as its size has it.
+    pub parts: Option<u32>,
     /// Connections at a time.
     pub connections: u32,
     /// No range is cut smaller than this, in bytes.
@@ -215,15 +223,24 @@ pub struct Effort {
 
 impl Effort {
     const CONNECTIONS_MAX: u32 = 32;
+    const PARTS_MAX: u32 = 1024;
 
     /// From what was asked for, where it was; nothing asked for makes sense.
     pub fn new(parts: Option<u32>, connections: Option<u32>, min_segment: Option<u64>) -> Effort {
         let connections = connections.or(parts).unwrap_or(4).clamp(1, Effort::CONNECTIONS_MAX);
         Effort {
-            parts: parts.unwrap_or(connections).clamp(1, 1024),
+            parts: parts.map(|parts| parts.clamp(1, Effort::PARTS_MAX)),
             connections,
             min_segment: min_segment.unwrap_or(8 << 20).max(64 << 10),
         }
+    }
+
+    /// Into how many ranges a file of this size is cut.
+    pub fn parts_of(&self, size: u64) -> u32 {
+        /// Small enough that the start of the file grows solid, and is hashed, while the rest comes.
+        const PART: u64 = 32 << 20;
+        let by_size = u32::try_from(size / PART).unwrap_or(u32::MAX);
+        self.parts.unwrap_or(by_size.clamp(self.connections, Effort::PARTS_MAX))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request to a server, and what the answer means: which bytes of which version come.
 
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderMap, Response, StatusCode};
@@ -72,8 +72,8 @@ pub struct Content {
 /// What the content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The file from `start` on; it has `total` bytes.
-    Range { start: u64, total: u64 },
+    /// The file's bytes in `[start, end)`; it has `total`.
+    Range { start: u64, end: u64, total: u64 },
     /// The whole file. None: the server doesn't say how long it is.
     Whole(Option<u64>),
     /// The whole file, compressed on the way.
@@ -145,7 +145,7 @@ impl Web {
                 match told.and_then(content_range) {
                     // Ranges of something compressed are of no use.
                     Some(_) if gzip => return self.get(url, Wanted::Everything),
-                    Some((start, total)) => Shape::Range { start, total },
+                    Some((start, end, total)) => Shape::Range { start, end, total },
                     None => return self.get(url, Wanted::Everything),
                 }
             }
@@ -177,7 +177,8 @@ impl Web {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.call().map_err(|error| of_error(url, error))?;
+        let response =
+            request.call().map_err(|error| of_error(url, error, used_proxy(agent, url)))?;
         let status = response.status();
         let says = |words: &str| format!("{url}: the server says {status}{words}");
         match status.as_u16() {
@@ -243,13 +244,14 @@ fn roots(surroundings: &Surroundings) -> Result<RootCerts, Fault> {
 }
 
 fn proxy(surroundings: &Surroundings, names: &[&str]) -> Result<Option<Proxy>, Fault> {
-    let Some(text) =
-        surroundings.variable(names).or(surroundings.variable(&["all_proxy", "ALL_PROXY"]))
-    else {
-        return Ok(None);
-    };
+    let named = [names, &["all_proxy", "ALL_PROXY"]].concat();
+    let found = named.iter().find_map(|name| Some((name, surroundings.variable(&[name])?)));
+    let Some((name, text)) = found else { return Ok(None) };
     let bad = |_| {
-        let text = format!("{}: a proxy that is not understood: http://HOST:PORT is", names[0]);
+        // Not its value: there may be a password in it.
+        let text = format!(
+            "{name}: a proxy that is not understood; http://HOST:PORT, socks4://HOST:PORT and socks5://HOST:PORT are"
+        );
         Fault::new(FaultKind::Network, text)
     };
     let whole = Proxy::new(text).map_err(bad)?;
@@ -267,17 +269,26 @@ fn proxy(surroundings: &Surroundings, names: &[&str]) -> Result<Option<Proxy>, F
     builder.build().map(Some).map_err(bad)
 }
 
-/// `bytes START-END/TOTAL`
-fn content_range(text: &str) -> Option<(u64, u64)> {
+/// `bytes FIRST-LAST/TOTAL`, as start, end and total.
+fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
-    let (start, end) = range.split_once('-')?;
-    let (start, end, total): (u64, u64, u64) =
-        (start.trim().parse().ok()?, end.trim().parse().ok()?, total.trim().parse().ok()?);
-    (start <= end && end < total).then_some((start, total))
+    let (start, last) = range.split_once('-')?;
+    let (start, last, total): (u64, u64, u64) =
+        (start.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?);
+    (start <= last && last < total).then(|| (start, last + 1, total))
 }
 
-fn of_error(url: &Url, error: ureq::Error) -> Trouble {
+/// The proxy that requests for this go through, without user and password.
+fn used_proxy(agent: &Agent, url: &Url) -> Option<String> {
+    let proxy = agent.config().proxy()?;
+    let uri = url.as_str().parse().ok()?;
+    (!proxy.is_no_proxy(&uri)).then(|| format!("{}:{}", proxy.host(), proxy.port()))
+}
+
+fn of_error(url: &Url, error: ureq::Error, proxy: Option<String>) -> Trouble {
     use ureq::Error::*;
+    let by = proxy.map(|proxy| format!(" (by the proxy {proxy})")).unwrap_or_default();
+    let url = format!("{url}{by}");
     let text = match &error {
         HostNotFound => format!("{url}: the host is not known"),
         Timeout(_) => format!("{url}: the server does not answer"),
@@ -298,6 +309,27 @@ fn of_error(url: &Url, error: ureq::Error) -> Trouble {
     }
 }
 
+/// Reads what comes until the buffer is full or, from a slow server, a moment has passed: TLS brings 16 KiB at a
+/// time, and hands that each write so little keep each other waiting at the file. Gives how much came, and
+/// how the body ended, if it did.
+pub fn fill(body: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Result<()>>) {
+    const MOMENT: Duration = Duration::from_millis(100);
+    let begin = Instant::now();
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match body.read(&mut buffer[filled..]) {
+            Ok(0) => return (filled, Some(Ok(()))),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (filled, Some(Err(error))),
+        }
+        if begin.elapsed() >= MOMENT {
+            break;
+        }
+    }
+    (filled, None)
+}
+
 /// What is read of a body that fails: in words.
 pub fn read_error(url: &Url, error: &io::Error) -> String {
     format!("{url}: the connection broke off: {error}")
@@ -314,12 +346,31 @@ mod tests {
 
     #[test]
     fn ranges() {
-        assert_eq!(content_range("bytes 0-9/10"), Some((0, 10)));
-        assert_eq!(content_range("bytes 5-5/6"), Some((5, 6)));
+        assert_eq!(content_range("bytes 0-9/10"), Some((0, 10, 10)));
+        assert_eq!(content_range("bytes 5-5/6"), Some((5, 6, 6)));
         for bad in ["", "bytes */10", "bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "lines 0-1/2"]
         {
             assert_eq!(content_range(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_buffer_is_filled_by_many_small_reads() {
+        let mut buffer = [0; 10];
+        let mut body = (&b"abcd"[..]).chain(&b"efgh"[..]).chain(&b"ijkl"[..]);
+        let (count, ended) = fill(&mut body, &mut buffer);
+        assert_eq!((count, &buffer[..], ended.is_none()), (10, &b"abcdefghij"[..], true));
+        let (count, ended) = fill(&mut body, &mut buffer);
+        assert!(count == 2 && matches!(ended, Some(Ok(()))));
+        // What came before it broke off is not lost.
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        let (count, ended) = fill(&mut (&b"abc"[..]).chain(Broken), &mut buffer);
+        assert!(count == 3 && matches!(ended, Some(Err(_))));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! * `nodes`: the names in watched folders and the paths that depend on them;
 //! * `watch`: the inotify descriptor;
 //! * `trust`: which file systems tell us of every change;
+//! * `clock`: whether the system clock was set back;
 //! * `hash`: file content.
 
+pub mod clock;
 pub mod hash;
 mod nodes;
 pub mod table;

@@ -51,13 +51,24 @@ impl Seen {
     }
 }
 
-/// Hashes kept from earlier, so that a restarted daemon need not read every file again.
+/// Hashes kept from earlier, so that a restarted daemon need not read every file again. A stat proves
+/// nothing once the clock was set, so all comes with how often it was since the start.
 pub trait Remembered: Send + Sync {
-    /// The hash of the file at `path`, if it was remembered with exactly this stat.
-    fn recall(&self, path: &[u8], stat: &FileStat) -> Option<ContentHash>;
+    /// The hash of the file at `path`, if it was remembered with exactly this stat, and the clock
+    /// was not set since.
+    fn recall(&self, path: &[u8], stat: &FileStat, settings: ClockSettings) -> Option<ContentHash>;
     /// The file was read. `stat` is None while it is too young to be known by its stat later.
-    fn remember(&self, path: &[u8], stat: Option<&FileStat>, hash: &ContentHash);
+    fn remember(
+        &self,
+        path: &[u8],
+        stat: Option<&FileStat>,
+        hash: &ContentHash,
+        settings: ClockSettings,
+    );
 }
+
+/// How often the system clock was set since the table was made.
+pub type ClockSettings = u32;
 
 /// Where a walk ended.
 #[derive(Clone, Copy)]
@@ -79,6 +90,8 @@ struct Entry {
     /// When it last may have changed.
     changed: Counter,
     seen: Seen,
+    /// When that was seen.
+    seen_after: ClockSettings,
     /// The nodes this path is registered with.
     chain: Vec<NodeId>,
 }
@@ -90,6 +103,7 @@ pub(super) struct Inner {
     pub(super) root: Option<FolderId>,
     entries: Vec<Entry>,
     by_path: HashMap<Box<[u8]>, PathId>,
+    clock_settings: ClockSettings,
 }
 
 pub struct FileTable {
@@ -109,7 +123,14 @@ impl FileTable {
         let inotify = watch.descriptor().map(|watch| watch.as_raw_fd());
         let mut nodes = Nodes::new();
         let root = watch_root(&watch, &mut nodes);
-        let inner = Inner { watch, nodes, root, entries: Vec::new(), by_path: HashMap::new() };
+        let inner = Inner {
+            watch,
+            nodes,
+            root,
+            entries: Vec::new(),
+            by_path: HashMap::new(),
+            clock_settings: 0,
+        };
         let watches_used_up = AtomicBool::new(false);
         FileTable { inner: Mutex::new(inner), remembered, watches_used_up, inotify }
     }
@@ -215,9 +236,10 @@ impl FileTable {
                 _ => return None,
             },
         };
+        let settings = inner.clock_settings;
         let Inner { entries, nodes, .. } = &mut *inner;
         let entry = &mut entries[id.0 as usize];
-        let earlier = entry.seen;
+        let earlier = (entry.seen_after == settings).then_some(entry.seen);
         for here in &walked.passed {
             if !entry.chain.contains(&here.node) {
                 entry.chain.push(here.node);
@@ -227,24 +249,26 @@ impl FileTable {
         entry.known = true;
         entry.volatile = volatile;
         if !volatile {
-            entry.seen = seen;
+            (entry.seen, entry.seen_after) = (seen, settings);
             return Some(seen);
         }
         drop(inner);
         let seen = self.look_volatile(path, earlier, content);
-        self.lock().entries[id.0 as usize].seen = seen;
+        let entry = &mut self.lock().entries[id.0 as usize];
+        // Should the clock have been set meanwhile, this is not believed any more.
+        (entry.seen, entry.seen_after) = (seen, settings);
         Some(seen)
     }
 
     /// A path the watch does not vouch for: stat it, and read it unless the stat proves it
     /// to be what it was.
-    fn look_volatile(&self, path: &[u8], earlier: Seen, content: bool) -> Seen {
+    fn look_volatile(&self, path: &[u8], earlier: Option<Seen>, content: bool) -> Seen {
         let now = self.look_plainly(path, false);
         let Seen::File { stat, .. } = now else { return now };
         if !content {
             return now;
         }
-        if let Seen::File { stat: before, hash: Some(hash) } = earlier
+        if let Some(Seen::File { stat: before, hash: Some(hash) }) = earlier
             && before == stat
             && stat.settled_at(now_ns())
         {
@@ -262,13 +286,14 @@ impl FileTable {
         path: &[u8],
         stat: &FileStat,
     ) -> io::Result<(FileStat, Option<ContentHash>)> {
-        if let Some(hash) = self.remembered.recall(path, stat) {
+        let settings = self.lock().clock_settings;
+        if let Some(hash) = self.remembered.recall(path, stat, settings) {
             return Ok((*stat, Some(hash)));
         }
         let (stat, hash) = hash::read(path, |_| true)?;
         if let Some(hash) = &hash {
             let settled = stat.settled_at(now_ns()).then_some(&stat);
-            self.remembered.remember(path, settled, hash);
+            self.remembered.remember(path, settled, hash, settings);
         }
         Ok((stat, hash))
     }
@@ -397,6 +422,7 @@ impl Inner {
             volatile: false,
             changed: 0,
             seen: Seen::Unreadable,
+            seen_after: self.clock_settings,
             chain: Vec::new(),
         });
         self.by_path.insert(path.into(), id);
@@ -404,7 +430,7 @@ impl Inner {
     }
 
     pub(super) fn drain(&mut self) {
-        let Inner { watch, nodes, entries, .. } = self;
+        let Inner { watch, nodes, entries, clock_settings, .. } = self;
         let mut lost = false;
         watch.drain(|event| match event {
             Event::Name(id, name) => {
@@ -415,6 +441,8 @@ impl Inner {
             Event::Gone(id) => apply(entries, nodes.strike_gone(id, watch)),
             Event::Inode(id) => apply(entries, nodes.strike_inode(id, watch)),
             Event::Overflow | Event::Mounts => lost = true,
+            // What the watch vouches for stays known; what a stat did does not.
+            Event::Clock => *clock_settings += 1,
         });
         if lost {
             self.forget_all();

@@ -6,11 +6,11 @@ use crate::store::testing::Random;
 struct Nothing;
 
 impl Remembered for Nothing {
-    fn recall(&self, _: &[u8], _: &FileStat) -> Option<ContentHash> {
+    fn recall(&self, _: &[u8], _: &FileStat, _: ClockSettings) -> Option<ContentHash> {
         None
     }
 
-    fn remember(&self, _: &[u8], _: Option<&FileStat>, _: &ContentHash) {}
+    fn remember(&self, _: &[u8], _: Option<&FileStat>, _: &ContentHash, _: ClockSettings) {}
 }
 
 fn folder(name: &str) -> std::path::PathBuf {
@@ -158,4 +158,51 @@ fn content(seen: Seen) -> (u8, Option<ContentHash>) {
         Seen::Special => (3, None),
         Seen::Unreadable => (4, None),
     }
+}
+
+/// What was read last, for each stat.
+#[derive(Clone, Default)]
+struct ByStat(std::sync::Arc<Mutex<Vec<(FileStat, ContentHash, ClockSettings)>>>);
+
+impl Remembered for ByStat {
+    fn recall(&self, _: &[u8], stat: &FileStat, settings: ClockSettings) -> Option<ContentHash> {
+        let all = self.0.lock();
+        let found = all.iter().rev().find(|(known, _, at)| known == stat && *at == settings);
+        found.map(|(_, hash, _)| *hash)
+    }
+
+    fn remember(
+        &self,
+        _: &[u8],
+        stat: Option<&FileStat>,
+        hash: &ContentHash,
+        settings: ClockSettings,
+    ) {
+        self.0.lock().extend(stat.map(|stat| (*stat, *hash, settings)));
+    }
+}
+
+/// A file that was written again has its old times: that takes a clock that was set back.
+#[test]
+fn a_stat_proves_nothing_once_the_clock_was_set() {
+    let folder = folder("clock");
+    let path = folder.join("x.h");
+    std::fs::write(&path, "x").unwrap();
+    let kept = ByStat::default();
+    let table = FileTable::new(Box::new(kept.clone()));
+    let (clock, set_clock) = rustix::pipe::pipe().unwrap();
+    table.lock().watch.hear_clock_from(clock);
+    let id = table.intern(bytes(&path));
+    let Seen::File { stat, hash: Some(right) } = table.look(id, true) else { panic!() };
+    // What an earlier daemon knew of a file with these times.
+    let wrong = ContentHash([7; 32]);
+    kept.0.lock().push((stat, wrong, 0));
+    table.lock().forget_all();
+    assert_eq!(table.look(id, true), Seen::File { stat, hash: Some(wrong) });
+    rustix::io::write(&set_clock, &[0; 8]).unwrap();
+    table.drain();
+    assert_eq!(table.look(id, true), Seen::File { stat, hash: Some(wrong) }, "the watch is silent");
+    table.lock().forget_all();
+    assert_eq!(table.look(id, true), Seen::File { stat, hash: Some(right) });
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -1,5 +1,6 @@
 //! The inotify descriptor. The kernel queues an event inside the system call that causes
-//! it, so whoever drains the descriptor has seen every change made before that moment.
+//! it, so whoever drains the descriptor has seen every change made before that moment. Beside it
+//! two that tell of what changes files without an event: mounts, and a clock that is set.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{Mode, OFlags};
+
+use super::clock;
 
 /// A watched folder's number, never reused while the descriptor lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +28,8 @@ pub enum Event<'a> {
     Overflow,
     /// Something was mounted or unmounted: any path may mean another file.
     Mounts,
+    /// The system clock was set: a stat of before proves nothing.
+    Clock,
 }
 
 pub struct Watch {
@@ -32,6 +37,8 @@ pub struct Watch {
     inotify: Option<OwnedFd>,
     /// Becomes ready (once a change) when a mount comes or goes.
     mounts: Option<OwnedFd>,
+    /// Becomes readable when the clock is set.
+    clock: Option<OwnedFd>,
 }
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -71,7 +78,17 @@ impl Watch {
             OFlags::RDONLY | OFlags::CLOEXEC,
             Mode::empty(),
         );
-        Watch { inotify: inotify.ok(), mounts: mounts.ok() }
+        let clock = clock::descriptor();
+        if let Err(error) = &clock {
+            log::warn!("nobody will tell when the system clock is set: {error}");
+        }
+        Watch { inotify: inotify.ok(), mounts: mounts.ok(), clock: clock.ok() }
+    }
+
+    /// Has another descriptor tell of the clock.
+    #[cfg(test)]
+    pub(super) fn hear_clock_from(&mut self, descriptor: OwnedFd) {
+        self.clock = Some(descriptor);
     }
 
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -108,31 +125,36 @@ impl Watch {
 
     /// Hands over every event queued up to now. One system call when there is none.
     pub fn drain(&self, mut each: impl FnMut(Event<'_>)) {
-        // Without the watch nothing is remembered, so mounts do not matter either.
-        let Some(inotify) = &self.inotify else { return };
+        // Without inotify nothing is remembered, so mounts do not matter; the clock does.
+        let Some(any) = self.inotify.as_ref().or(self.clock.as_ref()) else { return };
+        let sources = [
+            (&self.inotify, PollFlags::IN),
+            (&self.mounts, PollFlags::PRI | PollFlags::ERR),
+            (&self.clock, PollFlags::IN),
+        ];
+        let mut set = sources.map(|(descriptor, flags)| match descriptor {
+            Some(descriptor) => PollFd::new(descriptor, flags),
+            None => PollFd::new(any, PollFlags::empty()),
+        });
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let ready = match &self.mounts {
-            Some(mounts) => {
-                let mut set = [
-                    PollFd::new(inotify, PollFlags::IN),
-                    PollFd::new(mounts, PollFlags::PRI | PollFlags::ERR),
-                ];
-                match poll(&mut set, Some(&no_wait)) {
-                    Ok(0) => return,
-                    Ok(_) => {
-                        if set[1].revents().intersects(PollFlags::PRI | PollFlags::ERR) {
-                            each(Event::Mounts);
-                        }
-                        set[0].revents().contains(PollFlags::IN)
-                    }
-                    Err(_) => true,
+        match poll(&mut set, Some(&no_wait)) {
+            Ok(0) => return,
+            Ok(_) => {
+                let [events, mounts, clock] = set.map(|source| source.revents());
+                if mounts.intersects(PollFlags::PRI | PollFlags::ERR) {
+                    each(Event::Mounts);
+                }
+                if let (true, Some(descriptor)) = (clock.contains(PollFlags::IN), &self.clock) {
+                    clock::heard(descriptor);
+                    each(Event::Clock);
+                }
+                if !events.contains(PollFlags::IN) {
+                    return;
                 }
             }
-            None => true,
-        };
-        if !ready {
-            return;
+            Err(_) => {}
         }
+        let Some(inotify) = &self.inotify else { return };
         // What is queued now, and no more: while somebody writes on and on, later events are
         // later changes.
         let queued = rustix::io::ioctl_fionread(inotify).unwrap_or(u64::MAX);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::scan::{MAGIC, OWN_PREFIX};
 use super::state::{Captured, NoState, State};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const PREFIX_BYTES: usize = MAGIC.len() + 4 + 4 + 32;
 /// Enough for nearly every head, so that one read gets it.
 const FIRST_READ: usize = 4096;

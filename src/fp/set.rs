@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::clock::Stamp;
 use crate::files::{ContentHash, FileStat};
 
 /// A path relative to the root, without a leading `/`.
@@ -129,7 +130,7 @@ impl FileSet {
         }
     }
 
-    /// For disk and socket.
+    /// For disk and socket, with what the clocks say.
     pub fn encode(&self) -> Vec<u8> {
         let list: Vec<(&serde_bytes::Bytes, &Entry)> = self
             .entries
@@ -137,13 +138,18 @@ impl FileSet {
             .map(|(path, entry)| (serde_bytes::Bytes::new(path), entry))
             .collect();
         // Nothing in it can fail to be encoded, and a Vec grows.
-        postcard::to_allocvec(&list).unwrap_or_default()
+        postcard::to_allocvec(&(Stamp::now(), list)).unwrap_or_default()
     }
 
-    /// None for bytes that are no set.
+    /// None for bytes that are no set. Once the system clock was set, its stats prove nothing.
     pub fn decode(bytes: &[u8]) -> Option<FileSet> {
-        let list: Vec<(&serde_bytes::Bytes, Entry)> = postcard::from_bytes(bytes).ok()?;
-        let entries = list.into_iter().map(|(path, entry)| (Arc::from(&path[..]), entry));
+        type List<'a> = Vec<(&'a serde_bytes::Bytes, Entry)>;
+        let (stamp, list): (Stamp, List<'_>) = postcard::from_bytes(bytes).ok()?;
+        let proven = stamp.vouches_until(&Stamp::now());
+        let entries = list.into_iter().map(|(path, entry)| {
+            let stat = entry.stat.filter(|_| proven);
+            (Arc::from(&path[..]), Entry { stat, ..entry })
+        });
         Some(FileSet { entries: entries.collect() })
     }
 }

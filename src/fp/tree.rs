@@ -170,7 +170,7 @@ impl Tree {
             Event::Gone(id) | Event::Inode(id) => {
                 struck.extend(paths.get(&id).into_iter().flatten().cloned());
             }
-            Event::Overflow => lost = true,
+            Event::Overflow | Event::Clock => lost = true,
             Event::Mounts => mounts = true,
         });
         if lost || mounts && mounts_near(&self.root).ok() != Some(self.mounts) {

@@ -31,6 +31,30 @@ pub fn connect(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     }
 }
 
+/// Makes sure that a daemon runs, which this request is asked to see. One that was killed still listens
+/// for a moment: that is waited out.
+pub fn make_sure(root: &Root, request: &impl Serialize) -> io::Result<()> {
+    let deadline = soon();
+    loop {
+        let mut stream = connect(root, deadline)?;
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let died = match exchange(&mut stream, request, left) {
+            Ok(_) => return Ok(()),
+            Err(error) => matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe
+            ),
+        };
+        // One that is slow is there.
+        if !died || Instant::now() >= deadline {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
 pub fn replace(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     if let Ok(stream) = root.connect(deadline)

@@ -27,7 +27,7 @@ fn known_set(id: u64) -> KnownSet {
 
 fn file(size: u64) -> FileRecord {
     let stat = FileStat { device: 1, inode: 2, size, links: 1, mtime_ns: 4, ctime_ns: 5 };
-    FileRecord::seen(None, Some(stat), [9; 32], 1)
+    FileRecord::seen(None, Some(stat), 0, [9; 32], 1)
 }
 
 #[test]

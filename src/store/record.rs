@@ -154,6 +154,8 @@ pub struct SetRecord {
 pub struct FileRecord {
     /// The stat that vouches for the content; None while the file was too young for that.
     pub stat: Option<FileStat>,
+    /// In which era of the system clock: a new one begins when it is set.
+    pub era: u32,
     /// blake3 of the content.
     pub hash: [u8; 32],
     /// When that content was first seen, nanoseconds since 1970.
@@ -179,18 +181,19 @@ impl FileRecord {
     pub fn seen(
         earlier: Option<FileRecord>,
         stat: Option<FileStat>,
+        era: u32,
         hash: [u8; 32],
         now_ns: u64,
     ) -> FileRecord {
         match earlier {
-            Some(record) if record.hash == hash => FileRecord { stat, ..record },
+            Some(record) if record.hash == hash => FileRecord { stat, era, ..record },
             Some(mut record) => {
                 let before = Version { hash: record.hash, since_ns: record.since_ns };
                 record.earlier.insert(0, before);
                 record.earlier.truncate(VERSIONS);
-                FileRecord { stat, hash, since_ns: now_ns, earlier: record.earlier }
+                FileRecord { stat, era, hash, since_ns: now_ns, earlier: record.earlier }
             }
-            None => FileRecord { stat, hash, since_ns: now_ns, earlier: Vec::new() },
+            None => FileRecord { stat, era, hash, since_ns: now_ns, earlier: Vec::new() },
         }
     }
 
@@ -429,12 +432,12 @@ mod tests {
 
     #[test]
     fn a_file_has_a_past() {
-        let first = FileRecord::seen(None, None, [1; 32], 10);
-        let same = FileRecord::seen(Some(first.clone()), None, [1; 32], 20);
+        let first = FileRecord::seen(None, None, 0, [1; 32], 10);
+        let same = FileRecord::seen(Some(first.clone()), None, 0, [1; 32], 20);
         assert_eq!(same, first);
         let mut file = same;
         for n in 2..9 {
-            file = FileRecord::seen(Some(file), None, [n; 32], u64::from(n) * 10);
+            file = FileRecord::seen(Some(file), None, 0, [n; 32], u64::from(n) * 10);
         }
         assert_eq!(file.earlier.len(), VERSIONS);
         assert_eq!(file.hash_at(1000), Some([8; 32]));

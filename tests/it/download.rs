@@ -1,7 +1,10 @@
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -96,6 +99,19 @@ fn in_parts_and_only_once() {
     assert_eq!(server.sent(), sent + newer.len());
     own_name(&mut s);
     s.bare("zccache-download daemon stop").ok();
+}
+
+#[test]
+fn one_connection_serves_many_parts() {
+    let s = Sandbox::new();
+    let content = noise(3_000_000, 22);
+    let server = Server::start(Site::of(content.clone()));
+    let effort = "--multipart-parts 30 --max-connections 1 --min-segment-size 65536";
+    s.z(&format!("download {} --output f {effort}", server.url("f"))).ok();
+    assert_eq!(s.read("f"), content);
+    assert!(server.asked().len() >= 30, "{:?}", server.asked());
+    // The first answer would go on beyond its part, and is let go of.
+    assert_eq!(server.connections(), 2);
 }
 
 #[test]
@@ -465,9 +481,79 @@ fn mirrors_and_split_files() {
     );
     s.z(&line).ok();
     assert_eq!(s.read("w"), content);
+    // The first has something else, also when it is asked for all of it: the next is.
+    let line = format!(
+        "download {} --part-url {} --output v --min-segment-size 65536 --sha256 {}",
+        wrong.url("f"),
+        good.url("f"),
+        sha256(&content)
+    );
+    s.z(&line).ok();
+    assert_eq!(s.read("v"), content);
+    // None of them has it: what the last one has is kept, and the others are named.
+    let line = format!(
+        "download {} --part-url {} --output u --min-segment-size 65536 --sha256 {}",
+        wrong.url("f"),
+        good.url("f"),
+        "0".repeat(64)
+    );
+    let output = s.z(&line).code(5);
+    let told = output.err();
+    let told = told.lines().find(|line| line.starts_with("zccache")).unwrap();
+    for part in [wrong.url("f"), good.url("f"), sha256(&content), sha256(&noise(900_000, 14))] {
+        assert!(told.contains(&part), "{told}");
+    }
+    assert_eq!(s.read(format!("u.{}.bad", &sha256(&content)[..12])), content);
     let line = format!("download {} --part-url {} --output n", gone.url("f"), good.url("f"));
     s.z(&line).ok();
     assert_eq!(s.read("n"), content);
+}
+
+/// A SOCKS 5 proxy that asks for no password; gives its port.
+fn socks_proxy() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = |mut client: TcpStream| -> std::io::Result<()> {
+        let mut head = [0; 2];
+        client.read_exact(&mut head)?;
+        client.read_exact(&mut vec![0; head[1].into()])?;
+        client.write_all(&[5, 0])?;
+        // To an address of IPv4.
+        let mut wanted = [0; 10];
+        client.read_exact(&mut wanted)?;
+        assert_eq!(wanted[..4], [5, 1, 0, 1]);
+        let port = u16::from_be_bytes([wanted[8], wanted[9]]);
+        let mut server = TcpStream::connect(("127.0.0.1", port))?;
+        client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+        thread::spawn(move || std::io::copy(&mut from, &mut to));
+        std::io::copy(&mut server, &mut client)?;
+        client.shutdown(std::net::Shutdown::Both)
+    };
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            thread::spawn(move || serve(client));
+        }
+    });
+    port
+}
+
+#[test]
+fn through_a_socks_proxy() {
+    let mut s = Sandbox::new();
+    let content = noise(300_000, 21);
+    let server = Server::start(Site::of(content.clone()));
+    s.set("all_proxy", format!("socks5://127.0.0.1:{}", socks_proxy()));
+    s.z(&format!("download {} --output f --min-segment-size 65536", server.url("f"))).ok();
+    assert_eq!(s.read("f"), content);
+    s.set("all_proxy", "socks5://127.0.0.1:1");
+    let output = s.z(&format!("download {} --output g", server.url("f"))).code(11);
+    assert!(output.err().contains("by the proxy 127.0.0.1:1"), "{}", output.err());
+    s.set("all_proxy", "gopher://127.0.0.1:1");
+    let output = s.z(&format!("download {} --output g", server.url("f"))).code(11);
+    let told = output.err();
+    assert!(told.contains("all_proxy") && told.contains("socks5://HOST:PORT"), "{told}");
+    assert!(!s.exists("g"));
 }
 
 /// A small disk of its own; None where that is not allowed here.

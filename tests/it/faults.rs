@@ -178,6 +178,43 @@ fn an_index_that_hangs_keeps_nobody() {
     recovers(&mut s, "a hanging index");
 }
 
+/// A compaction is due where the folder is much larger than what is in it.
+fn bloat(s: &Sandbox) {
+    let folder = s.cache.join("index.sled/bloat");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::File::create(folder.join("hole")).unwrap().set_len(1 << 30).unwrap();
+}
+
+#[test]
+fn a_compaction_cut_short_loses_nothing() {
+    for point in points(&["compact."]) {
+        for action in ["kill", "panic", "exit", "sleep=700"] {
+            let order = format!("{point}:{action}");
+            let mut s = sandbox(&order);
+            s.unset("ZCCACHE_FAULT");
+            s.same(COMPILE);
+            s.z("stop").code(0);
+            bloat(&s);
+            s.set("ZCCACHE_FAULT", &order);
+            s.same(COMPILE);
+            let log = std::fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap();
+            assert!(log.contains("an ordered fault"), "{order} never struck: {log}");
+            s.unset("ZCCACHE_FAULT");
+            s.z("stop");
+            s.hit(COMPILE);
+            assert!(!s.cache.join("index.sled/bloat").exists(), "{order}: not compacted");
+            recovers(&mut s, &order);
+        }
+    }
+}
+
+#[test]
+fn every_point_is_passed_by_some_test() {
+    let tested = ["wrapper.", "blob.", "start.", "daemon.", "index.", "evict.", "end.", "compact."];
+    let all: Vec<_> = Point::ALL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(points(&tested).collect::<Vec<_>>(), all);
+}
+
 #[test]
 fn an_order_that_is_none() {
     let mut s = Sandbox::new();

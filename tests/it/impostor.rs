@@ -68,6 +68,18 @@ fn withstands(behave: Behaviour) {
     s.hit(COMPILE);
 }
 
+/// A daemon that is being killed accepts nobody any more, but can still be connected to.
+#[test]
+fn start_does_not_take_one_that_is_dying_for_a_daemon() {
+    let s = Sandbox::new();
+    std::fs::create_dir_all(&s.cache).unwrap();
+    let listener = UnixListener::bind(s.cache.join("daemon.sock")).unwrap();
+    let dying = thread::spawn(move || drop(listener.accept()));
+    s.z("start").ok();
+    dying.join().unwrap();
+    s.daemon();
+}
+
 #[test]
 fn silence() {
     withstands(|stream, _| stay(stream));

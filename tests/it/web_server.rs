@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub struct Server {
     address: SocketAddr,
     site: Arc<Mutex<Site>>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -82,10 +84,13 @@ impl Server {
             address: listener.local_addr().unwrap(),
             site: Arc::new(Mutex::new(site)),
             asked: Arc::default(),
+            connections: Arc::default(),
         };
         let (site, asked) = (server.site.clone(), server.asked.clone());
+        let connections = server.connections.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                connections.fetch_add(1, Ordering::Relaxed);
                 let (site, asked) = (site.clone(), asked.clone());
                 thread::spawn(move || serve(stream, &site, &asked));
             }
@@ -103,6 +108,11 @@ impl Server {
 
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub fn sent(&self) -> usize {

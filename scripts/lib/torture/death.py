@@ -135,4 +135,22 @@ def replaced(ground):
     ground.works(row)
 
 
-FAULTS = [kills, terms, stops, wrappers, starts, leftovers, replaced]
+def hangs(ground):
+    """An index whose calls never come back, from a random one on: nobody waits for it for long."""
+    row = ground.row("index hangs")
+    jobs, edit = ground.project(4)
+    for _ in ground.rounds(row, 8):
+        ground.zccache("stop")
+        env = dict(ground.env)
+        ground.env["ZCCACHE_FAULT"] = f"index.call:sleep=3600000:{ground.random.randrange(1, 60)}"
+        # Those that are started in between have it as well: until the order is gone.
+        for _ in range(6):
+            edit()
+            ground.many(row, jobs())
+        ground.env = env
+        ground.signal(KILL)
+        ground.many(row, jobs())
+    ground.works(row)
+
+
+FAULTS = [kills, terms, stops, wrappers, starts, leftovers, replaced, hangs]

@@ -217,4 +217,56 @@ def read_only(ground):
     ground.bare("umount", "-l", root)
 
 
-FAULTS = [blobs, index, deleted, evictions, doctor, full, read_only]
+def quota(ground):
+    """A quota used up, of bytes or of files, and raised again."""
+    for kind in ("ext4", "btrfs"):
+        row = ground.row(f"quota used up, {kind}")
+        if not ground.can_mount(row):
+            continue
+        jobs, edit = ground.project(6, filler=60_000)
+        root = ground.mount_image(row, kind, *(["usrquota"] if kind == "ext4" else []))
+        if not root:
+            continue
+        if kind == "btrfs":
+            ground.bare("btrfs", "quota", "enable", root)
+        # root minds no quota unless it lacks a capability.
+        ground.prefix = ("setpriv", "--bounding-set=-sys_resource")
+        ground.env["ZCCACHE_CACHE_DIR"] = str(root / "cache")
+
+        def limit(kib, files):
+            if kind == "ext4":
+                return ground.bare("setquota", "-u", "0", "0", str(kib), "0", str(files), root)
+            return ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+
+        refused = 0
+        for _ in ground.rounds(row, 25):
+            edit()
+            if limit(ground.random.choice([300, 700, 1500, 4000]), ground.random.choice([0, 0, 20, 60])).status:
+                row.skipped = "skipped: no quota can be set"
+                break
+            ground.many(row, jobs())
+            edit()
+            ground.many(row, jobs())
+            probe = ground.lab.folder / "probe"
+            probe.write_bytes(bytes(5_000_000))
+            copied = ground.bare(*ground.prefix, "cp", probe, root / "probe")
+            refused += b"quota exceeded" in copied.err.lower()
+            (root / "probe").unlink(missing_ok=True)
+            if ground.random.random() < 0.5:
+                ground.zccache("stop")
+            ground.many(row, jobs())
+            limit(0, 0)
+            if ground.random.random() < 0.3:
+                ground.zccache("stop")
+                shutil.rmtree(root / "cache")
+        else:
+            row.name += f" ({refused} times refused)"
+            ground.zccache("stop")
+            ground.works(row)
+        ground.prefix = ()
+        ground.zccache("stop")
+        ground.env["ZCCACHE_CACHE_DIR"] = str(ground.lab.root)
+        ground.bare("umount", "-l", root)
+
+
+FAULTS = [blobs, index, deleted, evictions, doctor, full, read_only, quota]

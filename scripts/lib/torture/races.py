@@ -30,6 +30,9 @@ class Tree:
         for name, text in FILES.items():
             if text is not None:
                 ground.write(name, text)
+            else:
+                # Another fault may have left it here.
+                (ground.work / name).unlink(missing_ok=True)
         (ground.work / "one").mkdir(exist_ok=True)
 
     def key(self):
