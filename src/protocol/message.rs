@@ -111,6 +111,21 @@ pub struct Invocation {
     pub damaged: Vec<BlobId>,
     /// A hit for this was counted already; it could not be delivered the short way.
     pub again: bool,
+    /// Standard output is a terminal; only said of tools whose messages go there.
+    pub stdout_terminal: bool,
+    /// Any command, by what its caller says of it (`zccache exec`).
+    pub declared: Option<Declared>,
+}
+
+/// What a command depends on and makes, by its caller's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Declared {
+    /// Globs of files that it reads.
+    pub inputs: Vec<Arg>,
+    /// Files and folders that it makes.
+    pub outputs: Vec<Arg>,
+    /// Names of the variables that it looks at.
+    pub variables: Vec<Arg>,
 }
 
 /// What the wrapper has to do.
@@ -149,6 +164,8 @@ pub enum Step {
 pub struct Delivery {
     pub outputs: Vec<Delivered>,
     pub text: Vec<Chunk>,
+    /// The tool's exit status.
+    pub status: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -184,7 +201,7 @@ pub struct Chunk {
 }
 
 /// A miss: run the tool and take in what it makes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The program file to execute.
     pub program: Arg,
@@ -196,6 +213,10 @@ pub struct Run {
     pub units: Vec<RunUnit>,
     /// Files to send back with the report.
     pub read_back: Vec<ReadBack>,
+    /// Exit statuses that may be a result; any other is a failure.
+    pub answers: Vec<i32>,
+    /// The tool gets a terminal as its standard output where the caller's is one.
+    pub stdout_terminal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,7 +257,7 @@ pub enum Exit {
 pub struct RunReport {
     pub exit: Exit,
     pub text: Vec<Chunk>,
-    /// Empty unless the run succeeded.
+    /// Empty unless the run ended with one of `Run::answers`.
     pub units: Vec<TakenUnit>,
     /// One for each `Run::read_back`, in order; empty where the file was not there.
     pub dependencies: Vec<serde_bytes::ByteBuf>,

@@ -31,8 +31,8 @@ pub const PAYLOAD_MAX: usize = 48 << 10;
 /// Bytes of one entry of a report.
 pub const REPORT_BYTES: usize = 32 + 1 + 4 * 8;
 
-/// A hit in the short form. `seen` tells the stat each blob should have; None when the hit
-/// does not fit the form.
+/// A hit in the short form, which is for success only. `seen` tells the stat each blob should
+/// have; None when the hit does not fit the form.
 pub fn encode(
     deliveries: &[impl AsRef<Delivery>],
     fine_times: bool,
@@ -42,12 +42,15 @@ pub fn encode(
     let all = || deliveries.iter().map(AsRef::as_ref);
     let outputs = all().map(|delivery| delivery.outputs.len()).sum::<usize>();
     let chunks = all().map(|delivery| delivery.text.len()).sum::<usize>();
-    if outputs > OUTPUTS_MAX {
+    if outputs > OUTPUTS_MAX || all().any(|delivery| delivery.status != 0) {
         return None;
     }
     let flags = if fine_times { FINE_TIMES } else { 0 };
     let mut out = vec![flags, outputs as u8, u8::try_from(chunks).ok()?];
     for output in all().flat_map(|delivery| &delivery.outputs) {
+        if output.style == WriteStyle::Packed {
+            return None;
+        }
         let mut flags = 0;
         if output.executable {
             flags |= EXECUTABLE;

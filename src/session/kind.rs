@@ -12,6 +12,12 @@ pub enum Tool {
     Clang,
     Rustc,
     Clippy,
+    ClangTidy,
+    /// include-what-you-use
+    Iwyu,
+    Rustfmt,
+    /// A command of `zccache exec`.
+    Exec,
     /// Not found out: the command was refused before anybody was asked.
     #[default]
     Other,
@@ -55,7 +61,13 @@ impl Kind {
     /// As far as a tool's name tells, without its folder.
     pub fn of_name(name: &[u8]) -> Kind {
         let has = |part: &[u8]| name.windows(part.len()).any(|piece| piece == part);
-        let tool = if has(b"clippy") {
+        let tool = if has(b"clang-tidy") {
+            Tool::ClangTidy
+        } else if has(b"include-what-you-use") || name == b"iwyu" {
+            Tool::Iwyu
+        } else if has(b"rustfmt") {
+            Tool::Rustfmt
+        } else if has(b"clippy") {
             Tool::Clippy
         } else if has(b"rustc") {
             Tool::Rustc
@@ -66,7 +78,7 @@ impl Kind {
         } else {
             Tool::Other
         };
-        let is_rust = matches!(tool, Tool::Rustc | Tool::Clippy);
+        let is_rust = matches!(tool, Tool::Rustc | Tool::Clippy | Tool::Rustfmt);
         Kind { tool, language: if is_rust { Language::Rust } else { Language::Other } }
     }
 }
@@ -79,6 +91,10 @@ impl Tool {
             Tool::Clang => "clang",
             Tool::Rustc => "rustc",
             Tool::Clippy => "clippy",
+            Tool::ClangTidy => "clang-tidy",
+            Tool::Iwyu => "iwyu",
+            Tool::Rustfmt => "rustfmt",
+            Tool::Exec => "exec",
             Tool::Other => "other",
         }
     }
@@ -106,11 +122,12 @@ mod tests {
 
     #[test]
     fn names_are_what_is_written() {
-        for tool in [Tool::Gcc, Tool::Clang, Tool::Rustc, Tool::Clippy, Tool::Other] {
+        use Tool::{Clang, ClangTidy, Clippy, Exec, Gcc, Iwyu, Rustc, Rustfmt};
+        for tool in [Gcc, Clang, Rustc, Clippy, ClangTidy, Iwyu, Rustfmt, Exec, Tool::Other] {
             assert_eq!(serde_json::json!(tool), tool.name());
         }
-        use Language::*;
-        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Other] {
+        use Language::{Assembler, C, Cxx, Ir, ObjC, ObjCxx, Rust};
+        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Language::Other] {
             assert_eq!(serde_json::json!(language), language.name());
         }
     }

@@ -13,7 +13,7 @@ use crate::session::kind::Kind;
 use crate::tools::command::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 3;
+pub const SCHEMA: u8 = 4;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.
@@ -74,6 +74,8 @@ pub struct ResultRecord {
     pub origin: Origin,
     pub outputs: Vec<StoredOutput>,
     pub text: Text,
+    /// The tool's exit status.
+    pub status: i32,
     /// The terminal situation the text belongs to; `None` when there is no text.
     pub text_context: Option<u64>,
     /// How long the tool ran.
@@ -381,6 +383,7 @@ mod tests {
                 },
             ],
             text: Text::Here(vec![Chunk { stream: Stream::Stderr, bytes: b"warning".to_vec() }]),
+            status: 0,
             text_context: Some(80),
             compile_ns: 1,
             bytes: 2,

@@ -123,6 +123,36 @@ pub const RUST_VARIABLES: &[&str] = &[
     "ZCCACHE_EXCLUDE_CRATES",
 ];
 
+/// Variables that decide what rustfmt does, the terminal's description included.
+pub const RUSTFMT_VARIABLES: &[&str] = &[
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "TERM",
+    "TERMINFO",
+    "TERMINFO_DIRS",
+    "NO_COLOR",
+    "COLORTERM",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "RUSTFMT_LOG",
+    "RUST_LOG",
+];
+
+/// What messages of a tool look like that are the caller's terminals' business: 0 where neither
+/// stream is one.
+pub fn text_context(env: Environment<'_>, stderr: Option<u16>, stdout: bool) -> u64 {
+    if stderr.is_none() && !stdout {
+        return 0;
+    }
+    let mut text = format!("{stderr:?} {stdout}").into_bytes();
+    for name in TEXT_VARIABLES {
+        text.extend_from_slice(env.get(name.as_bytes()).unwrap_or(b"\0"));
+        text.push(0);
+    }
+    // 0 stands for the plain situation above.
+    xxhash_rust::xxh3::xxh3_64(&text).max(1)
+}
+
 /// All variables that may decide what becomes of a command, but for those that a tool turns
 /// out to read. Requests are remembered by them, and the journal shows them.
 pub fn names_that_matter() -> HashSet<&'static [u8]> {
@@ -132,6 +162,7 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         REFUSED_VARIABLES,
         TEXT_VARIABLES,
         RUST_VARIABLES,
+        RUSTFMT_VARIABLES,
         // Settings of compiles: a hit under one value says nothing of a call under another.
         &[
             "PWD",

@@ -8,8 +8,11 @@ pub mod meaning;
 pub mod places;
 pub mod plan;
 
+pub mod declared;
 pub mod gcc;
 pub mod rust;
+pub mod rustfmt;
+pub mod tidy;
 
 pub mod command;
 pub mod environment;

@@ -5,13 +5,13 @@
 use super::command::Arg;
 use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
-use super::gcc;
 use super::key_parts::KeyParts;
 use super::meaning::Meaning;
 use super::places::Places;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;
+use super::{declared, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};
 use crate::protocol::message::Invocation;
 use crate::session::kind::Kind;
@@ -64,6 +64,8 @@ pub(super) struct Typed<'a> {
     pub(super) args: &'a [Arg],
     /// The width of the caller's terminal, if its stderr is one.
     pub(super) terminal: Option<u16>,
+    /// Its stdout is one; only told of tools that mind it.
+    pub(super) stdout_terminal: bool,
 }
 
 /// A command to be run as it is.
@@ -101,8 +103,20 @@ pub fn understand(
     let mut depends = Vec::new();
     let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
-    let typed = Typed { program: &program, called, args: &args, terminal: invocation.terminal };
-    let actions = if rust::is_rust(called) {
+    let typed = Typed {
+        program: &program,
+        called,
+        args: &args,
+        terminal: invocation.terminal,
+        stdout_terminal: invocation.stdout_terminal,
+    };
+    let actions = if let Some(declared) = &invocation.declared {
+        declared::understand::understand(caller, toolchains, &typed, declared, &mut depends)?
+    } else if tidy::is_tidy(called) {
+        tidy::understand::understand(caller, toolchains, &typed, &mut depends)?
+    } else if rustfmt::is_rustfmt(called) {
+        rustfmt::understand::understand(caller, toolchains, &typed, &mut depends)?
+    } else if rust::is_rust(called) {
         rust::understand::understand(caller, toolchains, &typed, &mut depends)?
     } else {
         gcc::understand::understand(caller, toolchains, &typed, &mut depends)?

@@ -1,6 +1,7 @@
 //! Which tools are worth asking the daemon about, by name alone.
 
 use crate::tools::find::base;
+use crate::tools::{rustfmt, tidy};
 
 /// The compilers we know, as a part of a tool's name.
 const COMPILERS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
@@ -21,6 +22,17 @@ pub fn is_compiler(tool: &[u8]) -> bool {
     let parts = || base(tool).split(|byte| b"-_.".contains(byte));
     parts().any(|part| COMPILERS.contains(&without_version(part)))
         && !parts().any(|part| NOT_COMPILERS.contains(&part))
+}
+
+/// Whether the daemon knows tools of this name.
+pub fn is_known(tool: &[u8]) -> bool {
+    is_compiler(tool) || minds_stdout(tool)
+}
+
+/// Whether a tool of this name says on standard output what it found, and in colours where that
+/// is a terminal.
+pub fn minds_stdout(tool: &[u8]) -> bool {
+    tidy::is_tidy(base(tool)) || rustfmt::is_rustfmt(base(tool))
 }
 
 /// Whether strict paths are about this tool: a gcc-like one, or one that reads `cl`'s flags.
@@ -95,6 +107,10 @@ mod tests {
         ] {
             assert!(!is_compiler(name.as_bytes()), "{name}");
         }
+        assert!(is_known(b"/x/clang-tidy-14") && is_known(b"rustfmt") && is_known(b"iwyu"));
+        assert!(
+            !is_known(b"clang-format") && !is_known(b"rustdoc") && !is_known(b"run-clang-tidy")
+        );
         assert!(!is_compiler(b"\xff\xfe"));
         assert!(is_compiler(b"\xff-gcc"));
     }

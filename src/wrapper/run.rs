@@ -1,18 +1,19 @@
 //! A miss: the tool runs as our child, and what it writes is kept.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::termios::Winsize;
 
 use super::capture::{self, Captured};
 use super::gather::Call;
-use super::take_in::{OwnFiles, take_in};
+use super::take_in::{self, OwnFiles, take_in};
 use super::text::{Held, mentions};
 use crate::protocol::message::{Exit, Run, RunReport};
 use crate::store::blob::BlobDir;
@@ -52,6 +53,8 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     // In this order: our files are gone before a signal that came too late ends us.
     let stand_in = StandIn::begin();
     let _own = OwnFiles(&step.read_back);
+    let before: Vec<take_in::Before> =
+        step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();
     let Ok((exit, captured)) = run_captured(step, around, &stand_in, held) else {
         return Ran::Plain;
@@ -73,9 +76,10 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
         }
     }
     match exit {
-        Exit::Status(0) => {
+        Exit::Status(status) if step.answers.contains(&status) => {
             // The tool has done its work: a fault of ours from here on must not repeat it.
-            let taken = catch_unwind(AssertUnwindSafe(|| take_results(step, around, &mut report)));
+            let taken =
+                catch_unwind(AssertUnwindSafe(|| take_results(step, &before, around, &mut report)));
             if taken.is_err() {
                 if !passes_text(step) {
                     held.hold(report.text);
@@ -89,14 +93,20 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
 }
 
 /// What a successful run says it read, and what it made.
-fn take_results(step: &Run, around: &Surroundings<'_, '_>, report: &mut RunReport) {
+fn take_results(
+    step: &Run,
+    before: &[take_in::Before],
+    around: &Surroundings<'_, '_>,
+    report: &mut RunReport,
+) {
     fault::at(Point::Compiled);
     for file in &step.read_back {
         let bytes = std::fs::read(OsStr::from_bytes(&file.path));
         report.dependencies.push(bytes.unwrap_or_default().into());
     }
+    let units = step.units.iter().zip(before);
     report.units =
-        step.units.iter().map(|unit| take_in(unit, around.blobs, around.umask)).collect();
+        units.map(|(unit, before)| take_in(unit, before, around.blobs, around.umask)).collect();
 }
 
 /// Starts the tool, reads its text and waits for its end. An error means that it did not run.
@@ -115,8 +125,9 @@ fn run_captured(
     }
     // All our descriptors close themselves when a program is started, so the tool gets its
     // streams and what our caller passed (a make's jobserver), and nothing else.
-    let (out, out_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (err, err_end) = stderr_pair()?;
+    let size = if step.stdout_terminal { terminal::stdout_size() } else { None };
+    let (out, out_end) = pair(size)?;
+    let (err, err_end) = pair(terminal::stderr_size())?;
     let (stdout, stderr) = (out_end.as_fd(), err_end.as_fd());
     let child = process::spawn(&program, &argv, &env, stdout, stderr, &reset)?;
     stand_in.started(child);
@@ -130,10 +141,25 @@ fn run_captured(
     Ok((wait(pid, stand_in), captured))
 }
 
-/// What the tool gets as stderr, our end first: a terminal where ours is one, so that it
-/// writes what it would have written there.
-fn stderr_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    match terminal::stderr_size() {
+/// Runs a program to its end, with these two streams.
+pub fn run_through(
+    program: &CStr,
+    argv: &Strings,
+    env: &Strings,
+    (stdout, stderr): (BorrowedFd<'_>, BorrowedFd<'_>),
+    stand_in: &StandIn,
+) -> io::Result<Exit> {
+    let reset: Vec<_> = stand_in.to_reset().collect();
+    let child = process::spawn(program, argv, env, stdout, stderr, &reset)?;
+    stand_in.started(child);
+    let pid = Pid::from_raw(child).ok_or(io::ErrorKind::NotFound)?;
+    Ok(wait(pid, stand_in))
+}
+
+/// What the tool gets as one of its streams, our end first: a terminal where ours is one (of this
+/// size), so that it writes what it would have written there.
+fn pair(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
+    match size {
         Some(size) => terminal::open(size).map(|pair| (pair.ours, pair.theirs)),
         None => Ok(pipe_with(PipeFlags::CLOEXEC)?),
     }
