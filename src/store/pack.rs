@@ -34,6 +34,9 @@ fn add(
     let meta = fs::symlink_metadata(path)?;
     let mut header = Header::new_gnu();
     header.set_size(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     let usual = if meta.is_dir() { &[0o777][..] } else { &[0o666, 0o777] };
     let mode = meta.mode() & 0o7777;
     match usual.iter().find(|usual| **usual & !umask == mode) {

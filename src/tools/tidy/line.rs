@@ -15,7 +15,7 @@ pub(super) struct Translation {
     pub(super) folder: Arg,
     /// With one source, and all folders absolute.
     pub(super) command: Command,
-    /// Its flags, the source left out.
+    /// Its flags as they were given, response files expanded.
     pub(super) words: Vec<Arg>,
 }
 
@@ -45,7 +45,9 @@ pub(super) fn read(
         }
     })
     .map_err(|argument| Refusal { reason: Reason::ResponseFile, argument: Some(argument) })?;
+    let all = words.clone();
     words = without_outputs(words);
+    let cxx = driver_mode(&mut words)?.unwrap_or(cxx);
     words.insert(0, b"-c".to_vec());
     let parse = |words: &[Arg]| match gcc::parse(Flavor::Clang, cxx, words, &mut |_| None) {
         Parsed::Compile(command) => Ok(*command),
@@ -76,7 +78,23 @@ pub(super) fn read(
         return Err(Reason::UnusualOutput.into());
     }
     make_absolute(&mut command.search, folder);
-    Ok(Translation { folder: folder.to_vec(), command, words })
+    Ok(Translation { folder: folder.to_vec(), command, words: all })
+}
+
+/// Takes out how the driver is to be called, as CMake says it; true: as for C++.
+fn driver_mode(words: &mut Vec<Arg>) -> Result<Option<bool>, Refusal> {
+    const OPTION: &[u8] = b"--driver-mode=";
+    let given = words.iter().rev().find_map(|word| word.strip_prefix(OPTION));
+    let mode = match given {
+        None => None,
+        Some(b"gcc") => Some(false),
+        Some(b"g++") => Some(true),
+        Some(mode) => {
+            return Err(super::refused(Reason::UncacheableArgument, &[OPTION, mode].concat()));
+        }
+    };
+    words.retain(|word| !word.starts_with(OPTION));
+    Ok(mode)
 }
 
 /// Neither tool makes objects or dependency files, whatever the flags ask for.

@@ -57,8 +57,11 @@ pub(in crate::tools) fn understand(
     parts.add(Part::Rules, b"tidy 1");
     parts.add(Part::Called, typed.called);
     parts.add(Part::Folder, caller.cwd);
+    // Where fixes go is in no text; run-clang-tidy has them go to a new name each time.
+    let fixes = asked.outputs.first().map(|output| &output.path[..]);
     for word in typed.args {
-        parts.add(Part::Word, word);
+        let without = fixes.and_then(|path| word.strip_suffix(path));
+        parts.add(Part::Word, without.filter(|rest| names_fixes(rest)).unwrap_or(word));
     }
     let mut views = Vec::new();
     for translation in asked.translations {
@@ -102,6 +105,11 @@ pub(in crate::tools) fn understand(
         scripted: false,
         text_context: text_context(caller.env, typed.terminal, typed.stdout_terminal),
     })
+}
+
+/// Whether this is `--export-fixes=` in one of its spellings, or nothing at all.
+fn names_fixes(rest: &[u8]) -> bool {
+    matches!(rest, b"" | b"-export-fixes=" | b"--export-fixes=")
 }
 
 fn clang_tidy(
