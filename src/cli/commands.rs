@@ -308,7 +308,7 @@ pub static COMMANDS: &[Command] = &[
     Command {
         name: "exec",
         group: Cache,
-        summary: "run any command, or give back what it did, by what you say of it",
+        summary: "any command, by what you say of it",
         about: "The result depends on the command's words, the working folder, the program, the \
                 variables that --env names, and the files that --input names: which there are, \
                 and what is in them. Anything else that the command looks at is at your risk. \
@@ -322,8 +322,8 @@ pub static COMMANDS: &[Command] = &[
             valued("env", "NAME", Text, "a variable that it looks at; may be repeated"),
         ],
         example: (
-            "zccache exec --input 'proto/**/*.proto' --output gen -- protoc --cpp_out=gen proto/a.proto",
-            "runs when a file under proto changed, else puts gen back",
+            "zccache exec --input 'in/*' --output all -- ./join",
+            "run it if a file of in changed",
         ),
         run: Some(exec::run),
         ..COMMAND

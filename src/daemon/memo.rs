@@ -89,7 +89,7 @@ impl Memos {
         add(&invocation.cwd);
         add(&[u8::from(invocation.masquerade), u8::from(invocation.terminal.is_some())]);
         add(&invocation.terminal.unwrap_or(0).to_le_bytes());
-        add(&[u8::from(invocation.stdout_terminal), u8::from(invocation.declared.is_some())]);
+        add(&[invocation.stdout as u8, u8::from(invocation.declared.is_some())]);
         if let Some(declared) = &invocation.declared {
             for list in [&declared.inputs, &declared.outputs, &declared.variables] {
                 add(&(list.len() as u32).to_le_bytes());

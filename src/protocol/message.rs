@@ -111,10 +111,22 @@ pub struct Invocation {
     pub damaged: Vec<BlobId>,
     /// A hit for this was counted already; it could not be delivered the short way.
     pub again: bool,
-    /// Standard output is a terminal; only said of tools whose messages go there.
-    pub stdout_terminal: bool,
+    /// Only said of tools whose messages go there.
+    pub stdout: StdoutIs,
     /// Any command, by what its caller says of it (`zccache exec`).
     pub declared: Option<Declared>,
+}
+
+/// Where standard output goes, as far as it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StdoutIs {
+    /// Somewhere else than standard error, and that is no terminal; or it does not matter.
+    #[default]
+    Apart,
+    /// A terminal.
+    Terminal,
+    /// The very file, pipe or terminal that standard error is: the order of both is one.
+    AsStderr,
 }
 
 /// What a command depends on and makes, by its caller's word.
@@ -215,8 +227,8 @@ pub struct Run {
     pub read_back: Vec<ReadBack>,
     /// Exit statuses that may be a result; any other is a failure.
     pub answers: Vec<i32>,
-    /// The tool gets a terminal as its standard output where the caller's is one.
-    pub stdout_terminal: bool,
+    /// As the tool's standard output is to be.
+    pub stdout: StdoutIs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::protocol::message::StdoutIs;
+
 /// `NAME=VALUE` strings, each ended by NUL, looked up without being copied.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -138,13 +140,13 @@ pub const RUSTFMT_VARIABLES: &[&str] = &[
     "RUST_LOG",
 ];
 
-/// What messages of a tool look like that are the caller's terminals' business: 0 where neither
-/// stream is one.
-pub fn text_context(env: Environment<'_>, stderr: Option<u16>, stdout: bool) -> u64 {
-    if stderr.is_none() && !stdout {
+/// What the messages of a tool look like, and in which order they come, as far as that is up to
+/// where its two streams go: 0 for two that are no terminals.
+pub fn text_context(env: Environment<'_>, stderr: Option<u16>, stdout: StdoutIs) -> u64 {
+    if stderr.is_none() && stdout == StdoutIs::Apart {
         return 0;
     }
-    let mut text = format!("{stderr:?} {stdout}").into_bytes();
+    let mut text = format!("{stderr:?} {stdout:?}").into_bytes();
     for name in TEXT_VARIABLES {
         text.extend_from_slice(env.get(name.as_bytes()).unwrap_or(b"\0"));
         text.push(0);

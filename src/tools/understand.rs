@@ -13,7 +13,7 @@ use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;
 use super::{declared, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};
-use crate::protocol::message::Invocation;
+use crate::protocol::message::{Invocation, StdoutIs};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
@@ -64,8 +64,8 @@ pub(super) struct Typed<'a> {
     pub(super) args: &'a [Arg],
     /// The width of the caller's terminal, if its stderr is one.
     pub(super) terminal: Option<u16>,
-    /// Its stdout is one; only told of tools that mind it.
-    pub(super) stdout_terminal: bool,
+    /// Where its stdout goes; only told of tools that mind it.
+    pub(super) stdout: StdoutIs,
 }
 
 /// A command to be run as it is.
@@ -108,7 +108,7 @@ pub fn understand(
         called,
         args: &args,
         terminal: invocation.terminal,
-        stdout_terminal: invocation.stdout_terminal,
+        stdout: invocation.stdout,
     };
     let actions = if let Some(declared) = &invocation.declared {
         declared::understand::understand(caller, toolchains, &typed, declared, &mut depends)?

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::names;
-use crate::protocol::message::{Declared, Invocation};
+use crate::protocol::message::{Declared, Invocation, StdoutIs};
 use crate::sys::process::{self, Strings};
 use crate::sys::terminal;
 use crate::tools::command::Arg;
@@ -119,9 +119,20 @@ impl<'a> Call<'a> {
             terminal,
             damaged: Vec::new(),
             again: false,
-            stdout_terminal: self.minds_stdout() && terminal::stdout_size().is_some(),
+            stdout: if self.minds_stdout() { stdout() } else { StdoutIs::Apart },
             declared: self.declared.clone(),
         }
+    }
+}
+
+/// Where our standard output goes.
+fn stdout() -> StdoutIs {
+    let (out, err) = (rustix::stdio::stdout(), rustix::stdio::stderr());
+    let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    match (rustix::fs::fstat(out), rustix::fs::fstat(err)) {
+        (Ok(out), Ok(err)) if identity(out) == identity(err) => StdoutIs::AsStderr,
+        _ if terminal::stdout_size().is_some() => StdoutIs::Terminal,
+        _ => StdoutIs::Apart,
     }
 }
 

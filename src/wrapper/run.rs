@@ -15,7 +15,7 @@ use super::capture::{self, Captured};
 use super::gather::Call;
 use super::take_in::{self, OwnFiles, take_in};
 use super::text::{Held, mentions};
-use crate::protocol::message::{Exit, Run, RunReport};
+use crate::protocol::message::{Exit, Run, RunReport, StdoutIs, Stream};
 use crate::store::blob::BlobDir;
 use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
@@ -125,9 +125,17 @@ fn run_captured(
     }
     // All our descriptors close themselves when a program is started, so the tool gets its
     // streams and what our caller passed (a make's jobserver), and nothing else.
-    let size = if step.stdout_terminal { terminal::stdout_size() } else { None };
-    let (out, out_end) = pair(size)?;
     let (err, err_end) = pair(terminal::stderr_size())?;
+    let mut streams = vec![(Stream::Stderr, err)];
+    let out_end = match step.stdout {
+        StdoutIs::AsStderr => err_end.try_clone()?,
+        apart => {
+            let size = if apart == StdoutIs::Terminal { terminal::stdout_size() } else { None };
+            let (out, out_end) = pair(size)?;
+            streams.insert(0, (Stream::Stdout, out));
+            out_end
+        }
+    };
     let (stdout, stderr) = (out_end.as_fd(), err_end.as_fd());
     let child = process::spawn(&program, &argv, &env, stdout, stderr, &reset)?;
     stand_in.started(child);
@@ -137,7 +145,7 @@ fn run_captured(
     let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
     let ended = ended.as_ref().map(AsFd::as_fd);
     let live = passes_text(step);
-    let captured = capture::capture(out, err, ended, held, capture::TEXT_BYTES_MAX, live);
+    let captured = capture::capture(streams, ended, held, capture::TEXT_BYTES_MAX, live);
     Ok((wait(pid, stand_in), captured))
 }
 

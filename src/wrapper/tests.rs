@@ -162,7 +162,8 @@ fn a_terminal_hands_bytes_through() {
         .stderr(pair.theirs)
         .spawn()
         .unwrap();
-    let captured = super::capture::capture(out, pair.ours, None, &mut Held::default(), 100, false);
+    let streams = vec![(Stream::Stdout, out), (Stream::Stderr, pair.ours)];
+    let captured = super::capture::capture(streams, None, &mut Held::default(), 100, false);
     assert!(child.wait().unwrap().success());
     assert_eq!(captured.text[0].bytes, b"a\nb\tc\r\n");
     assert!(!captured.lost);

@@ -83,6 +83,60 @@ fn what_it_says_comes_back() {
 }
 
 #[test]
+fn on_a_terminal_it_is_coloured() {
+    let mut s = sandbox();
+    s.set("TERM", "xterm");
+    // A terminal of its own for the command, and what was written there.
+    let on_terminal = |command: &str| {
+        let log = s.path("../typescript");
+        let words = ["script", "-q", "-e", "-c", command, log.to_str().unwrap()];
+        s.bare(&words[..]).ok().out()
+    };
+    let line = format!("clang-tidy '{CHECKS}' a.cpp -- -Iinc");
+    let bare = on_terminal(&line);
+    assert!(bare.contains("\u{1b}["), "{bare}");
+    let ours = format!("{ZCCACHE} {line}");
+    assert_eq!(on_terminal(&ours), bare);
+    let misses = s.status()["misses"].clone();
+    assert_eq!(on_terminal(&ours), bare);
+    assert_eq!(s.status()["misses"], misses, "{}", s.reasons());
+    // Into a pipe it has none.
+    let piped = warm(&s, &format!("clang-tidy {CHECKS} a.cpp -- -Iinc"));
+    assert!(!piped.contains("\u{1b}["), "{piped}");
+}
+
+#[test]
+fn run_clang_tidy_calls_it() {
+    let s = sandbox();
+    s.write("b.cpp", "const char *x = X;\nint main() { int *q = 0; return q == nullptr; }\n");
+    s.write("build/compile_commands.json", database(&s, "-DONE"));
+    let farm = s.aside("farm");
+    s.z(&["link", farm.to_str().unwrap(), "clang-tidy"][..]).ok();
+    let run = |binary: &str| {
+        let words =
+            ["run-clang-tidy", "-clang-tidy-binary", binary, "-p", "build", "-j1", "-quiet"];
+        let more = ["-checks=-*,modernize-use-nullptr", "-export-fixes", "fixes.yaml"];
+        let output = s.bare(&[&words[..], &more[..]].concat()[..]);
+        // Put together in the order of names of its own.
+        let fixes = String::from_utf8(s.read("fixes.yaml")).unwrap();
+        let mut fixes: Vec<String> = fixes.lines().map(str::to_owned).collect();
+        fixes.sort();
+        s.remove("fixes.yaml");
+        // It tells the command, with names of its own.
+        let said = |line: &&str| !line.contains("-export-fixes");
+        (output.out().lines().filter(said).map(str::to_owned).collect::<Vec<_>>(), fixes)
+    };
+    let bare = run("clang-tidy");
+    assert!(!bare.0.is_empty());
+    let link = farm.join("clang-tidy").display().to_string();
+    assert_eq!(run(&link), bare);
+    let misses = s.status()["misses"].as_u64();
+    assert_eq!(misses, Some(2), "{}", s.reasons());
+    assert_eq!(run(&link), bare);
+    assert_eq!(s.status()["misses"].as_u64(), misses, "{}", s.reasons());
+}
+
+#[test]
 fn warnings_as_errors_keep_their_status() {
     let s = sandbox();
     for quiet in ["", "--quiet"] {

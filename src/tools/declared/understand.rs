@@ -3,7 +3,7 @@
 use super::globs::{self, Glob, Listing};
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Presence};
-use crate::protocol::message::{Declared, Run, RunReport, RunUnit};
+use crate::protocol::message::{Declared, Run, RunReport, RunUnit, StdoutIs};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
@@ -31,7 +31,7 @@ struct Command {
     declared_outputs: Vec<Arg>,
     outputs: Vec<Output>,
     variables: Vec<Arg>,
-    stdout_terminal: bool,
+    stdout: StdoutIs,
 }
 
 /// Understands a declared command; what it looked at is added to `depends`.
@@ -97,7 +97,7 @@ pub(in crate::tools) fn understand(
         declared_outputs: declared.outputs.clone(),
         outputs: outputs.collect(),
         variables: declared.variables.clone(),
-        stdout_terminal: typed.stdout_terminal,
+        stdout: typed.stdout,
     };
     Ok(Actions {
         units: vec![parts],
@@ -107,7 +107,7 @@ pub(in crate::tools) fn understand(
         sharing: Sharing::Off,
         // Nobody tells of a new file that a glob means: looked for each time.
         scripted: true,
-        text_context: text_context(caller.env, typed.terminal, typed.stdout_terminal),
+        text_context: text_context(caller.env, typed.terminal, typed.stdout),
     })
 }
 
@@ -159,7 +159,7 @@ impl Meaning for Command {
             argv: [&[tool.argv0.clone()], &self.args[..]].concat(),
             units: vec![RunUnit { unit: 0, outputs: self.outputs.clone() }],
             answers: vec![0],
-            stdout_terminal: self.stdout_terminal,
+            stdout: self.stdout,
             ..Run::default()
         };
         let discovery =

@@ -15,7 +15,7 @@ use super::args::Emit;
 use super::tree::{Place, Tree};
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Presence};
-use crate::protocol::message::{Chunk, Content, Run, RunReport, RunUnit};
+use crate::protocol::message::{Chunk, Content, Run, RunReport, RunUnit, StdoutIs};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 use crate::tools::environment::Environment;
@@ -40,7 +40,7 @@ pub(super) struct Format {
     /// Files with settings, there or not; absolute.
     pub(super) settings: Vec<Arg>,
     pub(super) units: Vec<Unit>,
-    pub(super) stdout_terminal: bool,
+    pub(super) stdout: StdoutIs,
 }
 
 /// Root files that are formatted together, mostly one.
@@ -91,7 +91,7 @@ impl Meaning for Format {
                 .map(|unit| RunUnit { unit: *unit as u32, outputs: outputs(unit) })
                 .collect(),
             answers: if self.emit == Emit::Check { vec![0, 1] } else { vec![0] },
-            stdout_terminal: self.stdout_terminal,
+            stdout: self.stdout,
             ..Run::default()
         };
         let discovery = |unit: &usize| Discovery {

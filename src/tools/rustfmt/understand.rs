@@ -149,7 +149,7 @@ pub(in crate::tools) fn understand(
         config_path: command.config_path.map(|path| absolute(caller.cwd, &path)),
         settings: settings.into_iter().map(|(path, _)| path).collect(),
         units,
-        stdout_terminal: typed.stdout_terminal,
+        stdout: typed.stdout,
     };
     Ok(Actions {
         units: parts,
@@ -158,7 +158,7 @@ pub(in crate::tools) fn understand(
         places: Places::default(),
         sharing: Sharing::Off,
         scripted: false,
-        text_context: text_context(caller.env, typed.terminal, typed.stdout_terminal),
+        text_context: text_context(caller.env, typed.terminal, typed.stdout),
     })
 }
 

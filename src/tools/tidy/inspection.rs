@@ -9,7 +9,7 @@ use super::{Which, settings};
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, Resolver, World};
 use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Run, RunReport, RunUnit, Stream};
+use crate::protocol::message::{Chunk, Run, RunReport, RunUnit, StdoutIs, Stream};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Output};
 use crate::tools::environment::Environment;
@@ -34,8 +34,7 @@ pub(super) struct Inspection {
     pub(super) outputs: Vec<Output>,
     /// Exit statuses that may say what was found.
     pub(super) answers: Vec<i32>,
-    /// The caller's standard output is a terminal.
-    pub(super) stdout_terminal: bool,
+    pub(super) stdout: StdoutIs,
 }
 
 /// One source under one set of flags.
@@ -74,7 +73,7 @@ impl Meaning for Inspection {
             argv: vec![tool.argv0.clone()],
             units: vec![RunUnit { unit: 0, outputs: self.outputs.clone() }],
             answers: self.answers.clone(),
-            stdout_terminal: self.stdout_terminal,
+            stdout: self.stdout,
             ..Run::default()
         };
         match self.which {
@@ -150,26 +149,27 @@ impl Meaning for Inspection {
 
     /// A source that does not compile is not kept: what was looked for in vain is not known then.
     fn is_answer(&self, status: i32, text: &[Chunk]) -> bool {
-        let says = |stream: Stream, word: &[u8]| {
-            let mut chunks = text.iter().filter(|chunk| chunk.stream == stream);
-            chunks.any(|chunk| memchr::memmem::find(&chunk.bytes, word).is_some())
+        // Both streams may have come as one.
+        let whole = |stream: Stream| -> Vec<u8> {
+            let chunks = text.iter().filter(|chunk| chunk.stream == stream);
+            chunks.flat_map(|chunk| chunk.bytes.iter().copied()).collect()
         };
+        let streams = [whole(Stream::Stdout), whole(Stream::Stderr)];
+        let says =
+            |word: &[u8]| streams.iter().any(|text| memchr::memmem::find(text, word).is_some());
         if !self.answers.contains(&status) {
             return false;
         }
         match self.which {
             Which::ClangTidy => {
-                let failed = says(Stream::Stdout, b"clang-diagnostic-error")
-                    || says(Stream::Stderr, b"Error while processing")
-                    || says(Stream::Stderr, b"Found compiler error");
-                !failed && (status == 0 || says(Stream::Stdout, b"-warnings-as-errors]"))
+                let failed = says(b"clang-diagnostic-error")
+                    || says(b"Error while processing")
+                    || says(b"Found compiler error");
+                !failed && (status == 0 || says(b"-warnings-as-errors]"))
             }
             Which::Iwyu => {
-                let failed = says(Stream::Stderr, b" error: ")
-                    || says(Stream::Stderr, b"FATAL ERROR")
-                    || says(Stream::Stderr, b"Assertion failed");
-                let found = says(Stream::Stderr, b"should add these lines")
-                    || says(Stream::Stderr, b"has correct #includes");
+                let failed = says(b" error: ") || says(b"FATAL ERROR") || says(b"Assertion failed");
+                let found = says(b"should add these lines") || says(b"has correct #includes");
                 !failed && (status == 0 || found)
             }
         }

@@ -93,7 +93,7 @@ pub(in crate::tools) fn understand(
         files: asked.files,
         outputs: asked.outputs,
         answers: asked.answers,
-        stdout_terminal: typed.stdout_terminal,
+        stdout: typed.stdout,
     };
     Ok(Actions {
         units: vec![parts],
@@ -103,7 +103,7 @@ pub(in crate::tools) fn understand(
         // What is said names files in full.
         sharing: Sharing::Off,
         scripted: false,
-        text_context: text_context(caller.env, typed.terminal, typed.stdout_terminal),
+        text_context: text_context(caller.env, typed.terminal, typed.stdout),
     })
 }
 
