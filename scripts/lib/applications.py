@@ -16,12 +16,13 @@ def source_folder(name, cwd, env):
 
 
 def fetch(name, folder, env):
-    """Copies the newest release of an application to `folder / "app"`, with its crates fetched, so that it
+    """Copies the newest release that this toolchain builds (edition 2024 asks for that) of an application to
+    `folder / "app"`, with its crates fetched, so that it
     builds offline. Gives that folder."""
     stub = folder / "stub"
     (stub / "src").mkdir(parents=True)
     (stub / "src/lib.rs").touch()
-    manifest = f'[package]\nname="stub"\nversion="0.1.0"\nedition="2021"\n[dependencies]\n{name}="*"\n'
+    manifest = f'[package]\nname="stub"\nversion="0.1.0"\nedition="2024"\n[dependencies]\n{name}="*"\n'
     (stub / "Cargo.toml").write_text(manifest)
     subprocess.run(["cargo", "fetch", "-q"], cwd=stub, env=env, check=True)
     app = folder / "app"

@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -47,10 +49,15 @@ class Cache:
 
     def run(self, *words):
         """One of the cache's own commands. Failure: it did not end well, or not in time."""
-        try:
-            done = subprocess.run([self.program, *words], env=self.env, capture_output=True, text=True, timeout=SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Failure(f"{self.name} {' '.join(words)}: {error}") from None
+        # Into files: a server that keeps its starter's streams would hold pipes open.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            try:
+                done = subprocess.run([self.program, *words], env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=SECONDS)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise Failure(f"{self.name} {' '.join(words)}: {error}") from None
+            for stream in out, err:
+                stream.seek(0)
+            done.stdout, done.stderr = out.read(), err.read()
         if done.returncode:
             raise Failure(f"{self.name} {' '.join(words)} ended with {done.returncode}: {(done.stderr or done.stdout)[-300:]}")
         return done
@@ -163,7 +170,16 @@ class Sccache(Cache):
     name = "sccache"
 
     def variables(self):
-        return {"SCCACHE_DIR": str(self.folder / "store"), "SCCACHE_SERVER_UDS": str(self.folder / "socket"), "SCCACHE_IDLE_TIMEOUT": "0"}
+        # Before it knew SCCACHE_SERVER_UDS, it needed a port of its own.
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        return {
+            "SCCACHE_DIR": str(self.folder / "store"),
+            "SCCACHE_SERVER_UDS": str(self.folder / "socket"),
+            "SCCACHE_SERVER_PORT": str(port),
+            "SCCACHE_IDLE_TIMEOUT": "0",
+        }
 
     def start(self):
         self.run("--start-server")

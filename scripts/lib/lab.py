@@ -43,7 +43,8 @@ def find_zccache(given):
 # Which Debian package has which tool.
 PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "clang++": "clang", "make": "make", "cmake": "cmake",
-    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "clang-tidy": "clang-tidy", "include-what-you-use": "iwyu", "strace": "strace", "valgrind": "valgrind",
+    "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "gdb": "gdb", "valgrind": "valgrind",
+    "clang-tidy": "clang-tidy", "include-what-you-use": "iwyu",
 }
 
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -42,6 +43,10 @@ const PIECES: u8 = 1;
 const MEMORY_LIMIT: usize = 64 * 1024 * 1024;
 /// Entries read or written at a time.
 const PAGE: usize = 512;
+/// So much is written before sled must have it on the disk (bytes). Its pool of threads stops at eight, and
+/// each piece of the log takes one: further ahead than that, a writer that waits for the pool can hold the lock
+/// that all eight wait for (seen in sled 0.34.7, `SegmentAccountant::bump_tip`).
+const AHEAD: usize = 256 * 1024;
 /// A smaller folder is not worth compacting (bytes).
 const BLOATED_FROM: u64 = 64 * 1024 * 1024;
 const BLOATED_TIMES: u64 = 4;
@@ -51,6 +56,8 @@ pub(super) struct Tree {
     root: PathBuf,
     state: RwLock<State>,
     calls: Calls,
+    /// Bytes written since the last flush.
+    ahead: AtomicUsize,
 }
 
 enum State {
@@ -100,7 +107,12 @@ impl Tree {
     }
 
     fn of(root: PathBuf, state: State) -> Tree {
-        Tree { root, state: RwLock::new(state), calls: Calls::default() }
+        Tree {
+            root,
+            state: RwLock::new(state),
+            calls: Calls::default(),
+            ahead: AtomicUsize::new(0),
+        }
     }
 
     /// How long someone who only wants a few entries has been waiting for them by now.
@@ -168,9 +180,27 @@ impl Tree {
         }
     }
 
-    /// Makes all changes at once.
+    /// Makes all changes, at once where they are no more than a few hundred KiB.
     pub(super) fn apply(&self, changes: Changes) {
-        if changes.is_empty() || self.with_sled(Length::Quick, |db| write(db, &changes)).is_some() {
+        let (mut part, mut bytes) = (Changes::new(), 0);
+        for (key, value) in changes {
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            part.insert(key, value);
+            if bytes >= AHEAD {
+                self.apply_part(std::mem::take(&mut part), std::mem::take(&mut bytes));
+            }
+        }
+        self.apply_part(part, bytes);
+    }
+
+    fn apply_part(&self, changes: Changes, bytes: usize) {
+        if changes.is_empty() {
+            return;
+        }
+        if self.with_sled(Length::Quick, |db| write(db, &changes)).is_some() {
+            if self.ahead.fetch_add(bytes, Ordering::Relaxed) + bytes >= AHEAD {
+                self.flush();
+            }
             return;
         }
         self.with_memory(|memory| {
@@ -207,6 +237,7 @@ impl Tree {
 
     /// Writes everything to the disk; slow.
     pub(super) fn flush(&self) {
+        self.ahead.store(0, Ordering::Relaxed);
         self.with_sled(Length::Long, |db| attempt(|| db.flush()));
     }
 
@@ -264,17 +295,20 @@ impl Tree {
                 return Ok(false);
             }
             let fresh = open_sled(&fresh_path)?;
-            let mut batch = sled::Batch::default();
+            let (mut batch, mut ahead) = (sled::Batch::default(), 0);
             for (number, entry) in iterate(db, Vec::new()).enumerate() {
                 let (key, value) = entry?;
+                ahead += key.len() + value.len();
                 batch.insert(key, value);
                 if late(number) {
                     discard(fresh);
                     return Ok(false);
                 }
-                if number % PAGE == PAGE - 1 {
+                if ahead >= AHEAD {
                     let full = std::mem::take(&mut batch);
                     attempt(|| fresh.apply_batch(full))?;
+                    attempt(|| fresh.flush())?;
+                    ahead = 0;
                 }
             }
             attempt(|| fresh.apply_batch(batch))?;

@@ -50,24 +50,26 @@ pub enum Outcome {
 }
 
 const REPLY_BYTES: usize = 64 << 10;
-const COPY_BYTES: usize = 64 << 10;
+/// A piece of a file, or a path.
+const SCRATCH_BYTES: usize = 64 << 10;
 const PATH_BYTES: usize = 4096;
 
-/// One per process, used before there is a second thread.
+/// One per process, used before there is a second thread. All zero at first, so that it is in no
+/// file; and what a plain hit touches lies together, for each page costs a fault.
+#[repr(C, align(4096))]
 struct State {
+    /// 0: none. (A file descriptor up to 2 is never ours.)
     socket: i32,
-    received: usize,
     mute: bool,
     retry: bool,
     /// Seconds spent waiting for the answer.
     waited: u8,
-    reply: [u8; REPLY_BYTES],
-    copy: [u8; COPY_BYTES],
-    /// The cwd, later the folder of an output.
-    path: [u8; PATH_BYTES],
+    received: usize,
     /// A `sockaddr_un`.
     address: [u8; 112],
     report: [u8; HEADER_BYTES + OUTPUTS_MAX * REPORT_BYTES],
+    /// First the cwd; once that is sent the reply, and behind its end (`scratch`) whatever else is needed.
+    buffer: [u8; REPLY_BYTES + SCRATCH_BYTES],
 }
 
 struct Single(UnsafeCell<State>);
@@ -76,16 +78,14 @@ struct Single(UnsafeCell<State>);
 unsafe impl Sync for Single {}
 
 static STATE: Single = Single(UnsafeCell::new(State {
-    socket: -1,
-    received: 0,
+    socket: 0,
     mute: false,
     retry: false,
     waited: 0,
-    reply: [0; REPLY_BYTES],
-    copy: [0; COPY_BYTES],
-    path: [0; PATH_BYTES],
+    received: 0,
     address: [0; 112],
     report: [0; HEADER_BYTES + OUTPUTS_MAX * REPORT_BYTES],
+    buffer: [0; REPLY_BYTES + SCRATCH_BYTES],
 }));
 
 /// Whether these bytes are a whole short hit: what the quick path asks of a reply before it reads it.
@@ -108,8 +108,8 @@ pub fn outcome() -> Outcome {
         Outcome::Mute
     } else if state.retry {
         Outcome::Undelivered
-    } else if state.socket >= 0 {
-        Outcome::Asked(Handed { socket: state.socket, received: &state.reply[..state.received] })
+    } else if state.socket > 0 {
+        Outcome::Asked(Handed { socket: state.socket, received: &state.buffer[..state.received] })
     } else {
         Outcome::NotAsked
     }
@@ -220,7 +220,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
         copy(tail.as_ptr().add(tail_from), path.add(used), tail.len() - tail_from);
         used += tail.len() - tail_from;
 
-        let cwd = (&raw mut (*state).path).cast::<u8>();
+        let cwd = (&raw mut (*state).buffer).cast::<u8>();
         let cwd_bytes = call(nr::GETCWD, cwd as usize, PATH_BYTES, 0, 0, 0);
         if cwd_bytes < 2 || byte(cwd, 0) != b'/' {
             return;
@@ -310,7 +310,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
             call(nr::CLOSE, socket, 0, 0, 0, 0);
             return;
         }
-        let reply = (&raw mut (*state).reply).cast::<u8>();
+        let reply = cwd;
         let mut received = 0;
         let mut pieces = 0;
         loop {
@@ -366,7 +366,8 @@ unsafe extern "C" fn quick(stack: *const usize) {
             if received >= whole {
                 (*state).retry = true;
                 if deliver::is_whole(reply.add(HEADER_BYTES), length) {
-                    deliver(reply.add(HEADER_BYTES), socket, auxv);
+                    let scratch = reply.add((whole + 63) & !63);
+                    deliver(reply.add(HEADER_BYTES), socket, auxv, scratch);
                 }
                 break;
             }

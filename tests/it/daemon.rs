@@ -160,31 +160,24 @@ fn a_killed_daemon() {
 
 #[test]
 fn a_daemon_killed_in_the_middle() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", HELLO);
     s.z("start").code(0);
-    s.set("SHIM_SLEEP_MS", "500");
-    let child = s.z_command(COMPILE).spawn().unwrap();
-    assert!(eventually(Duration::from_secs(20), || s.calls() > 0));
+    let child = s.start_slow(COMPILE, 500);
     s.signal(s.daemon(), Signal::KILL);
-    let output = finish(child).ok();
-    assert_eq!(output.err(), "");
-    s.unset("SHIM_SLEEP_MS");
+    assert_eq!(finish(child).ok().err(), "");
     s.same(COMPILE);
     s.hit(COMPILE);
 }
 
 #[test]
 fn a_daemon_asked_to_end_in_the_middle() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", HELLO);
     s.z("start").code(0);
-    s.set("SHIM_SLEEP_MS", "300");
     for how in ["stop", "TERM"] {
-        let calls = s.calls();
         s.write("a.c", format!("{HELLO}int x_{how};\n"));
-        let child = s.z_command(COMPILE).spawn().unwrap();
-        assert!(eventually(Duration::from_secs(20), || s.calls() > calls));
+        let child = s.start_slow(COMPILE, 300);
         if how == "TERM" {
             s.signal(s.daemon(), Signal::TERM);
         } else {

@@ -1,27 +1,22 @@
-use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use crate::kit::{HELLO, Output, Sandbox, eventually, finish};
+use crate::kit::{HELLO, Output, Sandbox, finish};
 
 const COMPILE: &str = "gcc -c a.c";
 
 /// Starts a compile that takes this long. The daemon knows the compiler by then.
-fn start(s: &mut Sandbox, sleep_ms: &str) -> Child {
+fn start(s: &Sandbox, sleep_ms: u32) -> Child {
     s.write("other.c", HELLO);
     s.z("gcc -c other.c").ok();
-    let before = s.calls();
-    s.set("SHIM_SLEEP_MS", sleep_ms);
-    let first = s.z_command(COMPILE).process_group(0).spawn().unwrap();
-    assert!(eventually(Duration::from_secs(30), || s.calls() > before));
-    first
+    s.start_slow(COMPILE, sleep_ms)
 }
 
 /// Starts one compile, and others of the same when it runs.
-fn crowd(s: &mut Sandbox, others: usize) -> (Child, Vec<Child>) {
-    let first = start(s, "3000");
+fn crowd(s: &Sandbox, others: usize) -> (Child, Vec<Child>) {
+    let first = start(s, 3000);
     let others = (0..others).map(|_| s.z_command(COMPILE).spawn().unwrap()).collect();
     (first, others)
 }
@@ -32,9 +27,9 @@ fn finished(children: Vec<Child>) -> Vec<Output> {
 
 #[test]
 fn one_compile_serves_all_who_ask_meanwhile() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", HELLO);
-    let (first, others) = crowd(&mut s, 5);
+    let (first, others) = crowd(&s, 5);
     let calls = s.calls();
     for output in finished([vec![first], others].into_iter().flatten().collect()) {
         assert_eq!(output.ok().err(), "");
@@ -47,9 +42,9 @@ fn one_compile_serves_all_who_ask_meanwhile() {
 
 #[test]
 fn a_compile_that_fails_fails_for_each() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", "int f(void) { return }\n");
-    let (first, others) = crowd(&mut s, 3);
+    let (first, others) = crowd(&s, 3);
     let calls = s.calls();
     let outputs = finished([vec![first], others].into_iter().flatten().collect());
     let said = outputs[0].err();
@@ -63,11 +58,10 @@ fn a_compile_that_fails_fails_for_each() {
 #[test]
 fn a_compile_that_is_killed_or_stopped_is_not_waited_for() {
     for signal in [Signal::KILL, Signal::STOP] {
-        let mut s = Sandbox::new();
+        let s = Sandbox::new();
         s.write("a.c", HELLO);
-        let mut first = start(&mut s, "600000");
+        let mut first = start(&s, 600_000);
         let before = s.calls();
-        s.unset("SHIM_SLEEP_MS");
         let other = s.z_command(COMPILE).spawn().unwrap();
         // Long enough for its question to arrive.
         std::thread::sleep(Duration::from_millis(500));

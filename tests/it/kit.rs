@@ -334,6 +334,17 @@ impl Sandbox {
         log.split(|&byte| byte == b'\n').filter(|line| is_compilation(line)).count()
     }
 
+    /// Starts a compile that waits for so long before it reads anything, and comes back when it waits.
+    #[track_caller]
+    pub fn start_slow(&self, words: &(impl Words + ?Sized), sleep_ms: u32) -> Child {
+        let before = self.calls();
+        let mut command = self.z_command(words);
+        command.env("SHIM_SLEEP_MS", sleep_ms.to_string());
+        let child = command.process_group(0).spawn().unwrap();
+        assert!(eventually(Duration::from_secs(30), || self.calls() > before));
+        child
+    }
+
     /// Through the cache and bare, from one state; all that is left must be equal. The cache's
     /// files stay. Gives what the cache wrote, and what it cost.
     #[track_caller]

@@ -4,32 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use crate::kit::{HELLO, Sandbox, ZCCACHE, have, real};
-
-#[test]
-fn has_include_both_ways() {
-    let s = Sandbox::new();
-    s.write("a.c", "#if __has_include(\"opt.h\")\nint v = 1;\n#else\nint v = 2;\n#endif\n");
-    s.write(
-        "b.c",
-        "#ifdef __has_include\n#if !__has_include(<sub/opt.h>)\nint v;\n#endif\n#endif\n",
-    );
-    for compiler in ["gcc", "clang"] {
-        if !have(compiler) {
-            continue;
-        }
-        s.warm(&format!("{compiler} -c a.c"));
-        s.warm(&format!("{compiler} -Iinc -c b.c"));
-        s.write("opt.h", "");
-        s.write("inc/sub/opt.h", "");
-        s.warm(&format!("{compiler} -c a.c"));
-        s.warm(&format!("{compiler} -Iinc -c b.c"));
-        s.remove("opt.h");
-        s.remove("inc");
-        s.hit(&format!("{compiler} -c a.c"));
-        s.hit(&format!("{compiler} -Iinc -c b.c"));
-    }
-}
+use crate::kit::{HELLO, Sandbox, ZCCACHE, real};
 
 #[test]
 fn has_include_of_a_macro() {

@@ -273,7 +273,7 @@ fn the_daemon_follows_the_file() {
 
     // No hard link of a large object where the file says copy.
     fs::write(&file, "link_mode = \"copy\"\n").unwrap();
-    s.write("big.c", format!("{HELLO}char big[700000] = {{1}};\n"));
+    s.write("big.c", format!("{HELLO}char big[3000000] = {{1}};\n"));
     s.warm("gcc -c big.c");
     s.hit("gcc -c big.c");
     use std::os::unix::fs::MetadataExt;

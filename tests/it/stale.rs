@@ -60,19 +60,21 @@ fn has_include_both_ways() {
         "b.c",
         "#ifdef __has_include\n#if !__has_include(<sub/opt.h>)\nint v;\n#endif\n#endif\n",
     );
+    s.write("c.c", "#if __has_include(\"opt.h\")\nint v = 1;\n#else\nint v = 2;\n#endif\n");
+    let lines = ["-c a.c", "-Iinc -c b.c", "-c c.c"];
     for compiler in ["gcc", "clang"] {
         if !have(compiler) {
             continue;
         }
-        s.warm(&format!("{compiler} -c a.c"));
-        s.warm(&format!("{compiler} -Iinc -c b.c"));
+        let all =
+            |step: &dyn Fn(&str)| lines.iter().for_each(|line| step(&format!("{compiler} {line}")));
+        all(&|line| s.warm(line));
         s.write("opt.h", "int v = 1;\n");
         s.write("inc/sub/opt.h", "");
-        s.warm(&format!("{compiler} -c a.c"));
-        s.warm(&format!("{compiler} -Iinc -c b.c"));
+        all(&|line| s.warm(line));
         s.remove("opt.h");
         s.remove("inc");
-        s.hit(&format!("{compiler} -c a.c"));
+        all(&|line| drop(s.hit(line)));
     }
 }
 
@@ -537,17 +539,20 @@ fn the_date() {
     s.miss("gcc -c a.c");
 }
 
+/// Two compiles at different times give different objects.
+fn knows_the_time(s: &Sandbox) {
+    s.z("gcc -c a.c").ok();
+    let first = s.read("a.o");
+    thread::sleep(Duration::from_millis(1100));
+    s.z("gcc -c a.c").ok();
+    assert!(s.read("a.o") != first);
+}
+
 #[test]
 fn the_time_is_never_old() {
     let s = Sandbox::new();
     s.write("a.c", "const char v[] = \"at \" __TIME__;\n");
-    let mut seen = Vec::new();
-    for _ in 0..2 {
-        s.z("gcc -c a.c").ok();
-        seen.push(s.read("a.o"));
-        thread::sleep(Duration::from_millis(1100));
-    }
-    assert!(seen[0] != seen[1]);
+    knows_the_time(&s);
 }
 
 #[test]
@@ -555,13 +560,7 @@ fn the_time_hidden_in_a_macro() {
     let s = Sandbox::new();
     s.write("t.h", "#define JOIN(a, b) a##b\n#define NOW JOIN(__TI, ME__)\n");
     s.write("a.c", "#include \"t.h\"\nconst char v[] = NOW;\n");
-    let mut seen = Vec::new();
-    for _ in 0..2 {
-        s.z("gcc -c a.c").ok();
-        seen.push(s.read("a.o"));
-        thread::sleep(Duration::from_millis(1100));
-    }
-    assert!(seen[0] != seen[1]);
+    knows_the_time(&s);
 }
 
 #[test]
@@ -653,19 +652,14 @@ fn prefix_maps() {
 
 /// The file changes after the compiler was started and before it reads; then it changes back.
 fn edited_meanwhile(compile: &str, victim: &str, first: &str, second: &str) {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", QUOTES_X);
     s.write("b.c", "int v() { return Y; }\n");
     s.write("x.h", "#define X 1\n");
     s.write(victim, first);
-    s.set("SHIM_SLEEP_MS", "700");
-    let child = s.z_command(compile).spawn().unwrap();
-    let calls = s.calls();
-    assert!(crate::kit::eventually(Duration::from_secs(20), || s.calls() > calls
-        || s.exists("../shim.log") && s.calls() > 0));
+    let child = s.start_slow(compile, 700);
     s.write(victim, second);
     finish(child).ok();
-    s.unset("SHIM_SLEEP_MS");
     s.same(compile);
     s.write(victim, first);
     s.same(compile);
@@ -690,16 +684,13 @@ fn a_response_file_edited_while_it_is_used() {
 
 #[test]
 fn a_header_appearing_while_it_is_compiled() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", USES_X);
     s.write("i2/x.h", "#define X 1\n");
     s.write("i1/other", "");
-    s.set("SHIM_SLEEP_MS", "700");
-    let child = s.z_command("gcc -Ii1 -Ii2 -c a.c").spawn().unwrap();
-    assert!(crate::kit::eventually(Duration::from_secs(20), || s.calls() > 0));
+    let child = s.start_slow("gcc -Ii1 -Ii2 -c a.c", 700);
     s.write("i1/x.h", "#define X 2\n");
     finish(child).ok();
-    s.unset("SHIM_SLEEP_MS");
     s.same("gcc -Ii1 -Ii2 -c a.c");
     s.remove("i1/x.h");
     s.same("gcc -Ii1 -Ii2 -c a.c");

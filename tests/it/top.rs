@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -84,15 +84,13 @@ impl Terminal {
 
 #[test]
 fn it_shows_what_happens_and_leaves_the_terminal_as_it_was() {
-    let mut s = Sandbox::new();
+    let s = Sandbox::new();
     s.write("a.c", HELLO);
     s.write("slow.c", HELLO);
     s.z("gcc -c a.c").ok();
     s.z("gcc -c a.c").ok();
     // Longer than this test takes on any machine.
-    s.set("SHIM_SLEEP_MS", "600000");
-    let mut compile = s.z_command("gcc -DSLOW -c slow.c").process_group(0).spawn().unwrap();
-    s.unset("SHIM_SLEEP_MS");
+    let mut compile = s.start_slow("gcc -DSLOW -c slow.c", 600_000);
     let mut top = Terminal::start(&s);
     top.shows("zccache top");
     top.shows("compiling");

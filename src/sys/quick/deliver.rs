@@ -2,7 +2,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{COPY_BYTES, PATH_BYTES, STATE};
+use super::{PATH_BYTES, SCRATCH_BYTES, STATE};
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::quick::{EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPORT_BYTES};
 use crate::store::deliver::LINK_FROM;
@@ -71,9 +71,10 @@ unsafe fn after_bytes(hit: *const u8, at: usize, count: usize) -> usize {
     }
 }
 
-/// Puts a short hit in place and exits; returns when anything is not as it should be.
+/// Puts a short hit in place and exits; returns when anything is not as it should be. At `scratch` there is
+/// room for `SCRATCH_BYTES`.
 #[inline(always)]
-pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) {
+pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, scratch: *mut u8) {
     unsafe {
         let fine_times = byte(hit, 0) & FINE_TIMES != 0;
         let outputs = byte(hit, 1) as usize;
@@ -134,7 +135,7 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) 
                 let size = get::<u64>(rest.add(32));
                 let linked = size >= LINK_FROM
                     && flags & IN_PLACE == 0
-                    && link(rest.add(66), name, blob, mode, auxv, stat);
+                    && link(rest.add(66), name, blob, mode, auxv, stat, scratch);
                 if linked {
                     copy(rest, entry, 32);
                     entry.add(32).write_volatile(u8::from(fine_times));
@@ -144,7 +145,7 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize) 
                     numbers.add(2).write_unaligned(KernelStat::ns((*stat).mtime));
                     numbers.add(3).write_unaligned(KernelStat::ns((*stat).ctime));
                     reported += REPORT_BYTES;
-                } else if !copy_file(name, flags, mode, blob, size, stat) {
+                } else if !copy_file(name, flags, mode, blob, size, stat, scratch) {
                     return;
                 }
                 at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
@@ -231,16 +232,16 @@ unsafe fn copy_file(
     blob: usize,
     size: u64,
     stat: *mut KernelStat,
+    buffer: *mut u8,
 ) -> bool {
     unsafe {
         let file = create(name, flags, mode, stat);
         if file < 0 {
             return false;
         }
-        let buffer = (&raw mut (*STATE.0.get()).copy).cast::<u8>();
         let mut left = size;
         while left > 0 {
-            let got = call(nr::READ, blob, buffer as usize, COPY_BYTES, 0, 0);
+            let got = call(nr::READ, blob, buffer as usize, SCRATCH_BYTES, 0, 0);
             if got == EINTR {
                 continue;
             }
@@ -263,6 +264,7 @@ unsafe fn link(
     mode: usize,
     auxv: *const usize,
     stat: *mut KernelStat,
+    folder_at: *mut u8,
 ) -> bool {
     unsafe {
         if !stat_with(nr::FSTAT, blob, stat) {
@@ -302,7 +304,6 @@ unsafe fn link(
         if end >= PATH_BYTES {
             return false;
         }
-        let folder_at = (&raw mut (*STATE.0.get()).path).cast::<u8>();
         if end == 0 {
             folder_at.write_volatile(b'.');
             folder_at.add(1).write_volatile(0);
