@@ -55,10 +55,10 @@ pub fn become_tool(call: &Call<'_>) -> i32 {
     if error.raw_os_error() == Some(libc::ENOEXEC) {
         // A script without `#!` is the shell's, as execvp has it.
         let argv = Strings::new([&b"/bin/sh"[..], &found].into_iter().chain(rest()));
-        if let Ok(argv) = argv {
-            if let Ok(status) = start(call, c"/bin/sh", &argv, &env) {
-                return status;
-            }
+        if let Ok(argv) = argv
+            && let Ok(status) = start(call, c"/bin/sh", &argv, &env)
+        {
+            return status;
         }
     }
     let status =

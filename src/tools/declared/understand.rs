@@ -156,7 +156,7 @@ impl Meaning for Command {
     fn plan(&self, tool: &Understood, _: &[usize], _: &dyn Fn(&str) -> Vec<u8>) -> Plan {
         let run = Run {
             program: tool.program.clone(),
-            argv: [&[tool.argv0.clone()], &self.args[..]].concat(),
+            argv: [std::slice::from_ref(&tool.argv0), &self.args[..]].concat(),
             units: vec![RunUnit { unit: 0, outputs: self.outputs.clone() }],
             answers: vec![0],
             stdout: self.stdout,
