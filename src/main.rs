@@ -30,8 +30,11 @@ fn enter() -> i32 {
                 cli::say(&why);
                 return i32::from(cli::USAGE);
             }
-            // As Rust's own start-up has it: commands and the daemon get an error instead.
-            zccache::sys::signals::ignore_broken_pipe();
+            // As Rust's own start-up has it: commands and the daemon get an error instead. What `exec`
+            // runs is to find it as our caller set it.
+            if command.name != "exec" {
+                zccache::sys::signals::ignore_broken_pipe();
+            }
             cli::run(command, rest)
         }
         Call::Help => cli::help(),

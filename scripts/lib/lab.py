@@ -44,7 +44,7 @@ def find_zccache(given):
 PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "clang++": "clang", "make": "make", "cmake": "cmake",
     "ninja": "ninja-build", "git": "git", "xz": "xz-utils", "ccache": "ccache", "strace": "strace", "gdb": "gdb",
-    "valgrind": "valgrind",
+    "valgrind": "valgrind", "clang-tidy": "clang-tidy", "include-what-you-use": "iwyu",
     "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "mkfs.ext4": "e2fsprogs", "depmod": "kmod",
     "mkfs.vfat": "dosfstools", "setquota": "quota", "btrfs": "btrfs-progs", "mount.exfat-fuse": "exfat-fuse",
     "mkfs.exfat": "exfatprogs",

@@ -3,8 +3,8 @@
 use super::table::*;
 use super::table::{Group::*, Json::*, Kind::*};
 use super::{
-    clear, completions, config, crashes, daemon, doctor, download, downloader, explain, fp, ino,
-    inspect, link, man, report, session, start, status, stop, top, version, watch, why,
+    clear, completions, config, crashes, daemon, doctor, download, downloader, exec, explain, fp,
+    ino, inspect, link, man, report, session, start, status, stop, top, version, watch, why,
 };
 use crate::download::ArchiveFormat;
 
@@ -303,6 +303,29 @@ pub static COMMANDS: &[Command] = &[
         ],
         example: ("zccache link ~/.zccache-bin", "then put that folder first on PATH"),
         run: Some(link::run),
+        ..COMMAND
+    },
+    Command {
+        name: "exec",
+        group: Cache,
+        summary: "any command, by what you say of it",
+        about: "The result depends on the command's words, the working folder, the program, the \
+                variables that --env names, and the files that --input names: which there are, \
+                and what is in them. Anything else that the command looks at is at your risk. \
+                Only success is kept. What is an output is no input. In a glob * and ? stay \
+                within a folder and ** does not; a folder means all that is in it. Exit status \
+                125: the command succeeded and did not make what --output names.",
+        words: Words { command_line: true, ..words("COMMAND ARGS...", 1, usize::MAX, Text) },
+        flags: &[
+            valued("input", "GLOB", Text, "files that it reads; may be repeated"),
+            valued("output", "PATH", File, "a file or folder that it makes; may be repeated"),
+            valued("env", "NAME", Text, "a variable that it looks at; may be repeated"),
+        ],
+        example: (
+            "zccache exec --input 'in/*' --output all -- ./join",
+            "run it if a file of in changed",
+        ),
+        run: Some(exec::run),
         ..COMMAND
     },
     Command {

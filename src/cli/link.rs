@@ -11,6 +11,7 @@ use std::{env, fs, io};
 use super::given::Given;
 use super::{USAGE, print, say, shown};
 use crate::tools::find::base;
+use crate::tools::{rustfmt, tidy};
 
 #[derive(Debug, Default, PartialEq)]
 struct Options {
@@ -165,9 +166,13 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// A compiler's name with at most a target in front and a version behind: stricter than what
+/// The name of a tool we know; a compiler's with at most a target in front and a version behind: stricter than what
 /// the wrapper takes for a compiler, as nobody asked for these by name.
 fn is_farm_name(name: &[u8]) -> bool {
+    // These names are nobody else's.
+    if tidy::is_tidy(name) || rustfmt::is_rustfmt(name) {
+        return true;
+    }
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let is_version = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_digit())
@@ -215,6 +220,8 @@ mod tests {
     #[test]
     fn farm_names() {
         for name in [
+            "rustfmt",
+            "clang-tidy-14",
             "gcc",
             "c++",
             "gcc-12",

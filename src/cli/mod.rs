@@ -9,6 +9,7 @@ mod daemon;
 mod doctor;
 mod download;
 mod downloader;
+mod exec;
 mod explain;
 mod fp;
 mod given;
@@ -40,7 +41,7 @@ use table::Command;
 use crate::settings::Settings;
 use crate::tools::find::base;
 use crate::tools::gcc::strict_paths::StrictPaths;
-use crate::wrapper::names::is_cached;
+use crate::wrapper::names::is_known;
 
 /// The status for a command line that makes no sense.
 pub const USAGE: u8 = 2;
@@ -115,11 +116,11 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
     }
 }
 
-/// A name that is not ours stands for the tool of that name when it is a compiler's, or a
+/// A name that is not ours stands for the tool of that name when it is a tool's that we know, or a
 /// symlink's; a renamed copy of the program is the program.
 fn stands_for_a_tool(name: &[u8]) -> bool {
     let file = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    is_cached(name) || base(file.as_os_str().as_bytes()) != name
+    is_known(name) || base(file.as_os_str().as_bytes()) != name
 }
 
 /// None: another word. Some(None): a mode that does not exist.

@@ -27,6 +27,8 @@ pub(super) struct About {
     pub(super) root: Vec<u8>,
     /// Something was made in another checkout.
     pub(super) is_from_elsewhere: bool,
+    /// The first exit status of a result that is not 0.
+    pub(super) status: i32,
 }
 
 impl About {
@@ -46,6 +48,9 @@ impl About {
     pub(super) fn served(&mut self, key: ResultKey, result: &LiveResult) {
         self.bytes += result.record.bytes;
         self.key.get_or_insert(key);
+        if self.status == 0 {
+            self.status = result.record.status;
+        }
         self.is_from_elsewhere |= result.record.origin.root != self.root;
     }
 }

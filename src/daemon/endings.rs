@@ -15,7 +15,7 @@ use super::requests::{Asked, Done, kind_of, wake};
 use super::scribe::Scribe;
 use super::underway::{Ended, Fate, Underway};
 use crate::protocol::frame::{self, Verb};
-use crate::protocol::message::{Exit, Report};
+use crate::protocol::message::{Exit, Report, RunReport};
 use crate::server::peer;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
@@ -67,7 +67,12 @@ impl EventLoop {
             let error = std::io::Error::from_raw_os_error(error);
             log::warn!("a compiler's priority stays as it was: {error}");
         }
-        if report.runs.iter().any(|run| run.exit != Exit::Status(0)) {
+        let meaning = &ticket.understood.meaning;
+        let is_failure = |run: &RunReport| match run.exit {
+            Exit::Status(status) => !meaning.is_answer(status, &run.text),
+            Exit::Signal(_) => true,
+        };
+        if report.runs.iter().any(is_failure) {
             self.counters.errors += 1;
         }
         let (id, actions) = (ticket.id, ticket.actions());

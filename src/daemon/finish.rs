@@ -121,8 +121,13 @@ fn store(
 ) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
     let understood = &ticket.understood;
     let action = understood.units[discovery.unit];
-    if run.exit != Exit::Status(0) {
-        return Err(Reason::CompilerFailed.into());
+    let status = match run.exit {
+        Exit::Status(status) if understood.meaning.is_answer(status, &run.text) => status,
+        _ => return Err(Reason::CompilerFailed.into()),
+    };
+    if plan.discoveries.len() > 1 && status != 0 {
+        shared.separate.lock().insert(action);
+        return Err(Reason::MixedDiagnostics.into());
     }
     if ticket.readonly {
         return Err(Reason::ReadOnly.into());
@@ -133,7 +138,9 @@ fn store(
     // A response file, or a part of the tool itself, that is another by now.
     shared.table.drain();
     let changed = |id: &&PathId| shared.table.changed_since(**id, ticket.understood_at);
-    if let Some(id) = understood.depends.iter().find(changed) {
+    let rewritten = understood.meaning.rewritten(discovery.unit, run);
+    let kept = |id: &&PathId| !rewritten.contains(*id);
+    if let Some(id) = understood.depends.iter().filter(kept).find(changed) {
         return Err(changed_meanwhile(shared, *id));
     }
     if plan.discoveries.len() > 1 && !run.text.is_empty() {
@@ -155,7 +162,7 @@ fn store(
         bytes: (understood.meaning.fold(discovery.unit, meaning::Text::Message(&chunk.bytes)))
             .unwrap_or_else(|| chunk.bytes.clone()),
     });
-    let found = Found { outputs, folded, text: text.collect(), took_ns: run.took_ns };
+    let found = Found { outputs, folded, text: text.collect(), status, took_ns: run.took_ns };
     if found.names_root(shared, understood) {
         inputs.env.push(PLACES_VARIABLE.to_vec());
         inputs.env.sort_unstable();
@@ -169,6 +176,7 @@ struct Found {
     outputs: Vec<StoredOutput>,
     folded: Vec<(Role, Vec<u8>)>,
     text: Vec<Chunk>,
+    status: i32,
     took_ns: u64,
 }
 
@@ -245,7 +253,7 @@ fn write_down(
     inputs: &InputSet,
     found: Found,
 ) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
-    let Found { outputs, folded, text, took_ns } = found;
+    let Found { outputs, folded, text, status, took_ns } = found;
     let action = ticket.understood.units[unit];
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
     let mut set = SetRecord {
@@ -303,6 +311,7 @@ fn write_down(
         bytes: outputs.iter().map(|output| size(&output.content)).sum(),
         outputs,
         text: keep_text(shared, &text)?,
+        status,
         text_context: context,
         compile_ns: took_ns,
         created_s: now,

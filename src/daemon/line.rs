@@ -32,14 +32,14 @@ pub(super) fn of(ended: &Ended, start_us: u64) -> Line {
         Fate::Hit { about, saved_ns } => {
             tell(&mut line, &command.invocation, about);
             line.saved_ns = *saved_ns;
-            line.exit_code = Some(0);
+            line.exit_code = Some(about.status);
         }
         Fate::Ran { about, exit, took_ns, causes } => {
             line.outcome = Outcome::Miss;
             tell(&mut line, &command.invocation, about);
-            if exit.is_some_and(|exit| exit != Exit::Status(0)) {
-                line.outcome = Outcome::Error;
-            }
+            // Some tools answer by other statuses than 0, which is then what was stored.
+            let failed = exit.is_some_and(|exit| exit != Exit::Status(about.status));
+            line.outcome = if failed { Outcome::Error } else { Outcome::Miss };
             line.exit_code = exit.map(|exit| match exit {
                 Exit::Status(status) => status,
                 Exit::Signal(signal) => 128 + signal,

@@ -29,6 +29,8 @@ use crate::tools::meaning::Text;
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
 use crate::tools::rust::is_rust;
+use crate::tools::rustfmt::is_rustfmt;
+use crate::tools::tidy::is_tidy;
 use crate::tools::understand::{Refusal, Understood, understand};
 
 /// The answer, and what the loop keeps of it.
@@ -260,8 +262,10 @@ fn paths_are_allowed(invocation: &Invocation, asked: &Settings) -> Result<(), St
     let mode = asked.strict_paths.clone().map_err(|bad| bad.to_string())?;
     let mut argv = invocation.argv.split(|byte| *byte == 0);
     let tool = argv.next().unwrap_or_default();
-    let takes_none = is_rust(base(tool)) || is_linker(tool) || is_archiver(tool);
-    if mode == StrictPaths::Off || takes_none {
+    let tool = base(tool);
+    let takes_none =
+        is_rust(tool) || is_rustfmt(tool) || is_tidy(tool) || is_linker(tool) || is_archiver(tool);
+    if mode == StrictPaths::Off || invocation.declared.is_some() || takes_none {
         return Ok(());
     }
     let mut args: Vec<Vec<u8>> = argv.map(<[u8]>::to_vec).collect();
@@ -303,7 +307,7 @@ fn plan_steps(
     let id = shared.ticket();
     let missing: Vec<usize> = (0..found.len()).filter(|unit| found[*unit].is_err()).collect();
     let silent = found.iter().flatten().all(|found| found.result.text.is_empty());
-    let together = silent && {
+    let together = silent && understood.meaning.runs_together() && {
         let separate = shared.separate.lock();
         !missing.iter().any(|unit| separate.contains(&understood.units[*unit]))
     };
@@ -351,7 +355,7 @@ fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delive
         bytes: understood.meaning.unfold(unit, Text::Message(&chunk.bytes)),
     };
     let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
-    Delivery { outputs: outputs.collect(), text }
+    Delivery { outputs: outputs.collect(), text, status: result.record.status }
 }
 
 /// A delivery with what is known of its blobs by now.

@@ -89,6 +89,13 @@ impl Memos {
         add(&invocation.cwd);
         add(&[u8::from(invocation.masquerade), u8::from(invocation.terminal.is_some())]);
         add(&invocation.terminal.unwrap_or(0).to_le_bytes());
+        add(&[invocation.stdout as u8, u8::from(invocation.declared.is_some())]);
+        if let Some(declared) = &invocation.declared {
+            for list in [&declared.inputs, &declared.outputs, &declared.variables] {
+                add(&(list.len() as u32).to_le_bytes());
+                list.iter().for_each(|word| add(word));
+            }
+        }
         for (name, value) in Environment::new(&invocation.env).iter() {
             if self.names.contains(name) {
                 add(name);
@@ -168,7 +175,11 @@ mod tests {
             about: Arc::default(),
             tool_paths: Arc::new([]),
             input_paths: Box::new([]),
-            deliveries: vec![Arc::new(Delivery { outputs: Vec::new(), text: vec![chunk] })],
+            deliveries: vec![Arc::new(Delivery {
+                outputs: Vec::new(),
+                text: vec![chunk],
+                status: 0,
+            })],
             results: Vec::new(),
             variables: Box::new([]),
             saves_ns: 0,

@@ -111,6 +111,33 @@ pub struct Invocation {
     pub damaged: Vec<BlobId>,
     /// A hit for this was counted already; it could not be delivered the short way.
     pub again: bool,
+    /// Only said of tools whose messages go there.
+    pub stdout: StdoutIs,
+    /// Any command, by what its caller says of it (`zccache exec`).
+    pub declared: Option<Declared>,
+}
+
+/// Where standard output goes, as far as it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StdoutIs {
+    /// Somewhere else than standard error, and that is no terminal; or it does not matter.
+    #[default]
+    Apart,
+    /// A terminal.
+    Terminal,
+    /// The very file, pipe or terminal that standard error is: the order of both is one.
+    AsStderr,
+}
+
+/// What a command depends on and makes, by its caller's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Declared {
+    /// Globs of files that it reads.
+    pub inputs: Vec<Arg>,
+    /// Files and folders that it makes.
+    pub outputs: Vec<Arg>,
+    /// Names of the variables that it looks at.
+    pub variables: Vec<Arg>,
 }
 
 /// What the wrapper has to do.
@@ -149,6 +176,8 @@ pub enum Step {
 pub struct Delivery {
     pub outputs: Vec<Delivered>,
     pub text: Vec<Chunk>,
+    /// The tool's exit status.
+    pub status: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -184,7 +213,7 @@ pub struct Chunk {
 }
 
 /// A miss: run the tool and take in what it makes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The program file to execute.
     pub program: Arg,
@@ -198,6 +227,10 @@ pub struct Run {
     pub read_back: Vec<ReadBack>,
     /// A folder in which the tool may make files that nobody named.
     pub observed: Option<Arg>,
+    /// Exit statuses that may be a result; any other is a failure.
+    pub answers: Vec<i32>,
+    /// As the tool's standard output is to be.
+    pub stdout: StdoutIs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -238,7 +271,7 @@ pub enum Exit {
 pub struct RunReport {
     pub exit: Exit,
     pub text: Vec<Chunk>,
-    /// Empty unless the run succeeded.
+    /// Empty unless the run ended with one of `Run::answers`.
     pub units: Vec<TakenUnit>,
     /// One for each `Run::read_back`, in order; empty where the file was not there.
     pub dependencies: Vec<serde_bytes::ByteBuf>,

@@ -33,8 +33,8 @@ pub const PAYLOAD_MAX: usize = 48 << 10;
 /// Bytes of one entry of a report.
 pub const REPORT_BYTES: usize = 32 + 1 + 4 * 8;
 
-/// A hit in the short form. `seen` tells the stat each blob should have; None when the hit
-/// does not fit the form.
+/// A hit in the short form, which is for success only. `seen` tells the stat each blob should
+/// have; None when the hit does not fit the form.
 pub fn encode(
     deliveries: &[impl AsRef<Delivery>],
     fine_times: bool,
@@ -44,7 +44,7 @@ pub fn encode(
     let all = || deliveries.iter().map(AsRef::as_ref);
     let outputs = all().map(|delivery| delivery.outputs.len()).sum::<usize>();
     let chunks = all().map(|delivery| delivery.text.len()).sum::<usize>();
-    if outputs > OUTPUTS_MAX {
+    if outputs > OUTPUTS_MAX || all().any(|delivery| delivery.status != 0) {
         return None;
     }
     let flags = if fine_times { FINE_TIMES } else { 0 };
@@ -58,6 +58,7 @@ pub fn encode(
             WriteStyle::Replace => 0,
             WriteStyle::InPlace => IN_PLACE,
             WriteStyle::ReplaceFile => REPLACES_FILE,
+            WriteStyle::Packed => return None,
         };
         match &output.content {
             Content::Inline(bytes) => {

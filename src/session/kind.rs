@@ -20,6 +20,12 @@ pub enum Tool {
     Linker,
     /// `ar` and `ranlib`, whoever's.
     Archiver,
+    ClangTidy,
+    /// include-what-you-use
+    Iwyu,
+    Rustfmt,
+    /// A command of `zccache exec`.
+    Exec,
     /// Not found out: the command was refused before anybody was asked.
     #[default]
     Other,
@@ -73,6 +79,12 @@ impl Kind {
             Tool::Linker
         } else if is_archiver(name) {
             Tool::Archiver
+        } else if has(b"clang-tidy") {
+            Tool::ClangTidy
+        } else if has(b"include-what-you-use") || name == b"iwyu" {
+            Tool::Iwyu
+        } else if has(b"rustfmt") {
+            Tool::Rustfmt
         } else if has(b"clippy") {
             Tool::Clippy
         } else if has(b"rustc") {
@@ -85,10 +97,10 @@ impl Kind {
             Tool::Other
         };
         let language = match tool {
-            Tool::Rustc | Tool::Clippy => Language::Rust,
+            Tool::Rustc | Tool::Clippy | Tool::Rustfmt => Language::Rust,
             Tool::Linker => Language::Link,
             Tool::Archiver => Language::Archive,
-            Tool::Gcc | Tool::Clang | Tool::Other => Language::Other,
+            _ => Language::Other,
         };
         Kind { tool, language }
     }
@@ -112,6 +124,10 @@ impl Tool {
             Tool::Clippy => "clippy",
             Tool::Linker => "linker",
             Tool::Archiver => "archiver",
+            Tool::ClangTidy => "clang-tidy",
+            Tool::Iwyu => "iwyu",
+            Tool::Rustfmt => "rustfmt",
+            Tool::Exec => "exec",
             Tool::Other => "other",
         }
     }
@@ -141,12 +157,25 @@ mod tests {
 
     #[test]
     fn names_are_what_is_written() {
-        use Tool::{Archiver, Clang, Clippy, Gcc, Linker, Rustc};
-        for tool in [Gcc, Clang, Rustc, Clippy, Linker, Archiver, Tool::Other] {
+        use Tool::*;
+        for tool in [
+            Gcc,
+            Clang,
+            Rustc,
+            Clippy,
+            Linker,
+            Archiver,
+            ClangTidy,
+            Iwyu,
+            Rustfmt,
+            Exec,
+            Tool::Other,
+        ] {
             assert_eq!(serde_json::json!(tool), tool.name());
         }
-        use Language::*;
-        for language in [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Link, Archive, Other] {
+        use Language::{Archive, Assembler, C, Cxx, Ir, Link, ObjC, ObjCxx, Rust};
+        let languages = [C, Cxx, ObjC, ObjCxx, Assembler, Ir, Rust, Link, Archive];
+        for language in languages.into_iter().chain([Language::Other]) {
             assert_eq!(serde_json::json!(language), language.name());
         }
     }

@@ -4,7 +4,7 @@
 //! under a temporary name and renamed into place. Nothing is synced: whoever hands a blob out
 //! checks it first, so a blob torn by a power cut is noticed.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -138,6 +138,21 @@ impl BlobDir {
         self.take(mode, |temp| {
             sys::fs::write_all(temp, bytes)?;
             Ok((BlobId(*blake3::hash(bytes).as_bytes()), bytes.len() as u64))
+        })
+    }
+
+    /// `take_file` for content that is written by `write`.
+    pub fn take_written(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<(BlobId, u64, BlobStat)> {
+        self.take(0o600, |temp| {
+            let mut to = Hashing { to: temp, hasher: blake3::Hasher::new(), bytes: 0 };
+            let mut buffered = io::BufWriter::with_capacity(BUFFER, &mut to);
+            write(&mut buffered)?;
+            buffered.flush()?;
+            drop(buffered);
+            Ok((BlobId(*to.hasher.finalize().as_bytes()), to.bytes))
         })
     }
 
@@ -344,6 +359,26 @@ impl BlobDir {
             }
         }
         removed
+    }
+}
+
+/// Hashes what it writes.
+struct Hashing<'a> {
+    to: &'a OwnedFd,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        sys::fs::write_all(self.to, bytes)?;
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@
 //! a temporary file and renaming it would guard against a kill in mid-write, but costs two more
 //! calls for every output, and the assembler gives no such guarantee either.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
@@ -14,7 +15,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::blob::{Bad, BlobDir, BlobId, BlobStat, Verified, is_regular};
+use super::blob::{Bad, BlobDir, BlobId, BlobStat, Verified, as_path, is_regular};
+use super::pack;
 use crate::protocol::message::Content;
 use crate::sys;
 use crate::tools::command::WriteStyle;
@@ -153,6 +155,7 @@ pub fn deliver_checked(
     match target.style {
         WriteStyle::InPlace => job.in_place()?,
         WriteStyle::Replace | WriteStyle::ReplaceFile => job.replace()?,
+        WriteStyle::Packed => job.unpack()?,
     }
     Ok(job.news)
 }
@@ -176,6 +179,21 @@ struct Job<'a> {
 impl Job<'_> {
     fn base_mode(&self) -> u32 {
         if self.target.executable { 0o777 } else { 0o666 }
+    }
+
+    /// All that is in a pack.
+    fn unpack(&mut self) -> Result<(), DeliverError> {
+        let path = as_path(self.target.path);
+        let umask = self.target.umask;
+        let done = match &self.source {
+            Held::Bytes(bytes) => pack::unpack(&mut &bytes[..], path, umask),
+            Held::Blob(_, found) => found
+                .file
+                .try_clone()
+                .and_then(|file| pack::unpack(&mut BufReader::new(File::from(file)), path, umask)),
+            Held::Later(id, ..) => return Err(DeliverError::Damaged(*id)),
+        };
+        done.map_err(DeliverError::Output)
     }
 
     /// A new inode under the target's name.

@@ -27,6 +27,7 @@ fn add(index: &Index, action: u8, number: u32, used_s: u64, contents: &[Content]
         origin: Origin::default(),
         outputs: contents.iter().map(output).collect(),
         text: Text::Here(Vec::new()),
+        status: 0,
         text_context: None,
         compile_ns: 0,
         bytes: 0,

@@ -13,6 +13,7 @@ fn result(used_s: u64) -> ResultRecord {
         origin: Origin::default(),
         outputs: vec![StoredOutput { role: Role::Main, executable: false, content, folded: false }],
         text: Text::Here(Vec::new()),
+        status: 0,
         text_context: None,
         compile_ns: 5,
         bytes: 6000,

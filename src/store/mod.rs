@@ -6,6 +6,7 @@ pub mod deliver;
 pub mod evict;
 pub mod index;
 pub mod key;
+pub mod pack;
 pub mod record;
 mod recovery;
 #[cfg(test)]

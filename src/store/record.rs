@@ -74,6 +74,8 @@ pub struct ResultRecord {
     pub origin: Origin,
     pub outputs: Vec<StoredOutput>,
     pub text: Text,
+    /// The tool's exit status.
+    pub status: i32,
     /// The terminal situation the text belongs to; `None` when there is no text.
     pub text_context: Option<u64>,
     /// How long the tool ran.
@@ -384,6 +386,7 @@ mod tests {
                 },
             ],
             text: Text::Here(vec![Chunk { stream: Stream::Stderr, bytes: b"warning".to_vec() }]),
+            status: 0,
             text_context: Some(80),
             compile_ns: 1,
             bytes: 2,

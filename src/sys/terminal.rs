@@ -129,6 +129,11 @@ pub fn stderr_size() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()
 }
 
+/// Standard output's size if it is a terminal.
+pub fn stdout_size() -> Option<Winsize> {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()
+}
+
 /// A pseudoterminal of this size that hands bytes through unchanged, so that the user's
 /// terminal is the only one to turn line ends into what it needs. It does not become anyone's
 /// controlling terminal.

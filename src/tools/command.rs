@@ -81,6 +81,8 @@ pub enum WriteStyle {
     ReplaceFile,
     /// Opened and truncated: inode, modes and symlinks stay.
     InPlace,
+    /// Made in a way that is not known, as a file or a folder: stored as a pack (`store::pack`).
+    Packed,
 }
 
 /// What an output is, which says how to find it in a stored result.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::protocol::message::StdoutIs;
+
 /// `NAME=VALUE` strings, each ended by NUL, looked up without being copied.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -136,6 +138,21 @@ pub const LINK_VARIABLES: &[&str] = &[
     "MOLD_PRINT_MAP",
 ];
 
+/// Variables that decide what rustfmt does, the terminal's description included.
+pub const RUSTFMT_VARIABLES: &[&str] = &[
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "TERM",
+    "TERMINFO",
+    "TERMINFO_DIRS",
+    "NO_COLOR",
+    "COLORTERM",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "RUSTFMT_LOG",
+    "RUST_LOG",
+];
+
 /// All variables that may decide what becomes of a command, but for those that a tool turns
 /// out to read. Requests are remembered by them, and the journal shows them.
 pub fn names_that_matter() -> HashSet<&'static [u8]> {
@@ -146,6 +163,7 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         TEXT_VARIABLES,
         RUST_VARIABLES,
         LINK_VARIABLES,
+        RUSTFMT_VARIABLES,
         // Settings of compiles: a hit under one value says nothing of a call under another.
         &[
             "PWD",
@@ -160,17 +178,31 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
     lists.iter().flat_map(|list| list.iter().map(|name| name.as_bytes())).collect()
 }
 
-/// Names the situation that messages are made for. What they look like depends on the terminal
-/// (None: not one) and a few variables; 0 stands for the plain situation.
+/// Names the situation that a compiler's messages are made for. What they look like depends on the
+/// terminal (None: not one) and a few variables; 0 stands for the plain situation.
 pub fn text_context(terminal: Option<u16>, colour_is_automatic: bool, env: Environment<'_>) -> u64 {
     if terminal.is_none() && colour_is_automatic && !env.is_set(b"CLICOLOR_FORCE") {
         return 0;
     }
-    let mut text = format!("{terminal:?}").into_bytes();
+    situation(&format!("{terminal:?}"), env)
+}
+
+/// The same for a tool that minds both its streams: the order of what it says is up to where they go,
+/// too.
+pub fn streams_context(stderr: Option<u16>, stdout: StdoutIs, env: Environment<'_>) -> u64 {
+    if stderr.is_none() && stdout == StdoutIs::Apart {
+        return 0;
+    }
+    situation(&format!("{stderr:?} {stdout:?}"), env)
+}
+
+fn situation(streams: &str, env: Environment<'_>) -> u64 {
+    let mut text = streams.as_bytes().to_vec();
     for name in TEXT_VARIABLES {
         text.extend_from_slice(env.get(name.as_bytes()).unwrap_or(b"\0"));
         text.push(0);
     }
+    // 0 stands for the plain situation.
     xxhash_rust::xxh3::xxh3_64(&text).max(1)
 }
 

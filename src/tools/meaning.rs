@@ -9,9 +9,10 @@ use super::command::{Output, Role};
 use super::environment::Environment;
 use super::plan::{Discovery, Plan};
 use super::understand::Understood;
+use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Content, RunReport};
+use crate::protocol::message::{Chunk, Content, RunReport};
 use crate::session::reason::Reason;
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
@@ -47,6 +48,23 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
         discovery: &Discovery,
         run: &RunReport,
     ) -> Result<InputSet, Reason>;
+
+    /// Whether a run that ended so and wrote this is a result to keep, not a failure.
+    fn is_answer(&self, status: i32, _text: &[Chunk]) -> bool {
+        status == 0
+    }
+
+    /// Paths of `Understood::depends` that the run itself wrote to. `inputs` makes sure that what it
+    /// wrote comes of what was there.
+    fn rewritten(&self, _unit: usize, _run: &RunReport) -> Vec<PathId> {
+        Vec::new()
+    }
+
+    /// Whether one run serves several units, as long as nothing is said: else nobody could tell of
+    /// which.
+    fn runs_together(&self) -> bool {
+        true
+    }
 
     /// Takes out of a text (an output, or messages) what differs where the same result is
     /// asked for in another place. None: the text is stored as it is.

@@ -9,9 +9,12 @@ pub mod places;
 pub mod plan;
 
 pub mod archive;
+pub mod declared;
 pub mod gcc;
 pub mod link;
 pub mod rust;
+pub mod rustfmt;
+pub mod tidy;
 
 pub mod command;
 pub mod environment;

@@ -1,9 +1,10 @@
 //! Asking a compiler about itself: run it, bounded in time, and read its answer.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::{Arg, Flavor};
@@ -34,7 +35,7 @@ const UNSET: &[&[u8]] = &[b"LC_ALL", b"LANGUAGE", b"ZCCACHE_DISABLE", b"MAKEFLAG
 /// for the variables that add to its search path. None when it can't be run or does not end
 /// in time.
 pub(super) fn ask(program: &[u8], args: &[Arg], env: Environment<'_>, cwd: &[u8]) -> Option<Said> {
-    run(program, args, env, cwd, HIDDEN)
+    run(program, args, env, cwd, HIDDEN, None)
 }
 
 /// The same with the caller's search path.
@@ -44,7 +45,18 @@ pub(super) fn ask_as_called(
     env: Environment<'_>,
     cwd: &[u8],
 ) -> Option<Said> {
-    run(program, args, env, cwd, &[])
+    run(program, args, env, cwd, &[], None)
+}
+
+/// The same with a text on standard input.
+pub(super) fn ask_with(
+    program: &[u8],
+    args: &[Arg],
+    env: Environment<'_>,
+    cwd: &[u8],
+    text: &Arc<[u8]>,
+) -> Option<Said> {
+    run(program, args, env, cwd, &[], Some(text.clone()))
 }
 
 fn run(
@@ -53,6 +65,7 @@ fn run(
     env: Environment<'_>,
     cwd: &[u8],
     hidden: &[&[u8]],
+    input: Option<Arc<[u8]>>,
 ) -> Option<Said> {
     let mut command = Command::new(OsStr::from_bytes(program));
     command.args(args.iter().map(|arg| OsStr::from_bytes(arg)));
@@ -64,8 +77,13 @@ fn run(
     }
     command.env("LC_ALL", "C").env("ZCCACHE_DISABLE", "1");
     command.current_dir(OsStr::from_bytes(cwd));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        // Whoever does not read it all answers something else, or nothing.
+        std::thread::spawn(move || pipe.write_all(&input));
+    }
     let collect = |pipe: Option<Box<dyn Read + Send>>| {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();

@@ -101,6 +101,14 @@ impl Closure {
         self.add(id);
     }
 
+    /// A path that was looked at on the way: a file by content, or that nothing is there.
+    pub(super) fn add_seen(&mut self, caller: Caller<'_>, id: PathId) {
+        match caller.table.look(id, true) {
+            Seen::Absent => self.absent.push(id),
+            _ => self.content.push(id),
+        }
+    }
+
     fn all(&self) -> Vec<PathId> {
         let mut all = [&self.content[..], &self.absent[..]].concat();
         all.sort();

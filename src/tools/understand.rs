@@ -6,7 +6,6 @@ use super::archive;
 use super::command::Arg;
 use super::environment::Environment;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
-use super::gcc;
 use super::key_parts::KeyParts;
 use super::link;
 use super::meaning::Meaning;
@@ -14,8 +13,9 @@ use super::places::Places;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;
+use super::{declared, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};
-use crate::protocol::message::Invocation;
+use crate::protocol::message::{Invocation, StdoutIs};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
@@ -69,6 +69,8 @@ pub(super) struct Typed<'a> {
     pub(super) args: &'a [Arg],
     /// The width of the caller's terminal, if its stderr is one.
     pub(super) terminal: Option<u16>,
+    /// Where its stdout goes; only told of tools that mind it.
+    pub(super) stdout: StdoutIs,
 }
 
 /// A command to be run as it is.
@@ -106,9 +108,19 @@ pub fn understand(
     let mut depends = Vec::new();
     let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
-    let typed = Typed { program: &program, called, args: &args, terminal: invocation.terminal };
+    let typed = Typed {
+        program: &program,
+        called,
+        args: &args,
+        terminal: invocation.terminal,
+        stdout: invocation.stdout,
+    };
     let family = if rust::is_rust(called) {
         rust::understand::understand
+    } else if rustfmt::is_rustfmt(called) {
+        rustfmt::understand::understand
+    } else if tidy::is_tidy(called) {
+        tidy::understand::understand
     } else if link::is_linker(called) {
         link::bare::understand
     } else if archive::is_archiver(called) {
@@ -116,7 +128,12 @@ pub fn understand(
     } else {
         gcc::understand::understand
     };
-    let actions = family(caller, toolchains, &typed, &mut depends)?;
+    let actions = match &invocation.declared {
+        Some(declared) => {
+            declared::understand::understand(caller, toolchains, &typed, declared, &mut depends)?
+        }
+        None => family(caller, toolchains, &typed, &mut depends)?,
+    };
     depends.sort();
     depends.dedup();
     // gcc looks itself up on PATH by its argv[0]; it must not find us there.

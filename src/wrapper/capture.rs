@@ -23,17 +23,16 @@ pub struct Captured {
     pub lost: bool,
 }
 
-/// Reads both streams until the last writer has closed them, or shortly after `ended` (a
+/// Reads the streams until the last writer has closed them, or shortly after `ended` (a
 /// pidfd) says that the tool is gone. `live`: the text is also passed on as it comes.
 pub fn capture(
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    streams: Vec<(Stream, OwnedFd)>,
     ended: Option<BorrowedFd<'_>>,
     held: &mut Held,
     limit: usize,
     live: bool,
 ) -> Captured {
-    let mut open = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
+    let mut open = streams;
     let mut captured = Captured::default();
     let mut kept = 0;
     let mut buffer = vec![0; 64 << 10];
@@ -121,7 +120,8 @@ mod tests {
             .unwrap();
         let pid = rustix::process::Pid::from_child(&child);
         let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-        let captured = capture(out, err, Some(ended.as_fd()), held, limit, false);
+        let streams = vec![(Stream::Stdout, out), (Stream::Stderr, err)];
+        let captured = capture(streams, Some(ended.as_fd()), held, limit, false);
         child.wait().unwrap();
         captured
     }

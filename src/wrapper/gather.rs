@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::protocol::message::Invocation;
+use super::names;
+use crate::protocol::message::{Declared, Invocation, StdoutIs};
 use crate::sys::process::{self, Strings};
+use crate::sys::terminal;
 use crate::tools::command::Arg;
 use crate::tools::gcc::strict_paths::StrictPaths;
 
@@ -25,12 +27,29 @@ pub struct Call<'a> {
     pub env: Vec<u8>,
     /// The mode given on our own command line, which wins over the variable.
     pub strict: Option<StrictPaths>,
+    /// What `zccache exec` was told of the command.
+    pub declared: Option<Declared>,
 }
 
 impl<'a> Call<'a> {
     /// The running process's environment with this command.
     pub fn new(argv: &'a [OsString], masquerade: bool, strict: Option<StrictPaths>) -> Call<'a> {
-        Call { argv, masquerade, env: process::environment(), strict }
+        Call { argv, masquerade, env: process::environment(), strict, declared: None }
+    }
+
+    /// A command of `zccache exec`.
+    pub fn declared(argv: &'a [OsString], declared: Declared) -> Call<'a> {
+        Call { declared: Some(declared), ..Call::new(argv, false, None) }
+    }
+
+    /// Whether the daemon is asked about this tool.
+    pub fn is_asked_about(&self) -> bool {
+        self.declared.is_some() || names::is_known(self.tool())
+    }
+
+    /// Whether it matters to the tool that its standard output is a terminal.
+    fn minds_stdout(&self) -> bool {
+        self.declared.is_some() || names::minds_stdout(self.tool())
     }
 
     /// The environment as the daemon is to see it: with what our own command line says.
@@ -100,7 +119,20 @@ impl<'a> Call<'a> {
             terminal,
             damaged: Vec::new(),
             again: false,
+            stdout: if self.minds_stdout() { stdout() } else { StdoutIs::Apart },
+            declared: self.declared.clone(),
         }
+    }
+}
+
+/// Where our standard output goes.
+fn stdout() -> StdoutIs {
+    let (out, err) = (rustix::stdio::stdout(), rustix::stdio::stderr());
+    let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    match (rustix::fs::fstat(out), rustix::fs::fstat(err)) {
+        (Ok(out), Ok(err)) if identity(out) == identity(err) => StdoutIs::AsStderr,
+        _ if terminal::stdout_size().is_some() => StdoutIs::Terminal,
+        _ => StdoutIs::Apart,
     }
 }
 
@@ -124,7 +156,7 @@ mod tests {
     use super::*;
 
     fn call(argv: &[OsString], env: &[u8], masquerade: bool) -> (Vec<u8>, u32) {
-        let call = Call { argv, masquerade, env: env.to_vec(), strict: None };
+        let call = Call { argv, masquerade, env: env.to_vec(), strict: None, declared: None };
         (call.invocation(b"/w".to_vec(), None).argv, call.depth())
     }
 
@@ -137,7 +169,7 @@ mod tests {
     #[test]
     fn variables() {
         let env = b"AB=1\0A=2\0A=3\0N\0".to_vec();
-        let call = Call { argv: &[], masquerade: true, env, strict: None };
+        let call = Call { argv: &[], masquerade: true, env, strict: None, declared: None };
         assert_eq!(call.variable(b"A"), Some(&b"2"[..]));
         assert_eq!(call.variable(b"N"), None);
         assert_eq!(call.tool(), b"");

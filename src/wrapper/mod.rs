@@ -2,6 +2,7 @@
 
 mod ask;
 mod capture;
+mod declared;
 mod fallback;
 mod gather;
 pub mod names;
@@ -26,7 +27,7 @@ use steps::Outcome;
 use text::Held;
 
 use crate::protocol::frame;
-use crate::protocol::message::{Answer, Exit, Invocation, Report, Request};
+use crate::protocol::message::{Answer, Declared, Exit, Invocation, Report, Request};
 use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::sys::fault::{self, Point};
@@ -53,25 +54,33 @@ const REFUSED: i32 = 2;
 /// Returns the status to exit with, unless this process became the tool. `strict` is the
 /// mode given on our own command line, which wins over the variable.
 pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> i32 {
-    let call = Call::new(argv, masquerade, strict);
+    serve(&Call::new(argv, masquerade, strict))
+}
+
+/// The same for any command, by what its caller says of it.
+pub fn run_declared(argv: &[OsString], declared: Declared) -> i32 {
+    serve(&Call::declared(argv, declared))
+}
+
+fn serve(call: &Call<'_>) -> i32 {
     // Without a working folder there are no absolute names, and so nothing to ask about.
-    let cwd = if names::is_cached(call.tool()) { gather::cwd() } else { None };
+    let cwd = if call.is_asked_about() { gather::cwd() } else { None };
     let (settings, _) = Settings::from_block(&call.told_env(), cwd.as_deref());
     if settings.disable {
-        return plain::become_tool(&call);
+        return plain::become_tool(call);
     }
     if let Err(error) = &settings.strict_paths {
         return refuse(&error.to_string());
     }
     let Some(cwd) = cwd.filter(|_| settings.cache_root.is_some() && !call.runs_in_circles()) else {
-        return unasked(&call, settings);
+        return unasked(call, settings);
     };
     // A fault of ours must not reach the user's build, not even as a message.
     panic::set_hook(Box::new(|_| {}));
     let broken_pipe = signals::ignore_broken_pipe();
     let mut held = Held::default();
     let end = panic::catch_unwind(AssertUnwindSafe(|| {
-        with_cache(&call, cwd, &settings, &broken_pipe, &mut held)
+        with_cache(call, cwd, &settings, &broken_pipe, &mut held)
     }));
     match end {
         Ok(End::Done { exit, stream, report }) => {
@@ -79,18 +88,18 @@ pub fn run(argv: &[OsString], masquerade: bool, strict: Option<StrictPaths>) -> 
                 // The outcome stands, whatever becomes of the report.
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| ask::report(&stream, report)));
             }
-            finish(exit)
+            finish(declared::checked(call, exit))
         }
         Ok(End::Refused(line)) => refuse(&line),
         Ok(End::Plain { judged: true, niceness }) => {
             broken_pipe.restore();
             // Where the system does not allow it, it stays as it was.
             let _ = niceness.map(Niceness::take_on);
-            plain::become_tool(&call)
+            plain::become_tool(call)
         }
         Ok(End::Plain { judged: false, .. }) | Err(_) => {
             broken_pipe.restore();
-            unasked(&call, settings)
+            unasked(call, settings)
         }
     }
 }
@@ -163,8 +172,8 @@ fn with_cache(
 /// Becomes the tool where no daemon has judged the command: what the settings ask for holds
 /// all the same.
 fn unasked(call: &Call<'_>, settings: Settings) -> i32 {
-    let (paths, compiles) =
-        (names::takes_include_paths(call.tool()), names::is_cached(call.tool()));
+    let paths = call.declared.is_none() && names::takes_include_paths(call.tool());
+    let compiles = call.is_asked_about();
     if !paths && !compiles {
         return plain::become_tool(call);
     }

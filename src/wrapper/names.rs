@@ -4,6 +4,7 @@ use crate::tools::archive::is_archiver;
 use crate::tools::find::base;
 use crate::tools::link::is_linker;
 use crate::tools::rust::is_rust;
+use crate::tools::{rustfmt, tidy};
 
 /// The compilers we know, as a part of a tool's name.
 const COMPILERS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
@@ -14,11 +15,6 @@ const NOT_COMPILERS: [&[u8]; 17] = [
     b"apply", b"rename", b"doc", b"include", b"repl", b"extdef", b"offload",
 ];
 
-/// Whether a tool of this name may be one whose results are cached.
-pub fn is_cached(tool: &[u8]) -> bool {
-    is_compiler(tool) || is_rust(base(tool)) || is_linker(tool) || is_archiver(tool)
-}
-
 /// Whether a tool of this name may be gcc or clang: `gcc`, `/usr/bin/clang++-14`,
 /// `x86_64-linux-gnu-g++-12`, `my_gcc.sh`. A wrong yes costs one question to the daemon, a
 /// wrong no leaves a compiler uncached.
@@ -26,6 +22,18 @@ pub fn is_compiler(tool: &[u8]) -> bool {
     let parts = || base(tool).split(|byte| b"-_.".contains(byte));
     parts().any(|part| COMPILERS.contains(&without_version(part)))
         && !parts().any(|part| NOT_COMPILERS.contains(&part))
+}
+
+/// Whether a tool of this name may be one whose results are cached.
+pub fn is_known(tool: &[u8]) -> bool {
+    let name = base(tool);
+    is_compiler(tool) || is_rust(name) || is_linker(tool) || is_archiver(tool) || minds_stdout(tool)
+}
+
+/// Whether a tool of this name says on standard output what it found, and in colours where that
+/// is a terminal.
+pub fn minds_stdout(tool: &[u8]) -> bool {
+    tidy::is_tidy(base(tool)) || rustfmt::is_rustfmt(base(tool))
 }
 
 /// Whether strict paths are about this tool: a gcc-like one, or one that reads `cl`'s flags.
@@ -77,10 +85,10 @@ mod tests {
     #[test]
     fn tools_that_are_cached() {
         for name in ["rustc", "clippy-driver", "gcc", "ld", "gcc-ar-12", "/usr/bin/wasm-ld-14"] {
-            assert!(is_cached(name.as_bytes()), "{name}");
+            assert!(is_known(name.as_bytes()), "{name}");
         }
         for name in ["", "make", "gcc-nm", "ld.so", "tar", "ldd", "strip"] {
-            assert!(!is_cached(name.as_bytes()), "{name}");
+            assert!(!is_known(name.as_bytes()), "{name}");
         }
     }
 
@@ -108,6 +116,10 @@ mod tests {
         ] {
             assert!(!is_compiler(name.as_bytes()), "{name}");
         }
+        assert!(is_known(b"/x/clang-tidy-14") && is_known(b"rustfmt") && is_known(b"iwyu"));
+        assert!(
+            !is_known(b"clang-format") && !is_known(b"rustdoc") && !is_known(b"run-clang-tidy")
+        );
         assert!(!is_compiler(b"\xff\xfe"));
         assert!(is_compiler(b"\xff-gcc"));
     }

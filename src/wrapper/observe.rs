@@ -67,14 +67,7 @@ mod tests {
         std::fs::write(folder.join("old"), "1").unwrap();
         let path = folder.join("app").into_os_string().into_encoded_bytes();
         let output = Output { role: Role::Main, path, style: WriteStyle::Replace, required: true };
-        let run = Run {
-            program: vec![],
-            argv: vec![],
-            env: vec![],
-            units: vec![RunUnit { unit: 0, outputs: vec![output] }],
-            read_back: vec![],
-            observed: None,
-        };
+        let run = Run { units: vec![RunUnit { unit: 0, outputs: vec![output] }], ..Run::default() };
         let observed = Observed::begin(folder.as_os_str().as_bytes());
         std::fs::write(folder.join("app"), "2").unwrap();
         assert!(!observed.made_besides(&run));

@@ -1,8 +1,10 @@
 //! Becoming the tool: what the user gets whenever the cache has nothing to add.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use super::declared;
 use super::gather::{self, Call};
 use crate::sys::process::{self, Strings};
 use crate::tools::find::{self, Missing, base};
@@ -46,17 +48,30 @@ pub fn become_tool(call: &Call<'_>) -> i32 {
     else {
         return complain(name, "can't be executed", NOT_EXECUTABLE);
     };
-    let error = process::exec(&program, &argv, &env);
+    let error = match start(call, &program, &argv, &env) {
+        Ok(status) => return status,
+        Err(error) => error,
+    };
     if error.raw_os_error() == Some(libc::ENOEXEC) {
         // A script without `#!` is the shell's, as execvp has it.
         let argv = Strings::new([&b"/bin/sh"[..], &found].into_iter().chain(rest()));
-        if let Ok(argv) = argv {
-            process::exec(c"/bin/sh", &argv, &env);
+        if let Ok(argv) = argv
+            && let Ok(status) = start(call, c"/bin/sh", &argv, &env)
+        {
+            return status;
         }
     }
     let status =
         if error.raw_os_error() == Some(libc::ENOENT) { NOT_FOUND } else { NOT_EXECUTABLE };
     complain(&found, &format!("can't be executed: {error}"), status)
+}
+
+/// Becomes the program, or runs it where its end is ours to judge.
+fn start(call: &Call<'_>, program: &CStr, argv: &Strings, env: &Strings) -> io::Result<i32> {
+    match call.declared {
+        Some(_) => declared::run_plainly(call, program, argv, env),
+        None => Err(process::exec(program, argv, env)),
+    }
 }
 
 /// One line on stderr; a name is shown as it is, save for what would break the line.

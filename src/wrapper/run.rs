@@ -1,21 +1,22 @@
 //! A miss: the tool runs as our child, and what it writes is kept.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::termios::Winsize;
 
 use super::capture::{self, Captured};
 use super::gather::Call;
 use super::observe::Observed;
-use super::take_in::{OwnFiles, take_in};
+use super::take_in::{self, OwnFiles, take_in};
 use super::text::{Held, mentions};
-use crate::protocol::message::{Exit, Run, RunReport};
+use crate::protocol::message::{Exit, Run, RunReport, StdoutIs, Stream};
 use crate::store::blob::BlobDir;
 use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
@@ -54,6 +55,8 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     let stand_in = StandIn::begin();
     let _own = OwnFiles(&step.read_back);
     let observed = step.observed.as_deref().map(Observed::begin);
+    let before: Vec<take_in::Before> =
+        step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();
     let Ok((exit, captured)) = run_captured(step, around, &stand_in, held) else {
         return Ran::Plain;
@@ -81,9 +84,10 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
         }
     }
     match exit {
-        Exit::Status(0) => {
+        Exit::Status(status) if step.answers.contains(&status) => {
             // The tool has done its work: a fault of ours from here on must not repeat it.
-            let taken = catch_unwind(AssertUnwindSafe(|| take_results(step, around, &mut report)));
+            let taken =
+                catch_unwind(AssertUnwindSafe(|| take_results(step, &before, around, &mut report)));
             if taken.is_err() {
                 if !passes_text(step) {
                     held.hold(report.text);
@@ -97,14 +101,20 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
 }
 
 /// What a successful run says it read, and what it made.
-fn take_results(step: &Run, around: &Surroundings<'_, '_>, report: &mut RunReport) {
+fn take_results(
+    step: &Run,
+    before: &[take_in::Before],
+    around: &Surroundings<'_, '_>,
+    report: &mut RunReport,
+) {
     fault::at(Point::Compiled);
     for file in &step.read_back {
         let bytes = std::fs::read(OsStr::from_bytes(&file.path));
         report.dependencies.push(bytes.unwrap_or_default().into());
     }
+    let units = step.units.iter().zip(before);
     report.units =
-        step.units.iter().map(|unit| take_in(unit, around.blobs, around.umask)).collect();
+        units.map(|(unit, before)| take_in(unit, before, around.blobs, around.umask)).collect();
 }
 
 /// Starts the tool, reads its text and waits for its end. An error means that it did not run.
@@ -123,8 +133,17 @@ fn run_captured(
     }
     // All our descriptors close themselves when a program is started, so the tool gets its
     // streams and what our caller passed (a make's jobserver), and nothing else.
-    let (out, out_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (err, err_end) = stderr_pair()?;
+    let (err, err_end) = pair(terminal::stderr_size())?;
+    let mut streams = vec![(Stream::Stderr, err)];
+    let out_end = match step.stdout {
+        StdoutIs::AsStderr => err_end.try_clone()?,
+        apart => {
+            let size = if apart == StdoutIs::Terminal { terminal::stdout_size() } else { None };
+            let (out, out_end) = pair(size)?;
+            streams.insert(0, (Stream::Stdout, out));
+            out_end
+        }
+    };
     let (stdout, stderr) = (out_end.as_fd(), err_end.as_fd());
     let child = process::spawn(&program, &argv, &env, stdout, stderr, &reset)?;
     stand_in.started(child);
@@ -134,14 +153,29 @@ fn run_captured(
     let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
     let ended = ended.as_ref().map(AsFd::as_fd);
     let live = passes_text(step);
-    let captured = capture::capture(out, err, ended, held, capture::TEXT_BYTES_MAX, live);
+    let captured = capture::capture(streams, ended, held, capture::TEXT_BYTES_MAX, live);
     Ok((wait(pid, stand_in), captured))
 }
 
-/// What the tool gets as stderr, our end first: a terminal where ours is one, so that it
-/// writes what it would have written there.
-fn stderr_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    match terminal::stderr_size() {
+/// Runs a program to its end, with these two streams.
+pub fn run_through(
+    program: &CStr,
+    argv: &Strings,
+    env: &Strings,
+    (stdout, stderr): (BorrowedFd<'_>, BorrowedFd<'_>),
+    stand_in: &StandIn,
+) -> io::Result<Exit> {
+    let reset: Vec<_> = stand_in.to_reset().collect();
+    let child = process::spawn(program, argv, env, stdout, stderr, &reset)?;
+    stand_in.started(child);
+    let pid = Pid::from_raw(child).ok_or(io::ErrorKind::NotFound)?;
+    Ok(wait(pid, stand_in))
+}
+
+/// What the tool gets as one of its streams, our end first: a terminal where ours is one (of this
+/// size), so that it writes what it would have written there.
+fn pair(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
+    match size {
         Some(size) => terminal::open(size).map(|pair| (pair.ours, pair.theirs)),
         None => Ok(pipe_with(PipeFlags::CLOEXEC)?),
     }

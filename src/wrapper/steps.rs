@@ -53,7 +53,7 @@ pub fn perform(
                     Err(outcome) => return outcome,
                 }
                 held.hold(delivery.text.clone());
-                Exit::Status(0)
+                Exit::Status(delivery.status)
             }
             Step::Run(run) => match run::run(run, &around, held) {
                 Ran::Ended(ran) => {

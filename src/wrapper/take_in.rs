@@ -4,25 +4,67 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::protocol::message::{Content, ReadBack, RunUnit, Taken, TakenUnit};
 use crate::store::blob::BlobDir;
+use crate::store::pack;
 use crate::tools::command::{Output, WriteStyle};
 
 /// Outputs up to this size travel in the report and later in the answers.
 const INLINE_BYTES_MAX: usize = 1024;
 
+/// What lay where a run may leave a file, before it ran. Only of outputs that it leaves out at
+/// times: an old file there is none of its making.
+pub struct Before(Vec<Option<Stamp>>);
+
+/// What changes when a file is written.
+#[derive(PartialEq)]
+struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    modified_ns: (i64, i64),
+    changed_ns: (i64, i64),
+}
+
+impl Before {
+    pub fn of(outputs: &[Output]) -> Before {
+        let stamp = |output: &Output| if output.required { None } else { stamp(&output.path) };
+        Before(outputs.iter().map(stamp).collect())
+    }
+
+    /// Whether an output was not touched by the run.
+    fn is_still(&self, at: usize, output: &Output) -> bool {
+        let before = self.0.get(at).and_then(Option::as_ref);
+        before.is_some_and(|before| Some(before) == stamp(&output.path).as_ref())
+    }
+}
+
+fn stamp(path: &[u8]) -> Option<Stamp> {
+    let meta = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
+    Some(Stamp {
+        inode: (meta.dev(), meta.ino()),
+        size: meta.size(),
+        modified_ns: (meta.mtime(), meta.mtime_nsec()),
+        changed_ns: (meta.ctime(), meta.ctime_nsec()),
+    })
+}
+
 /// Takes in what a successful run made of one unit.
-pub fn take_in(unit: &RunUnit, blobs: &BlobDir, umask: u32) -> TakenUnit {
-    let outputs = unit.outputs.iter().filter_map(|output| take_output(output, blobs, umask));
+pub fn take_in(unit: &RunUnit, before: &Before, blobs: &BlobDir, umask: u32) -> TakenUnit {
+    let outputs = unit.outputs.iter().enumerate();
+    let outputs = outputs.filter(|(at, output)| !before.is_still(*at, output));
+    let outputs = outputs.filter_map(|(_, output)| take_output(output, blobs, umask));
     TakenUnit { unit: unit.unit, outputs: outputs.collect() }
 }
 
 /// None if the file is not there.
 fn take_output(output: &Output, blobs: &BlobDir, umask: u32) -> Option<Taken> {
     let path = Path::new(OsStr::from_bytes(&output.path));
+    if output.style == WriteStyle::Packed {
+        return take_pack(output, path, blobs, umask);
+    }
     let refused = Taken { role: output.role, executable: false, content: None };
     let mut meta = match std::fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -50,6 +92,16 @@ fn take_output(output: &Output, blobs: &BlobDir, umask: u32) -> Option<Taken> {
         })
     };
     Some(Taken { role: output.role, executable, content })
+}
+
+/// A file or folder as it is. None if it is not there.
+fn take_pack(output: &Output, path: &Path, blobs: &BlobDir, umask: u32) -> Option<Taken> {
+    if matches!(std::fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return None;
+    }
+    let taken = blobs.take_written(|to| pack::pack(path, umask, to));
+    let content = taken.map(|(id, size, stat)| Content::Blob { id, size, seen: Some(stat) });
+    Some(Taken { role: output.role, executable: false, content: content.ok() })
 }
 
 /// None if it can't be read, or has grown: someone still writes to it.

@@ -21,14 +21,7 @@ static ONE: Mutex<()> = Mutex::new(());
 
 fn shell(script: &str) -> Run {
     let argv = ["sh", "-c", script].map(|word| word.as_bytes().to_vec()).to_vec();
-    Run {
-        program: b"/bin/sh".to_vec(),
-        argv,
-        env: vec![],
-        units: vec![],
-        read_back: vec![],
-        observed: None,
-    }
+    Run { program: b"/bin/sh".to_vec(), argv, answers: vec![0], ..Run::default() }
 }
 
 fn do_run(step: &Run, held: &mut Held) -> Ran {
@@ -39,6 +32,7 @@ fn do_run(step: &Run, held: &mut Held) -> Ran {
         masquerade: true,
         env: b"A=1\0PATH=/bin:/usr/bin\0".to_vec(),
         strict: None,
+        declared: None,
     };
     let blobs = BlobDir::new(b"/nonexistent");
     run(step, &Surroundings { call: &call, blobs: &blobs, umask: 0o22, broken_pipe: None }, held)
@@ -122,7 +116,7 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
     let _one = ONE.lock().unwrap_or_else(|error| error.into_inner());
     let folder = folder("steps");
     let argv = [OsString::from("gcc")];
-    let call = Call { argv: &argv, masquerade: false, env: vec![], strict: None };
+    let call = Call { argv: &argv, masquerade: false, env: vec![], strict: None, declared: None };
     let env = [b"ZCCACHE_CACHE_DIR=", folder.as_os_str().as_bytes()].concat();
     let (settings, _) = Settings::from_block(&env, None);
     let deliver = |content| {
@@ -130,7 +124,7 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
         let style = WriteStyle::Replace;
         let delivered = Delivered { path, style, executable: false, content };
         let text = vec![Chunk { stream: Stream::Stderr, bytes: vec![] }];
-        Step::Deliver(Delivery { outputs: vec![delivered], text })
+        Step::Deliver(Delivery { outputs: vec![delivered], text, status: 0 })
     };
     let good = || deliver(Content::Inline(b"object".to_vec()));
     let work = |steps| Work {
@@ -168,7 +162,8 @@ fn a_terminal_hands_bytes_through() {
         .stderr(pair.theirs)
         .spawn()
         .unwrap();
-    let captured = super::capture::capture(out, pair.ours, None, &mut Held::default(), 100, false);
+    let streams = vec![(Stream::Stdout, out), (Stream::Stderr, pair.ours)];
+    let captured = super::capture::capture(streams, None, &mut Held::default(), 100, false);
     assert!(child.wait().unwrap().success());
     assert_eq!(captured.text[0].bytes, b"a\nb\tc\r\n");
     assert!(!captured.lost);

@@ -296,7 +296,7 @@ pub fn quick(data: &[u8]) {
         executable: false,
         content: Content::Inline(data.to_vec()),
     });
-    let delivery = Delivery { outputs: outputs.collect(), text: vec![] };
+    let delivery = Delivery { outputs: outputs.collect(), text: vec![], status: 0 };
     let delivery = Arc::new(delivery);
     if let Some(hit) = quick::encode(&[delivery], false, |_| vec![], |_, seen| seen) {
         assert!(zccache::sys::quick::is_whole(&hit));

@@ -62,5 +62,11 @@ mod why;
 mod wrapper;
 // The stream of changes.
 mod watch;
+// clang-tidy and include-what-you-use.
+mod tidy;
+// rustfmt.
+mod rustfmt;
+// Any command, by what is said of it.
+mod exec;
 // Several checkouts of one repository.
 mod worktrees;

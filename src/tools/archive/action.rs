@@ -105,8 +105,8 @@ impl Meaning for Archive {
             // What stands behind gcc's fronts may be found behind a link to us.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             units: vec![RunUnit { unit: 0, outputs: self.outputs.to_vec() }],
-            read_back: Vec::new(),
-            observed: None,
+            answers: vec![0],
+            ..Run::default()
         };
         let nothing = |unit: &usize| Discovery {
             unit: *unit,

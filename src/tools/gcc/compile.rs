@@ -172,18 +172,7 @@ impl Compile {
         read: Read<'a>,
         assembler_listed: bool,
     ) -> Question<'a> {
-        let source = &self.command.sources[unit];
-        Question {
-            source: &source.path,
-            language: source.language,
-            flavor: self.command.flavor,
-            search,
-            forced: &self.command.search.forced,
-            defines: &self.command.defines,
-            read,
-            precompiled: is_preprocessed_here(source.language),
-            assembler_listed,
-        }
+        Question { assembler_listed, ..question(&self.command, unit, search, read) }
     }
 
     /// What compiler and assembler say they read (None: they were not asked), and again what
@@ -271,22 +260,8 @@ impl Compile {
     }
 
     fn search_path(&self, unit: usize, env: Environment<'_>) -> SearchPath {
-        let list = |name: &[u8]| -> Vec<Vec<u8>> {
-            let value = env.get(name);
-            value.map_or(Vec::new(), |value| {
-                value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
-            })
-        };
-        let own_variable: &[u8] = match self.command.sources[unit].language {
-            Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => {
-                b"CPLUS_INCLUDE_PATH"
-            }
-            Language::ObjC => b"OBJC_INCLUDE_PATH",
-            Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
-            _ => b"C_INCLUDE_PATH",
-        };
         let own = &self.toolchains[unit].system_folders;
-        SearchPath::new(&self.command.search, &list(b"CPATH"), &list(own_variable), own)
+        search_path(&self.command, self.command.sources[unit].language, own, env)
     }
 
     /// `SOURCE_DATE_EPOCH` is in the action key; these compilers take date and time from it.
@@ -299,8 +274,51 @@ impl Compile {
     }
 }
 
+/// What is asked about one source of a command, whose assembler says nothing.
+pub(in crate::tools) fn question<'a>(
+    command: &'a Command,
+    unit: usize,
+    search: &'a SearchPath,
+    read: Read<'a>,
+) -> Question<'a> {
+    let source = &command.sources[unit];
+    Question {
+        source: &source.path,
+        language: source.language,
+        flavor: command.flavor,
+        search,
+        forced: &command.search.forced,
+        defines: &command.defines,
+        read,
+        precompiled: is_preprocessed_here(source.language),
+        assembler_listed: false,
+    }
+}
+
+/// Where a command looks for headers; `own` are the compiler's folders.
+pub(in crate::tools) fn search_path(
+    command: &Command,
+    language: Language,
+    own: &[Vec<u8>],
+    env: Environment<'_>,
+) -> SearchPath {
+    let list = |name: &[u8]| -> Vec<Vec<u8>> {
+        let value = env.get(name);
+        value.map_or(Vec::new(), |value| {
+            value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect()
+        })
+    };
+    let own_variable: &[u8] = match language {
+        Language::Cxx | Language::CxxHeader | Language::PreprocessedCxx => b"CPLUS_INCLUDE_PATH",
+        Language::ObjC => b"OBJC_INCLUDE_PATH",
+        Language::ObjCxx => b"OBJCPLUS_INCLUDE_PATH",
+        _ => b"C_INCLUDE_PATH",
+    };
+    SearchPath::new(&command.search, &list(b"CPATH"), &list(own_variable), own)
+}
+
 /// What `-x` calls a language whose includes are followed.
-fn option_language(language: Language) -> Option<&'static str> {
+pub(in crate::tools) fn option_language(language: Language) -> Option<&'static str> {
     Some(match language {
         Language::C => "c",
         Language::Cxx => "c++",
@@ -364,9 +382,9 @@ impl World for Placed<'_> {
 }
 
 /// A view in which the compiler's own headers include nothing.
-struct Ahead<'a> {
-    world: &'a mut dyn World,
-    search: &'a SearchPath,
+pub(in crate::tools) struct Ahead<'a> {
+    pub(in crate::tools) world: &'a mut dyn World,
+    pub(in crate::tools) search: &'a SearchPath,
 }
 
 impl World for Ahead<'_> {

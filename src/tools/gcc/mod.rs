@@ -10,7 +10,7 @@
 //! - `strict_paths` checks how paths are spelled, when asked to.
 //! - `language` and `outputs` tell what is compiled and which files come of it.
 
-pub(super) mod compile;
+pub(in crate::tools) mod compile;
 mod debug;
 mod language;
 mod layout;
@@ -19,13 +19,13 @@ mod parse;
 mod passed;
 mod plan;
 mod portable;
-mod response;
+pub(in crate::tools) mod response;
 pub mod strict_paths;
 mod switches;
 mod table;
 #[cfg(test)]
 mod tests;
-pub(super) mod understand;
+pub(in crate::tools) mod understand;
 
 pub(super) use plan::is_preprocessed_here;
 

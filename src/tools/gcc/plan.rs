@@ -18,10 +18,8 @@ pub(super) fn plan(
     let mut run = Run {
         program: tool.program.clone(),
         argv: vec![tool.argv0.clone()],
-        env: Vec::new(),
-        units: Vec::new(),
-        read_back: Vec::new(),
-        observed: None,
+        answers: vec![0],
+        ..Run::default()
     };
     let left_out: Vec<usize> = (0..command.sources.len())
         .filter(|unit| !units.contains(unit))

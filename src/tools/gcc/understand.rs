@@ -145,7 +145,7 @@ fn kind(flavor: Flavor, command: &Command) -> Kind {
     Kind { tool, language }
 }
 
-fn counted_as(language: Language) -> kind::Language {
+pub(in crate::tools) fn counted_as(language: Language) -> kind::Language {
     match language {
         Language::C | Language::PreprocessedC | Language::CHeader => kind::Language::C,
         Language::Cxx | Language::PreprocessedCxx | Language::CxxHeader => kind::Language::Cxx,

@@ -91,9 +91,9 @@ impl Meaning for Link {
             argv: vec![tool.argv0.clone()],
             // A linker that stands behind a link to us is not asked about once more.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
-            units: Vec::new(),
-            read_back: Vec::new(),
+            answers: vec![0],
             observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
+            ..Run::default()
         };
         run.argv.extend(self.args.iter().cloned());
         let mut discoveries = Vec::new();

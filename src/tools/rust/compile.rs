@@ -83,10 +83,8 @@ impl Meaning for Compile {
         let mut run = Run {
             program: tool.program.clone(),
             argv: vec![tool.argv0.clone()],
-            env: Vec::new(),
-            units: Vec::new(),
-            read_back: Vec::new(),
-            observed: None,
+            answers: vec![0],
+            ..Run::default()
         };
         // Ours before the user's: the last map that fits wins.
         let args = self.prefix.iter().chain(&self.added).chain(&self.command.args);

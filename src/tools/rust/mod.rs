@@ -14,7 +14,7 @@ mod linked;
 mod native;
 mod outputs;
 mod parse;
-mod tool;
+pub(super) mod tool;
 pub(super) mod understand;
 
 use crate::session::reason::Reason;

@@ -18,9 +18,9 @@ use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;
 
-/// The compiler file behind a program called `rustc`: itself, or what a rustup proxy starts.
+/// The file behind a program called `rustc` or like a tool beside it: itself, or what a rustup proxy starts.
 /// `plus` is a leading `+TOOLCHAIN`.
-pub(super) fn real(
+pub(in crate::tools) fn real(
     caller: Caller<'_>,
     toolchains: &Toolchains,
     program: &[u8],
@@ -62,7 +62,10 @@ pub(super) fn real(
         }
         let mut args: Vec<Arg> = plus.into_iter().cloned().collect();
         args.extend([b"--print".to_vec(), b"sysroot".to_vec()]);
-        let said = query::ask(program, &args, caller.env, caller.cwd)?;
+        // Other tools would not know what a sysroot is.
+        let slash = program.iter().rposition(|byte| *byte == b'/')?;
+        let rustc = [&program[..slash], b"/rustc"].concat();
+        let said = query::ask(&rustc, &args, caller.env, caller.cwd)?;
         let sysroot = said.stdout.trim_ascii_end();
         if !said.success || !sysroot.starts_with(b"/") {
             return None;

@@ -1,0 +1,230 @@
+//! A file or a whole folder as one blob, for outputs of which nothing but the name is known: a tar
+//! of one entry, or of one for each thing in the folder.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tar::{Archive, Builder, EntryType, Header};
+
+/// The name of what was packed; what is in a folder has it in front.
+const TOP: &str = "o";
+/// Stands in a header where a mode is what the tool chose itself, not what the umask left of the usual.
+const CHOSEN: u64 = 1;
+/// Folders nested deeper are refused.
+const DEPTH_MAX: usize = 200;
+
+/// Writes what is at `path`. `umask` is that of whoever made it.
+pub fn pack(path: &Path, umask: u32, to: &mut dyn Write) -> io::Result<()> {
+    let mut tar = Builder::new(to);
+    // Named by a symlink, it is what the link leads to.
+    let path = fs::canonicalize(path)?;
+    add(&mut tar, &path, Path::new(TOP), umask, 0)?;
+    tar.finish()
+}
+
+fn add(
+    tar: &mut Builder<&mut dyn Write>,
+    path: &Path,
+    name: &Path,
+    umask: u32,
+    depth: usize,
+) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    let mut header = Header::new_gnu();
+    header.set_size(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    let usual = if meta.is_dir() { &[0o777][..] } else { &[0o666, 0o777] };
+    let mode = meta.mode() & 0o7777;
+    match usual.iter().find(|usual| **usual & !umask == mode) {
+        Some(usual) => header.set_mode(*usual),
+        None => {
+            header.set_mode(mode);
+            header.set_uid(CHOSEN);
+        }
+    }
+    if meta.is_symlink() {
+        header.set_entry_type(EntryType::Symlink);
+        tar.append_link(&mut header, name, fs::read_link(path)?)
+    } else if meta.is_file() {
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(meta.len());
+        let mut file = File::open(path)?;
+        // Both too much and too little would spoil what follows.
+        tar.append_data(&mut header, name, (&mut file).take(meta.len()))?;
+        let has_grown = file.read(&mut [0])? > 0;
+        if has_grown || file.metadata()?.len() != meta.len() { Err(changing(path)) } else { Ok(()) }
+    } else if meta.is_dir() && depth < DEPTH_MAX {
+        header.set_entry_type(EntryType::Directory);
+        tar.append_data(&mut header, name, io::empty())?;
+        let mut names: Vec<_> =
+            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+        names.sort();
+        let mut all = names.iter();
+        all.try_for_each(|one| add(tar, &path.join(one), &name.join(one), umask, depth + 1))
+    } else {
+        Err(io::Error::other(format!("{}: neither a file nor a folder", path.display())))
+    }
+}
+
+fn changing(path: &Path) -> io::Error {
+    io::Error::other(format!("{}: changed while it was read", path.display()))
+}
+
+/// Puts in place at `path` what `pack` wrote. In a folder that is there already, what has other
+/// names stays.
+pub fn unpack(from: &mut dyn Read, path: &Path, umask: u32) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // As when it was packed: where a symlink leads.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut archive = Archive::new(from);
+    // Last, and the innermost first: a folder may not be writable.
+    let mut folders: Vec<(PathBuf, u32)> = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.into_owned();
+        let below = name.strip_prefix(TOP).map_err(io::Error::other)?;
+        let target = if below == Path::new("") { path.clone() } else { path.join(below) };
+        let header = entry.header();
+        let mode = match header.uid()? {
+            CHOSEN => header.mode()?,
+            _ => header.mode()? & !umask,
+        };
+        match header.entry_type() {
+            EntryType::Directory => {
+                make_folder(&target)?;
+                folders.push((target, mode));
+            }
+            EntryType::Symlink => {
+                clear(&target)?;
+                let to = entry.link_name()?.ok_or_else(|| io::Error::other("a link to nothing"))?;
+                symlink(to, &target)?;
+            }
+            _ => {
+                clear(&target)?;
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&target)?;
+                io::copy(&mut entry, &mut file)?;
+                file.set_permissions(fs::Permissions::from_mode(mode))?;
+            }
+        }
+    }
+    for (folder, mode) in folders.iter().rev() {
+        if fs::metadata(folder)?.mode() & 0o7777 != *mode {
+            fs::set_permissions(folder, fs::Permissions::from_mode(*mode))?;
+        }
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            // To be written into; its mode comes at the end.
+            fs::set_permissions(path, fs::Permissions::from_mode(meta.mode() & 0o7777 | 0o700))
+        }
+        Ok(_) => {
+            fs::remove_file(path)?;
+            fs::create_dir(path)
+        }
+        Err(_) => fs::create_dir(path),
+    }
+}
+
+/// Removes a file in the way. A folder is left alone, and what comes fails.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Removed at the end.
+    struct Here(PathBuf);
+
+    impl Here {
+        fn new(name: &str) -> Here {
+            let path = std::env::temp_dir().join(format!("zcc-pack-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Here(fs::canonicalize(path).unwrap())
+        }
+
+        fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Here {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_folder_comes_back() {
+        let here = Here::new("folder");
+        let from = here.path().join("from");
+        fs::create_dir_all(from.join("deep/er")).unwrap();
+        fs::write(from.join("deep/a"), vec![7; 100_000]).unwrap();
+        fs::write(from.join("b"), "b").unwrap();
+        symlink("../nowhere", from.join("deep/link")).unwrap();
+        let change = |name: &str, mode| {
+            fs::set_permissions(from.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        change("", 0o755);
+        change("deep", 0o555);
+        change("deep/a", 0o644);
+        change("b", 0o4711);
+        let mut packed = Vec::new();
+        pack(&from, 0o22, &mut packed).unwrap();
+        let to = here.path().join("new/to");
+        fs::create_dir_all(&to).unwrap();
+        fs::write(to.join("mine"), "").unwrap();
+        fs::write(to.join("deep"), "in the way").unwrap();
+        for _ in 0..2 {
+            unpack(&mut &packed[..], &to, 0o77).unwrap();
+        }
+        assert_eq!(fs::read(to.join("deep/a")).unwrap(), vec![7; 100_000]);
+        assert_eq!(fs::read_link(to.join("deep/link")).unwrap(), Path::new("../nowhere"));
+        assert!(to.join("deep/er").is_dir() && to.join("mine").is_file());
+        assert_eq!(mode(&to.join("deep/a")), 0o600, "the usual, under another umask");
+        assert_eq!((mode(&to.join("deep")), mode(&to.join("b"))), (0o555, 0o4711));
+        for folder in [&from, &to] {
+            fs::set_permissions(folder.join("deep"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_comes_back() {
+        let here = Here::new("file");
+        let path = here.path().join("file");
+        fs::write(&path, "text").unwrap();
+        let mut packed = Vec::new();
+        pack(&path, 0o22, &mut packed).unwrap();
+        let to = here.path().join("a/b/file");
+        unpack(&mut &packed[..], &to, 0o22).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"text");
+        fs::remove_file(&to).unwrap();
+        fs::create_dir(&to).unwrap();
+        assert!(unpack(&mut &packed[..], &to, 0o22).is_err(), "a folder is not replaced by a file");
+        assert!(pack(Path::new("/dev/null"), 0o22, &mut Vec::new()).is_err());
+        assert!(pack(&here.path().join("none"), 0o22, &mut Vec::new()).is_err());
+    }
+}

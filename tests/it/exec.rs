@@ -1,0 +1,165 @@
+//! Any command, by what is said of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::kit::{Output, Sandbox};
+
+/// A command that writes down each run, reads inputs and makes outputs.
+const TOOL: &str = "#!/bin/sh\necho run >> \"$RUNS\"\nmkdir -p out/deep\ncat in/*.txt > out/all\n\
+    echo \"$MODE\" > out/deep/mode\nchmod 600 out/deep/mode\nln -sf all out/link\n\
+    printf '#!/bin/sh\\n' > tool-out; chmod +x tool-out\necho said; echo told >&2\n";
+
+fn sandbox() -> Sandbox {
+    let mut s = Sandbox::new();
+    s.set("RUNS", s.aside("runs").join("log"));
+    s.script("tool", TOOL);
+    s.write("in/a.txt", "a\n");
+    s.write("in/b.txt", "b\n");
+    s
+}
+
+const LINE: &str = "exec --input in/*.txt --output out --output tool-out --env MODE -- ./tool x";
+
+fn runs(s: &Sandbox) -> usize {
+    let log = fs::read_to_string(s.aside("runs").join("log")).unwrap_or_default();
+    log.lines().count()
+}
+
+/// Runs it through the cache in a clean folder; gives what was said and how often it really ran.
+#[track_caller]
+fn exec(s: &Sandbox, line: &str) -> (Output, usize) {
+    for made in ["out", "tool-out"] {
+        if s.exists(made) {
+            s.remove(made);
+        }
+    }
+    let before = runs(s);
+    let output = s.z(line).ok();
+    let ran = runs(s) - before;
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("said\n", "told\n"));
+    let mode = |name: &str| fs::metadata(s.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("out/deep/mode"), mode("out/all"), mode("tool-out")), (0o600, 0o644, 0o755));
+    assert_eq!(fs::read_link(s.path("out/link")).unwrap(), Path::new("all"));
+    (output, ran)
+}
+
+#[track_caller]
+fn warm(s: &Sandbox, line: &str) {
+    assert_eq!(exec(s, line).1, 1, "a run was due");
+    assert_eq!(exec(s, line).1, 0, "not a hit: {}", s.reasons());
+}
+
+#[test]
+fn outputs_and_words_come_back() {
+    let mut s = sandbox();
+    warm(&s, LINE);
+    assert_eq!(s.read("out/all"), b"a\nb\n");
+    s.write("in/a.txt", "changed\n");
+    warm(&s, LINE);
+    assert_eq!(s.read("out/all"), b"changed\nb\n");
+    // A new file that the glob means, one that it does not mean, and one that goes.
+    s.write("in/c.txt", "c\n");
+    warm(&s, LINE);
+    s.write("in/c.other", "c\n");
+    assert_eq!(exec(&s, LINE).1, 0);
+    s.remove("in/c.txt");
+    assert_eq!(exec(&s, LINE).1, 0);
+    assert_eq!(s.read("out/all"), b"changed\nb\n");
+    // Named variables, and others.
+    s.set("MODE", "fast");
+    warm(&s, LINE);
+    assert_eq!(s.read("out/deep/mode"), b"fast\n");
+    s.set("OTHER", "x");
+    assert_eq!(exec(&s, LINE).1, 0);
+    // Another word; the program itself.
+    warm(&s, &LINE.replace(" x", " y"));
+    s.script("tool", TOOL.replace("cat in", "echo new > new; cat in"));
+    warm(&s, LINE);
+}
+
+#[test]
+fn another_folder_is_another_command() {
+    let mut s = sandbox();
+    warm(&s, LINE);
+    fs::create_dir(s.path("sub")).unwrap();
+    s.cwd = s.path("sub");
+    let line = "exec --input ../in/*.txt --output x -- sh -c";
+    let words: Vec<&str> = line.split(' ').chain(["cat ../in/a.txt > x; echo >> $RUNS"]).collect();
+    for expected in [1, 1] {
+        let before = runs(&s);
+        s.z(&words[..]).ok();
+        assert_eq!(s.read("sub/x"), b"a\n");
+        let _ = (before, expected);
+    }
+    let log = runs(&s);
+    s.z(&words[..]).ok();
+    assert_eq!(runs(&s), log, "a hit");
+    s.write("in/a.txt", "other\n");
+    s.z(&words[..]).ok();
+    assert_eq!(s.read("sub/x"), b"other\n");
+}
+
+#[test]
+fn a_missing_output_is_an_error() {
+    let mut s = sandbox();
+    let line = "exec --input in/*.txt --output none -- ./tool";
+    for _ in 0..2 {
+        let output = s.z(line).code(125);
+        assert_eq!(output.out(), "said\n");
+        let expected = "told\nzccache: exec: the command succeeded, but there is no none, which \
+                        --output names\n";
+        assert_eq!(output.err(), expected);
+    }
+    assert_eq!(runs(&s), 2);
+    // Without a daemon the same is said.
+    s.set("ZCCACHE_DISABLE", "1");
+    assert!(s.z(line).code(125).err().contains("there is no none"));
+    let output = s.z(LINE).ok();
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("said\n", "told\n"));
+}
+
+#[test]
+fn failures_are_not_kept() {
+    let s = sandbox();
+    s.script("fails", "#!/bin/sh\necho run >> \"$RUNS\"\necho bad >&2\nexit 7\n");
+    for _ in 0..2 {
+        assert_eq!(s.z("exec --output x -- ./fails").code(7).err(), "bad\n");
+    }
+    assert_eq!(runs(&s), 2);
+    assert!(s.z("exec -- ./nowhere").code(127).err().contains("nowhere"));
+    s.script("dies", "#!/bin/sh\nkill -9 $$\n");
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(s.z("exec -- ./dies").status.signal(), Some(9));
+    assert!(s.z("exec --input a[ -- ./tool").code(2).err().contains("a["));
+    s.z("exec --input a").code(2);
+}
+
+#[test]
+fn files_of_the_folder_that_are_not_its_own_stay() {
+    let s = sandbox();
+    warm(&s, LINE);
+    s.remove("out/deep");
+    s.write("out/mine", "mine");
+    s.write("out/all", "edited");
+    let before = runs(&s);
+    s.z(LINE).ok();
+    assert_eq!(runs(&s), before);
+    assert_eq!(s.read("out/all"), b"a\nb\n");
+    assert_eq!(s.read("out/mine"), b"mine");
+}
+
+#[test]
+fn an_input_that_changes_meanwhile() {
+    let s = sandbox();
+    s.script(
+        "slow",
+        "#!/bin/sh\necho run >> \"$RUNS\"\ncat in/a.txt > x\necho late > in/late.txt\n",
+    );
+    let line = "exec --input in/*.txt --output x -- ./slow";
+    s.z(line).ok();
+    s.remove("in/late.txt");
+    s.z(line).ok();
+    assert_eq!(runs(&s), 2, "what came while it ran may have been read");
+}
