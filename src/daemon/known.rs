@@ -9,6 +9,7 @@ use super::about;
 use super::shared::Shared;
 use super::upkeep::now_ns;
 use crate::session::cause::Difference;
+use crate::session::kind::Tool;
 use crate::store::index::{Batch, KnownBy};
 use crate::store::key::ActionKey;
 use crate::store::record::KnownAction;
@@ -54,25 +55,35 @@ pub(super) fn remember(shared: &Shared, understood: &Understood, unit: usize, ba
     };
     let Some(sum) = sum(shared, &action) else { return };
     action.sum = sum;
-    for by in [KnownBy::Source(&source), KnownBy::Output(&output)] {
+    for by in kept_by(&source, &output) {
         let mut record = shared.index.known(by).unwrap_or_default();
         record.push(action.clone());
         batch.put_known(by, &record);
     }
 }
 
+/// Some tools make no output.
+fn kept_by<'a>(source: &'a [u8], output: &'a [u8]) -> impl Iterator<Item = KnownBy<'a>> {
+    let output = (!output.is_empty()).then_some(KnownBy::Output(output));
+    [KnownBy::Source(source)].into_iter().chain(output)
+}
+
 /// A unit's source and main output, as all checkouts that share have them.
 pub(super) fn names(understood: &Understood, unit: usize) -> (Vec<u8>, Vec<u8>) {
     let places = &understood.places;
-    let source = places.spell_root(&about::source(understood, unit));
+    let mut source = places.spell_root(&about::source(understood, unit));
+    // What one tool says of a source is nothing to compare another's with, nor a compile.
+    let tool = understood.kind.tool;
+    if matches!(tool, Tool::ClangTidy | Tool::Iwyu | Tool::Rustfmt | Tool::Exec) {
+        source = [tool.name().as_bytes(), b"\0", &source].concat();
+    }
     (source, places.spell_root(&about::main_output(understood, unit)))
 }
 
 /// The commands known of a unit's source, then those of its output; newest first.
 pub(super) fn recall(shared: &Shared, understood: &Understood, unit: usize) -> Vec<Known> {
     let (source, output) = names(understood, unit);
-    let records = [KnownBy::Source(&source), KnownBy::Output(&output)];
-    let actions = records.iter().filter_map(|by| shared.index.known(*by));
+    let actions = kept_by(&source, &output).filter_map(|by| shared.index.known(by));
     let actions = actions.flat_map(|record| record.actions);
     actions.filter_map(|action| read(shared, &action)).collect()
 }

@@ -64,14 +64,21 @@ impl Glob {
     }
 }
 
-/// The files that are meant, absolute, and whether they can be executed.
-pub(super) type Listing = BTreeMap<Vec<u8>, bool>;
+/// What globs mean at one time.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Listing {
+    /// The files that are meant, absolute, and whether they can be executed.
+    pub(super) files: BTreeMap<Vec<u8>, bool>,
+    /// The folders that were looked through, and when names in them last came or went. Those that
+    /// outputs lie in are left out: the command itself makes names there.
+    folders: BTreeMap<PathBuf, (u64, u64, i64, i64)>,
+}
 
 /// Finds all files (and what links lead to) that one of the globs means and that are none of the
 /// outputs. A name that is not there is listed as well: it may come.
 pub(super) fn list(cwd: &[u8], globs: &[Glob], outputs: &[Vec<u8>]) -> io::Result<Listing> {
     let outputs = outputs.iter().map(|path| absolute(cwd, path)).collect();
-    let mut walk = Walk { outputs, found: Listing::new() };
+    let mut walk = Walk { outputs, found: Listing::default() };
     for glob in globs {
         let top = absolute(cwd, &glob.literal);
         let top = Path::new(OsStr::from_bytes(&top));
@@ -80,7 +87,7 @@ pub(super) fn list(cwd: &[u8], globs: &[Glob], outputs: &[Vec<u8>]) -> io::Resul
             Ok(meta) if glob.rest.is_none() => walk.file(top, meta.permissions().mode()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if glob.rest.is_none() {
-                    walk.found.insert(top.as_os_str().as_bytes().to_vec(), false);
+                    walk.found.files.insert(top.as_os_str().as_bytes().to_vec(), false);
                 }
             }
             Err(error) => return Err(error),
@@ -97,11 +104,17 @@ struct Walk {
 
 impl Walk {
     fn file(&mut self, path: &Path, mode: u32) {
-        self.found.insert(path.as_os_str().as_bytes().to_vec(), mode & 0o111 != 0);
+        self.found.files.insert(path.as_os_str().as_bytes().to_vec(), mode & 0o111 != 0);
     }
 
     fn is_output(&self, path: &Path) -> bool {
         self.outputs.iter().any(|output| path == Path::new(OsStr::from_bytes(output)))
+    }
+
+    fn holds_outputs(&self, folder: &Path) -> bool {
+        let parent =
+            |output: &Vec<u8>| Path::new(OsStr::from_bytes(output)).parent() == Some(folder);
+        self.outputs.iter().any(parent)
     }
 
     /// `above`: the folders that the walk is in, so that a link back ends it.
@@ -118,6 +131,10 @@ impl Walk {
             return Ok(());
         }
         above.push(own);
+        if !self.holds_outputs(path) {
+            let stamp = (own.0, own.1, meta.mtime(), meta.mtime_nsec());
+            self.found.folders.insert(path.to_owned(), stamp);
+        }
         for entry in fs::read_dir(path)? {
             let name = entry?.file_name();
             let (path, below): (PathBuf, PathBuf) = (path.join(&name), below.join(&name));
@@ -156,7 +173,7 @@ mod tests {
             let outputs = [b"out".to_vec(), b"s/gen.c".to_vec()];
             let listing = list(cwd, &globs, &outputs).unwrap();
             let name = |path: Vec<u8>| String::from_utf8(path[cwd.len() + 1..].to_vec()).unwrap();
-            listing.into_keys().map(name).collect()
+            listing.files.into_keys().map(name).collect()
         };
         assert_eq!(found(&["*.c"]), ["a.c"]);
         assert_eq!(found(&["*.[ch]"]), ["a.c", "b.h"]);

@@ -71,11 +71,11 @@ pub(in crate::tools) fn understand(
     }
     // Which files there are; what they contain is told by the input set.
     let mut names = blake3::Hasher::new();
-    for (path, executable) in &listing {
+    for (path, executable) in &listing.files {
         field(&mut names, path);
         names.update(&[u8::from(*executable)]);
     }
-    let names = format!("{} files, {}", listing.len(), names.finalize().to_hex());
+    let names = format!("{} files, {}", listing.files.len(), names.finalize().to_hex());
     parts.add(Part::ExtraInput, names.as_bytes());
     for path in &declared.outputs {
         parts.add(Part::OutputName, path);
@@ -169,7 +169,7 @@ impl Meaning for Command {
     }
 
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
-        for path in self.listing.keys() {
+        for path in self.listing.files.keys() {
             let path = ground.world.intern(path);
             ground.world.presence(path);
         }
@@ -188,7 +188,7 @@ impl Meaning for Command {
         let mut inputs = InputSet { env: self.variables.clone(), ..InputSet::default() };
         inputs.env.sort_unstable();
         inputs.env.dedup();
-        for path in self.listing.keys() {
+        for path in self.listing.files.keys() {
             let path = ground.world.intern(path);
             match ground.world.presence(path) {
                 Presence::Absent => inputs.absent.push(path),
