@@ -269,16 +269,18 @@ impl Job {
             let mut wrong =
                 Wrong { url: first, sha256: fetched.sha256, is_whole: true, others: String::new() };
             let servers = if fetched.is_mixed { order.source.servers() } else { Vec::new() };
+            let (mut came_whole, mut failed) = (false, None);
             // What was there before, or one server's part of it, may be to blame: all of it from one,
             // then from the next.
             for (server, url) in servers.iter().enumerate() {
                 self.trouble("the content has another sha256 than asked for; all of it once more");
                 self.enter(Phase::Connecting);
                 match fetch::fetch(order, self, web, &part, Begin::Afresh { server }) {
-                    Ok(again) => fetched = again,
+                    Ok(again) => (fetched, came_whole) = (again, true),
                     Err(fault) if fault.kind.is_remote() && !self.is_cancelled() => {
                         wrong.is_whole = false;
                         wrong.others += &format!("; {fault}");
+                        failed = Some(fault);
                         continue;
                     }
                     Err(fault) => return Err(fault),
@@ -291,6 +293,10 @@ impl Job {
                 }
                 wrong =
                     Wrong { url: url.to_string(), sha256: fetched.sha256, is_whole: true, ..wrong };
+            }
+            if let (false, Some(fault)) = (came_whole, failed) {
+                // Nobody can be blamed for a mixture; the next call may have better luck.
+                return Err(fault);
             }
             if fetched.sha256 != wanted {
                 return Err(self.put_aside(part, wanted, wrong));
