@@ -38,8 +38,9 @@ pub(super) fn of(ended: &Ended, start_us: u64) -> Line {
             line.outcome = Outcome::Miss;
             tell(&mut line, &command.invocation, about);
             // Some tools answer by other statuses than 0, which is then what was stored.
-            let failed = exit.is_some_and(|exit| exit != Exit::Status(about.status));
-            line.outcome = if failed { Outcome::Error } else { Outcome::Miss };
+            if exit.is_some_and(|exit| exit != Exit::Status(about.status)) {
+                line.outcome = Outcome::Error;
+            }
             line.exit_code = exit.map(|exit| match exit {
                 Exit::Status(status) => status,
                 Exit::Signal(signal) => 128 + signal,
