@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -317,7 +317,18 @@ impl Sandbox {
 
     #[track_caller]
     pub fn bare(&self, words: &(impl Words + ?Sized)) -> Output {
-        finish(self.command(words).spawn().unwrap())
+        let mut command = self.command(words);
+        let mut child = command.spawn();
+        // A program that we have just put back counts as being written while the child of another test's
+        // thread, between its fork and its exec, holds our descriptor.
+        let is_busy = |child: &io::Result<Child>| matches!(child, Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy);
+        eventually(PATIENCE, || {
+            if is_busy(&child) {
+                child = command.spawn();
+            }
+            !is_busy(&child)
+        });
+        finish(child.unwrap())
     }
 
     /// Through the cache, with the number of compilations that took.
