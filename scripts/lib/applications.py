@@ -45,7 +45,6 @@ class Application(Project):
 
     name = "bat"
     tools = ("cargo", "git")
-    branch_edits = ("src/lib.rs",)
 
     def __init__(self, lab, jobs, env):
         self.lab = lab
@@ -59,6 +58,7 @@ class Application(Project):
         with open(self.folder / "Cargo.toml", "a") as manifest:
             manifest.write("\n[workspace]\n")
         self.target = base / "target"
+        self.branch_edits = tuple(name for name in ("src/lib.rs", "src/main.rs") if (self.folder / name).is_file())[:1]
         self.make_branches()
 
     def edit(self, path, text):
