@@ -196,9 +196,12 @@ class Lab:
         status = self.status()
         counters = {"hits": "hits", "misses": "misses", "uncacheable": "non_cacheable", "errors": "errors"}
         counts = {name: status[field] for name, field in counters.items()}
-        made = [status["by_language"].get(name, {}) for name in ("link", "archive")]
-        counts["linking"] = sum(each.get(field, 0) for each in made for field in ("hits", "misses", "non_cacheable"))
+        counts["linking"] = sum(self.linking(status, field) for field in ("hits", "misses", "non_cacheable"))
         return counts, status["reasons"]
+
+    def linking(self, status, field):
+        """How many links and archives a status counts in this field."""
+        return sum(status["by_language"].get(name, {}).get(field, 0) for name in ("link", "archive"))
 
     def stop(self):
         self.run("stop")

@@ -1,6 +1,7 @@
 //! How a miss is run, and how its inputs are told afterwards.
 
 use super::command::Arg;
+use super::understand::Understood;
 use crate::protocol::message::{ReadBack, Run};
 
 /// A run and how to read what it brings back.
@@ -30,6 +31,23 @@ pub enum Told {
     Rule(usize, usize),
     /// Not at all: the text must tell.
     ByText,
+}
+
+impl Discovery {
+    /// A unit whose inputs are told in one place.
+    pub(super) fn by(compiler: Told, unit: usize) -> Discovery {
+        Discovery { unit, compiler, assembler: None, linker: None }
+    }
+}
+
+/// The tool under its own name, without arguments yet; status 0 is its one answer.
+pub(super) fn run_of(tool: &Understood) -> Run {
+    Run {
+        program: tool.program.clone(),
+        argv: vec![tool.argv0.clone()],
+        answers: vec![0],
+        ..Run::default()
+    }
 }
 
 /// Has the wrapper send a file back with its report; gives the file's position there.

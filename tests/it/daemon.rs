@@ -478,16 +478,6 @@ fn another_user_is_refused() {
     assert_eq!(s.status()["compilations"], compiles);
 }
 
-/// Runs a script in a mount namespace of its own; None where that is not permitted.
-fn unshared(s: &Sandbox, script: &str) -> Option<crate::kit::Output> {
-    let allowed = s.bare("unshare --mount true").status.success();
-    if !allowed {
-        eprintln!("skipped: no mount namespace can be made here");
-        return None;
-    }
-    Some(s.bare(&["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]))
-}
-
 #[test]
 fn a_client_that_sees_other_files() {
     let s = Sandbox::new();
@@ -499,7 +489,7 @@ fn a_client_that_sees_other_files() {
         "mount --bind other inc\n{ZCCACHE} gcc -c a.c -o a.o\n{ZCCACHE} gcc -c a.c -o b.o\n\
          gcc -c a.c -o truth.o"
     );
-    let Some(output) = unshared(&s, &script) else { return };
+    let Some(output) = s.unshared(&script) else { return };
     output.ok();
     assert_eq!(s.read("a.o"), s.read("truth.o"));
     assert_eq!(s.read("b.o"), s.read("truth.o"));
@@ -519,7 +509,7 @@ fn a_client_in_another_root() {
         "mount --rbind / root\nmount --bind other root$PWD/inc\n\
          chroot root sh -ec 'cd '$PWD'; {ZCCACHE} gcc -c a.c -o a.o; gcc -c a.c -o truth.o'"
     );
-    let Some(output) = unshared(&s, &script) else { return };
+    let Some(output) = s.unshared(&script) else { return };
     output.ok();
     assert_eq!(s.read("a.o"), s.read("truth.o"));
 }
@@ -536,7 +526,7 @@ fn a_mount_over_a_watched_folder() {
          {ZCCACHE} gcc -c a.c -o a.o; gcc -c a.c -o truth.o; umount inc\n\
          {ZCCACHE} gcc -c a.c -o b.o; gcc -c a.c -o truth2.o; {ZCCACHE} stop"
     );
-    let Some(output) = unshared(&s, &script) else { return };
+    let Some(output) = s.unshared(&script) else { return };
     output.ok();
     assert_eq!(s.read("a.o"), s.read("truth.o"));
     assert_eq!(s.read("b.o"), s.read("truth2.o"));

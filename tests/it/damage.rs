@@ -73,16 +73,6 @@ fn an_index_damaged_under_a_running_daemon() {
     assert!(eventually(Duration::from_secs(20), || s.same(&lines[0]).1 == 0), "{}", s.reasons());
 }
 
-/// Runs a script in a mount namespace of its own; None where that is not permitted.
-fn unshared(s: &Sandbox, script: &str) -> Option<crate::kit::Output> {
-    let allowed = s.bare("unshare --mount true").status.success();
-    if !allowed {
-        eprintln!("skipped: no mount namespace can be made here");
-        return None;
-    }
-    Some(s.bare(&["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]))
-}
-
 #[test]
 fn a_full_disk() {
     for size in ["16k", "200k", "800k"] {
@@ -97,7 +87,7 @@ fn a_full_disk() {
              rm {0}/fill\n{ZCCACHE} {COMPILE}8; {ZCCACHE} stop",
             s.cache.display()
         );
-        let Some(output) = unshared(&s, &script) else { return };
+        let Some(output) = s.unshared(&script) else { return };
         assert_eq!(output.ok().err(), "", "{size}");
         s.bare("gcc -c a.c -o truth.o").ok();
         for number in 1..=8 {
@@ -118,7 +108,7 @@ fn a_read_only_cache() {
          mount -o remount,rw {0}\n{ZCCACHE} {COMPILE}5; {ZCCACHE} {COMPILE}6; {ZCCACHE} stop",
         s.cache.display()
     );
-    let Some(output) = unshared(&s, &script) else { return };
+    let Some(output) = s.unshared(&script) else { return };
     assert_eq!(output.ok().err(), "");
     s.bare("gcc -c a.c -o truth.o").ok();
     for number in 1..=6 {

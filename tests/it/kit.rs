@@ -345,6 +345,16 @@ impl Sandbox {
         log.split(|&byte| byte == b'\n').filter(|line| is_compilation(line)).count()
     }
 
+    /// Runs a script in a mount namespace of its own; None where that is not permitted.
+    #[track_caller]
+    pub fn unshared(&self, script: &str) -> Option<Output> {
+        if !self.bare("unshare --mount true").status.success() {
+            eprintln!("skipped: no mount namespace can be made here");
+            return None;
+        }
+        Some(self.bare(&["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]))
+    }
+
     /// Starts a compile that waits for so long before it reads anything, and comes back when it waits.
     #[track_caller]
     pub fn start_slow(&self, words: &(impl Words + ?Sized), sleep_ms: u32) -> Child {
@@ -569,6 +579,36 @@ pub fn each_file(folder: &Path, then: &mut impl FnMut(&Path, &fs::Metadata)) {
             Ok(meta) => then(&path, &meta),
             Err(_) => {}
         }
+    }
+}
+
+/// A tool that is no compiler, through the cache. `same` runs a line through it and bare, compares, and gives
+/// what was said and whether the tool did its work (and not only told of itself).
+pub struct Tool {
+    pub same: fn(&Sandbox, &str) -> (String, bool),
+}
+
+impl Tool {
+    #[track_caller]
+    pub fn miss(&self, s: &Sandbox, line: &str) -> String {
+        let (text, ran) = (self.same)(s, line);
+        assert!(ran, "a hit where a run was due: {line}");
+        text
+    }
+
+    #[track_caller]
+    pub fn hit(&self, s: &Sandbox, line: &str) -> String {
+        let (text, ran) = (self.same)(s, line);
+        assert!(!ran, "not a hit: {line}; {}", s.reasons());
+        text
+    }
+
+    /// A miss, and then a hit that says the same.
+    #[track_caller]
+    pub fn warm(&self, s: &Sandbox, line: &str) -> String {
+        let text = self.miss(s, line);
+        assert_eq!(self.hit(s, line), text);
+        text
     }
 }
 

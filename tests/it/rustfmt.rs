@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::kit::{Sandbox, shim};
+use crate::kit::{Sandbox, Tool, shim};
 
 /// The program behind rustup's proxy.
 fn rustfmt() -> PathBuf {
@@ -43,105 +43,86 @@ fn same(s: &Sandbox, line: &str) -> (String, bool) {
     (output.out() + &output.err(), ran(s) - before > 1)
 }
 
-#[track_caller]
-fn miss(s: &Sandbox, line: &str) -> String {
-    let (text, ran) = same(s, line);
-    assert!(ran, "a hit where a run was due: {line}");
-    text
-}
-
-#[track_caller]
-fn hit(s: &Sandbox, line: &str) -> String {
-    let (text, ran) = same(s, line);
-    assert!(!ran, "not a hit: {line}; {}", s.reasons());
-    text
-}
-
-#[track_caller]
-fn warm(s: &Sandbox, line: &str) -> String {
-    let text = miss(s, line);
-    assert_eq!(hit(s, line), text);
-    text
-}
+const TOOL: Tool = Tool { same };
 
 const CHECK: &str = "rustfmt --edition 2021 --check src/main.rs";
 
 #[test]
 fn a_check_and_its_status() {
     let s = sandbox();
-    assert_eq!(warm(&s, CHECK), "");
+    assert_eq!(TOOL.warm(&s, CHECK), "");
     s.z(CHECK).ok();
     // Every module that is reached counts, however deep.
     for file in ["src/a.rs", "src/b/inner.rs", "src/b/odd name.rs", "src/main.rs"] {
         let before = s.read(file);
         s.write(file, [&before[..], b"fn  more( ) {}\n"].concat());
-        let text = warm(&s, CHECK);
+        let text = TOOL.warm(&s, CHECK);
         assert!(text.contains("fn more() {}"), "{file}: {text}");
         s.z(CHECK).code(1);
-        warm(&s, &format!("{CHECK} -l"));
+        TOOL.warm(&s, &format!("{CHECK} -l"));
         s.write(file, before);
-        assert_eq!(hit(&s, CHECK), "");
+        assert_eq!(TOOL.hit(&s, CHECK), "");
     }
-    warm(&s, "rustfmt --edition 2021 --check --color always src/main.rs");
-    warm(&s, "rustfmt --edition 2021 --emit stdout src/main.rs");
+    TOOL.warm(&s, "rustfmt --edition 2021 --check --color always src/main.rs");
+    TOOL.warm(&s, "rustfmt --edition 2021 --emit stdout src/main.rs");
 }
 
 #[test]
 fn modules_that_may_come() {
     let s = sandbox();
-    warm(&s, CHECK);
+    TOOL.warm(&s, CHECK);
     // Both forms of one module are an error.
     s.write("src/a/mod.rs", "pub fn a() {}\n");
-    let text = miss(&s, CHECK);
+    let text = TOOL.miss(&s, CHECK);
     assert!(text.contains("found at both"), "{text}");
     s.remove("src/a.rs");
-    warm(&s, CHECK);
+    TOOL.warm(&s, CHECK);
     s.remove("src/a/mod.rs");
-    assert!(miss(&s, CHECK).contains("resolve"));
+    assert!(TOOL.miss(&s, CHECK).contains("resolve"));
     s.write("src/a.rs", "pub fn a() {}\n");
     // The folder that was left is another one for rustfmt.
     s.remove("src/a");
-    hit(&s, CHECK);
+    TOOL.hit(&s, CHECK);
     s.write("src/main.rs", "mod a;\nmod b;\nmod c {\n    mod d;\n}\nfn main() {}\n");
     s.write("src/c/d.rs", "fn  d() {}\n");
-    assert!(warm(&s, CHECK).contains("d.rs"));
+    assert!(TOOL.warm(&s, CHECK).contains("d.rs"));
     s.write("src/c/d.rs", "fn d() {}\n");
-    assert_eq!(warm(&s, CHECK), "");
+    assert_eq!(TOOL.warm(&s, CHECK), "");
 }
 
 #[test]
 fn settings_up_the_tree() {
     let mut s = sandbox();
     s.write("src/a.rs", "pub fn a() {\n    b();\n}\n");
-    warm(&s, CHECK);
+    TOOL.warm(&s, CHECK);
     for place in ["rustfmt.toml", ".rustfmt.toml", "src/rustfmt.toml"] {
         s.write(place, "tab_spaces = 2\n");
-        assert!(warm(&s, CHECK).contains("+  b();"), "{place}");
+        assert!(TOOL.warm(&s, CHECK).contains("+  b();"), "{place}");
         s.write(place, "tab_spaces = 4\n");
-        assert_eq!(warm(&s, CHECK), "", "{place}");
+        assert_eq!(TOOL.warm(&s, CHECK), "", "{place}");
         s.remove(place);
-        hit(&s, CHECK);
+        TOOL.hit(&s, CHECK);
     }
     // The user's own.
     let home = s.aside("other-home");
     s.set("HOME", &home);
-    warm(&s, CHECK);
+    TOOL.warm(&s, CHECK);
     fs::create_dir_all(home.join(".config/rustfmt")).unwrap();
     fs::write(home.join(".config/rustfmt/rustfmt.toml"), "tab_spaces = 3\n").unwrap();
-    assert!(warm(&s, CHECK).contains("+   b();"));
+    assert!(TOOL.warm(&s, CHECK).contains("+   b();"));
     let config = s.aside("config");
     s.set("XDG_CONFIG_HOME", &config);
-    assert_eq!(warm(&s, CHECK), "");
+    assert_eq!(TOOL.warm(&s, CHECK), "");
     fs::create_dir_all(config.join("rustfmt")).unwrap();
     fs::write(config.join("rustfmt/.rustfmt.toml"), "tab_spaces = 5\n").unwrap();
-    assert!(warm(&s, CHECK).contains("+     b();"));
+    assert!(TOOL.warm(&s, CHECK).contains("+     b();"));
     // On the command line.
-    warm(&s, &format!("{CHECK} --config tab_spaces=4"));
+    TOOL.warm(&s, &format!("{CHECK} --config tab_spaces=4"));
     s.write("cfg/rustfmt.toml", "tab_spaces = 4\n");
-    warm(&s, &format!("{CHECK} --config-path cfg"));
+    TOOL.warm(&s, &format!("{CHECK} --config-path cfg"));
     s.write("cfg/rustfmt.toml", "tab_spaces = 2\n");
-    warm(&s, &format!("{CHECK} --config-path cfg"));
-    warm(&s, &CHECK.replace("2021", "2018"));
+    TOOL.warm(&s, &format!("{CHECK} --config-path cfg"));
+    TOOL.warm(&s, &CHECK.replace("2021", "2018"));
 }
 
 #[test]
@@ -149,7 +130,7 @@ fn files_are_written_and_formatted_ones_are_left_alone() {
     let s = sandbox();
     let line = "rustfmt --edition 2021 src/main.rs";
     let (ugly, formatted) = ("fn  inner( ){}\n", "fn inner() {}\n");
-    warm(&s, line);
+    TOOL.warm(&s, line);
     let stamp = |name: &str| {
         let meta = fs::metadata(s.path(name)).unwrap();
         (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
@@ -178,7 +159,7 @@ fn files_are_written_and_formatted_ones_are_left_alone() {
     assert_eq!(stamp("src/b/inner.rs"), formatted, "formatted files stay untouched");
     // With the whole comparison.
     s.write("src/a.rs", "pub fn  a( ){}\n");
-    miss(&s, line);
+    TOOL.miss(&s, line);
     assert_eq!(s.read("src/a.rs"), b"pub fn a() {}\n");
 }
 
@@ -209,18 +190,18 @@ fn several_roots_are_kept_apart() {
     s.write("src/lib.rs", "mod a;\n");
     s.write("tests/t.rs", "fn  t() {}\n");
     let line = "rustfmt --check --edition 2021 src/lib.rs src/main.rs tests/t.rs";
-    let text = warm(&s, line);
+    let text = TOOL.warm(&s, line);
     assert!(text.contains("t.rs"));
     // Only the root that is concerned runs again.
     s.write("src/b/inner.rs", "pub fn  inner() {}\n");
     let before = ran(&s);
     s.z(line).code(1);
     assert_eq!(ran(&s) - before, 1);
-    hit(&s, line);
+    TOOL.hit(&s, line);
     // In place: a file that two roots have in common.
     let line = "rustfmt --edition 2021 src/lib.rs src/main.rs";
-    miss(&s, line);
-    warm(&s, line);
+    TOOL.miss(&s, line);
+    TOOL.warm(&s, line);
 }
 
 #[test]
@@ -235,8 +216,8 @@ fn what_runs_plainly() {
         assert_eq!(output, s.bare(line), "{line}");
     }
     s.write("rustfmt.toml", "make_backup = true\n");
-    miss(&s, CHECK);
-    miss(&s, CHECK);
+    TOOL.miss(&s, CHECK);
+    TOOL.miss(&s, CHECK);
 }
 
 /// The walk over the modules finds every file that rustfmt says it formats.

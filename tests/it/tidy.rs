@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::kit::{Sandbox, ZCCACHE, real, shim};
+use crate::kit::{Sandbox, Tool, ZCCACHE, real, shim};
 
 const CHECKS: &str = "--checks=-*,modernize-use-nullptr,readability-identifier-naming";
 
@@ -46,37 +46,18 @@ fn same(s: &Sandbox, line: &str) -> (String, bool) {
     (output.out() + &output.err(), count > 0)
 }
 
-#[track_caller]
-fn miss(s: &Sandbox, line: &str) -> String {
-    let (text, ran) = same(s, line);
-    assert!(ran, "a hit where a look was due: {line}");
-    text
-}
-
-#[track_caller]
-fn hit(s: &Sandbox, line: &str) -> String {
-    let (text, ran) = same(s, line);
-    assert!(!ran, "not a hit: {line}; {}", s.reasons());
-    text
-}
-
-#[track_caller]
-fn warm(s: &Sandbox, line: &str) -> String {
-    let text = miss(s, line);
-    assert_eq!(hit(s, line), text);
-    text
-}
+const TOOL: Tool = Tool { same };
 
 #[test]
 fn what_it_says_comes_back() {
     let s = sandbox();
     let line = format!("clang-tidy {CHECKS} --header-filter=.* a.cpp -- -Iinc");
-    let text = warm(&s, &line);
+    let text = TOOL.warm(&s, &line);
     assert!(text.contains("use nullptr") && text.contains("x.h"), "{text}");
     let line = format!("clang-tidy {CHECKS} --quiet --use-color a.cpp -- -Iinc");
-    assert!(warm(&s, &line).contains("\u{1b}["), "colours");
+    assert!(TOOL.warm(&s, &line).contains("\u{1b}["), "colours");
     s.write("clean.cpp", "int main() { return 0; }\n");
-    warm(&s, &format!("clang-tidy {CHECKS} clean.cpp -- -std=c++17"));
+    TOOL.warm(&s, &format!("clang-tidy {CHECKS} clean.cpp -- -std=c++17"));
     // A tool of another name, by its whole path.
     let status = s.status();
     assert!(status["hits"].as_u64() >= Some(3), "{status}");
@@ -101,7 +82,7 @@ fn on_a_terminal_it_is_coloured() {
     assert_eq!(on_terminal(&ours), bare);
     assert_eq!(s.status()["misses"], misses, "{}", s.reasons());
     // Into a pipe it has none.
-    let piped = warm(&s, &format!("clang-tidy {CHECKS} a.cpp -- -Iinc"));
+    let piped = TOOL.warm(&s, &format!("clang-tidy {CHECKS} a.cpp -- -Iinc"));
     assert!(!piped.contains("\u{1b}["), "{piped}");
 }
 
@@ -144,16 +125,16 @@ fn warnings_as_errors_keep_their_status() {
     let s = sandbox();
     for quiet in ["", "--quiet"] {
         let line = format!("clang-tidy {quiet} {CHECKS} --warnings-as-errors=* a.cpp -- -Iinc");
-        warm(&s, &line);
+        TOOL.warm(&s, &line);
         s.z(&line).code(1);
     }
     // What does not compile is looked at each time: the missing header may come.
     s.write("b.cpp", "#include \"missing.h\"\nint *p = 0;\n");
     let line = format!("clang-tidy {CHECKS} --warnings-as-errors=* b.cpp -- -Iinc");
-    miss(&s, &line);
-    miss(&s, &line);
+    TOOL.miss(&s, &line);
+    TOOL.miss(&s, &line);
     s.write("inc/missing.h", "");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
 }
 
 #[test]
@@ -162,14 +143,14 @@ fn headers_settings_and_what_is_not_there() {
     s.write("src/a.cpp", s.read("a.cpp"));
     fs::create_dir_all(s.path("early")).unwrap();
     let line = format!("clang-tidy {CHECKS} --header-filter=.* src/a.cpp -- -Iearly -Iinc -Inone");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.write("inc/x.h", "#pragma once\ninline int *found() { return 0; }\n");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     // A header that is found earlier, in a folder that was there or was not.
     s.write("early/x.h", "inline int *found() { int *Early = 0; return Early; }\n");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.remove("early/x.h");
-    hit(&s, &line);
+    TOOL.hit(&s, &line);
     // A configuration that appears above the source, and above a header.
     let naming = |case: &str| {
         format!(
@@ -177,19 +158,19 @@ fn headers_settings_and_what_is_not_there() {
         )
     };
     s.write(".clang-tidy", naming("UPPER_CASE"));
-    let loud = warm(&s, &line);
+    let loud = TOOL.warm(&s, &line);
     s.write(".clang-tidy", naming("lower_case"));
-    assert_ne!(warm(&s, &line), loud);
+    assert_ne!(TOOL.warm(&s, &line), loud);
     s.write("src/.clang-tidy", "InheritParentConfig: true\n");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.write("inc/.clang-tidy", naming("UPPER_CASE"));
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.remove("inc/.clang-tidy");
-    hit(&s, &line);
+    TOOL.hit(&s, &line);
     // One that adds arguments to the compile is not followed.
     s.write("src/.clang-tidy", "ExtraArgs: ['-Iearly']\n");
-    miss(&s, &line);
-    miss(&s, &line);
+    TOOL.miss(&s, &line);
+    TOOL.miss(&s, &line);
 }
 
 #[test]
@@ -197,10 +178,10 @@ fn a_settings_file_that_is_named() {
     let s = sandbox();
     s.write("tidy.yaml", "Checks: '-*,modernize-use-nullptr'\n");
     let line = "clang-tidy --config-file=tidy.yaml a.cpp -- -Iinc";
-    assert!(warm(&s, line).contains("nullptr"));
+    assert!(TOOL.warm(&s, line).contains("nullptr"));
     s.write("tidy.yaml", "Checks: '-*,llvm-twine-local'\n");
-    assert!(!warm(&s, line).contains("nullptr"));
-    warm(&s, "clang-tidy --config={\"Checks\":\"-*,modernize-use-nullptr\"} a.cpp -- -Iinc");
+    assert!(!TOOL.warm(&s, line).contains("nullptr"));
+    TOOL.warm(&s, "clang-tidy --config={\"Checks\":\"-*,modernize-use-nullptr\"} a.cpp -- -Iinc");
 }
 
 #[test]
@@ -208,25 +189,25 @@ fn variables_that_checks_read() {
     let mut s = sandbox();
     s.write("t.cpp", "// TODO: later\nint v;\n");
     let line = "clang-tidy --checks=-*,google-readability-todo t.cpp --";
-    assert!(warm(&s, line).contains("somebody"));
+    assert!(TOOL.warm(&s, line).contains("somebody"));
     s.set("USER", "another");
-    assert!(warm(&s, line).contains("another"));
+    assert!(TOOL.warm(&s, line).contains("another"));
 }
 
 #[test]
 fn fixes_are_exported() {
     let s = sandbox();
     let line = format!("clang-tidy {CHECKS} -export-fixes=fixes.yaml a.cpp -- -Iinc");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.remove("fixes.yaml");
-    hit(&s, &line);
+    TOOL.hit(&s, &line);
     assert!(s.exists("fixes.yaml"));
     // Nothing to fix: an older file stays as it is, and is no result.
     s.write("a.cpp", "int main() { return 0; }\n");
     s.write("fixes.yaml", "old");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.write("fixes.yaml", "other");
-    hit(&s, &line);
+    TOOL.hit(&s, &line);
     assert_eq!(s.read("fixes.yaml"), b"other");
 }
 
@@ -235,11 +216,11 @@ fn fixing_runs_plainly() {
     let s = sandbox();
     for _ in 0..2 {
         s.write("a.cpp", "#include \"x.h\"\nint main() { int *p = 0; return p == found(); }\n");
-        miss(&s, &format!("clang-tidy {CHECKS} --fix a.cpp -- -Iinc"));
+        TOOL.miss(&s, &format!("clang-tidy {CHECKS} --fix a.cpp -- -Iinc"));
         assert!(String::from_utf8(s.read("a.cpp")).unwrap().contains("nullptr"));
     }
     for line in ["--dump-config a.cpp --", "--list-checks", "--explain-config a.cpp --"] {
-        miss(&s, &format!("clang-tidy {CHECKS} {line}"));
+        TOOL.miss(&s, &format!("clang-tidy {CHECKS} {line}"));
     }
 }
 
@@ -260,24 +241,24 @@ fn compile_databases() {
     s.write("b.cpp", "const char *x = X;\nint main() { int *q = 0; return q == nullptr; }\n");
     s.write("build/compile_commands.json", database(&s, "-DONE"));
     let line = |source: &str| format!("clang-tidy {CHECKS} -p build {source}");
-    warm(&s, &line("a.cpp"));
-    warm(&s, &line("b.cpp"));
+    TOOL.warm(&s, &line("a.cpp"));
+    TOOL.warm(&s, &line("b.cpp"));
     // The entry of the other source is another one.
     s.write("build/compile_commands.json", database(&s, "-DTWO"));
-    hit(&s, &line("a.cpp"));
-    warm(&s, &line("b.cpp"));
+    TOOL.hit(&s, &line("a.cpp"));
+    TOOL.warm(&s, &line("b.cpp"));
     // A header of that entry's folders.
     s.write("inc/x.h", "#pragma once\ninline int *found() { return nullptr; }\n");
-    warm(&s, &line("a.cpp"));
+    TOOL.warm(&s, &line("a.cpp"));
     // Two sources in one command.
     let both = format!("clang-tidy {CHECKS} -p build {0}/a.cpp {0}/b.cpp", s.dir.display());
-    warm(&s, &both);
+    TOOL.warm(&s, &both);
     s.write("inc/x.h", "#pragma once\ninline int *found() { int *Z = 0; return Z; }\n");
-    warm(&s, &both);
+    TOOL.warm(&s, &both);
     // Without an entry clang makes one up.
     s.write("c.cpp", "int c;\n");
-    miss(&s, &line("c.cpp"));
-    miss(&s, &line("c.cpp"));
+    TOOL.miss(&s, &line("c.cpp"));
+    TOOL.miss(&s, &line("c.cpp"));
 }
 
 #[test]
@@ -285,16 +266,16 @@ fn databases_up_the_tree() {
     let s = sandbox();
     s.write("deep/er/d.cpp", "int *d = 0;\n#ifdef X\nint *x = 0;\n#endif\n");
     let line = format!("clang-tidy {CHECKS} deep/er/d.cpp");
-    let none = warm(&s, &line);
+    let none = TOOL.warm(&s, &line);
     s.write("compile_flags.txt", "-DX\n");
-    let flags = warm(&s, &line);
+    let flags = TOOL.warm(&s, &line);
     assert_ne!(none, flags);
     s.write("deep/compile_flags.txt", "-DY\n-Wall\n");
-    warm(&s, &line);
+    TOOL.warm(&s, &line);
     s.remove("deep/compile_flags.txt");
-    assert_eq!(hit(&s, &line), flags);
+    assert_eq!(TOOL.hit(&s, &line), flags);
     s.remove("compile_flags.txt");
-    assert_eq!(hit(&s, &line), none);
+    assert_eq!(TOOL.hit(&s, &line), none);
 }
 
 #[test]
@@ -345,24 +326,24 @@ fn include_what_you_use() {
     s.write("u.cpp", "#include \"x.h\"\n#include <stdio.h>\nint main() { return !found(); }\n");
     let iwyu = "include-what-you-use";
     // Of one source, and nothing to be compared.
-    warm(&s, &format!("clang-tidy {CHECKS} u.cpp -- -Iinc"));
+    TOOL.warm(&s, &format!("clang-tidy {CHECKS} u.cpp -- -Iinc"));
     s.write("other.cpp", "int other;\n");
-    warm(&s, &format!("clang-tidy {CHECKS} other.cpp --"));
-    let text = warm(&s, &format!("{iwyu} -Iinc u.cpp"));
+    TOOL.warm(&s, &format!("clang-tidy {CHECKS} other.cpp --"));
+    let text = TOOL.warm(&s, &format!("{iwyu} -Iinc u.cpp"));
     assert!(text.contains("#include <stdio.h>"), "{text}");
     assert_eq!(s.reasons(), r#"{"new_action":3}"#);
-    warm(&s, &format!("{iwyu} -Xiwyu --error=5 -Iinc -c u.cpp -o u.o -MD -MT u.o -MF u.d"));
+    TOOL.warm(&s, &format!("{iwyu} -Xiwyu --error=5 -Iinc -c u.cpp -o u.o -MD -MT u.o -MF u.d"));
     s.z(&format!("{iwyu} -Xiwyu --error=5 -Iinc -c u.cpp -o u.o -MD -MT u.o -MF u.d")).code(5);
-    warm(&s, &format!("{iwyu} -Xiwyu --error -Xiwyu --no_comments -Iinc u.cpp"));
+    TOOL.warm(&s, &format!("{iwyu} -Xiwyu --error -Xiwyu --no_comments -Iinc u.cpp"));
     s.write(
         "inc/x.h",
         "#pragma once\n#include <stdlib.h>\ninline void *found() { return malloc(1); }\n",
     );
-    warm(&s, &format!("{iwyu} -Iinc u.cpp"));
+    TOOL.warm(&s, &format!("{iwyu} -Iinc u.cpp"));
     s.write("bad.cpp", "#include \"nowhere.h\"\n");
-    miss(&s, &format!("{iwyu} bad.cpp"));
-    miss(&s, &format!("{iwyu} bad.cpp"));
-    miss(&s, &format!("{iwyu} --version"));
+    TOOL.miss(&s, &format!("{iwyu} bad.cpp"));
+    TOOL.miss(&s, &format!("{iwyu} bad.cpp"));
+    TOOL.miss(&s, &format!("{iwyu} --version"));
 }
 
 #[test]
@@ -373,14 +354,14 @@ fn mapping_files_and_those_they_name() {
     s.write("map/a.imp", "[ { ref: \"b.imp\" } ]\n");
     s.write("map/b.imp", "[]\n");
     let line = "include-what-you-use -Xiwyu --mapping_file=map/a.imp -Iinc m.cpp";
-    let plain = warm(&s, line);
+    let plain = TOOL.warm(&s, line);
     let mapped = r#"[ { include: ["\"private.h\"", "private", "\"public.h\"", "public"] } ]"#;
     s.write("map/b.imp", mapped);
-    let text = warm(&s, line);
+    let text = TOOL.warm(&s, line);
     assert!(text != plain && text.contains("public.h"), "{text}");
     // The working folder comes before the mapping file's.
     s.write("b.imp", "[]\n");
-    assert_eq!(warm(&s, line), plain);
+    assert_eq!(TOOL.warm(&s, line), plain);
 }
 
 #[test]

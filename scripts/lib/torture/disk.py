@@ -174,19 +174,11 @@ def full(ground):
     for _ in ground.rounds(row, 25):
         edit()
         size = ground.random.choice([64, 200, 400, 700, 1500, 4000])
-        root = ground.lab.folder / "full"
-        root.mkdir(exist_ok=True)
-        ground.bare("mount", "-t", "tmpfs", "-o", f"size={size}k,mode=700", "tmpfs", root)
-        try:
-            ground.env["ZCCACHE_CACHE_DIR"] = str(root)
+        with ground.cache_of_its_own("full", f"size={size}k,mode=700"):
             ground.many(row, jobs())
             edit()
             ground.many(row, jobs())
             ground.many(row, jobs())
-        finally:
-            ground.zccache("stop")
-            ground.env["ZCCACHE_CACHE_DIR"] = str(ground.lab.root)
-            ground.bare("umount", "-l", root)
     ground.works(row)
 
 
@@ -196,25 +188,19 @@ def read_only(ground):
     if not ground.can_mount(row):
         return
     jobs, edit = ground.project(4, filler=20_000)
-    root = ground.lab.folder / "ro"
-    root.mkdir()
-    ground.bare("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", root)
-    ground.env["ZCCACHE_CACHE_DIR"] = str(root)
-    for _ in ground.rounds(row, 20):
-        edit()
-        ground.many(row, jobs())
-        # The kernel refuses while a daemon has its log open.
-        ground.zccache("stop")
-        if ground.bare("mount", "-o", "remount,ro", root).status != 0:
-            row.notes.append("it could not be made read-only")
-        ground.many(row, jobs())
-        edit()
-        ground.many(row, jobs())
-        ground.bare("mount", "-o", "remount,rw", root)
-    ground.works(row)
-    ground.zccache("stop")
-    ground.env["ZCCACHE_CACHE_DIR"] = str(ground.lab.root)
-    ground.bare("umount", "-l", root)
+    with ground.cache_of_its_own("ro") as root:
+        for _ in ground.rounds(row, 20):
+            edit()
+            ground.many(row, jobs())
+            # The kernel refuses while a daemon has its log open.
+            ground.zccache("stop")
+            if ground.bare("mount", "-o", "remount,ro", root).status != 0:
+                row.notes.append("it could not be made read-only")
+            ground.many(row, jobs())
+            edit()
+            ground.many(row, jobs())
+            ground.bare("mount", "-o", "remount,rw", root)
+        ground.works(row)
 
 
 def quota(ground):

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 # More than this beyond the compile itself is too long for anything to wait.
@@ -203,6 +204,20 @@ class Ground:
         if not able:
             row.skipped = "skipped: needs root"
         return able
+
+    @contextmanager
+    def cache_of_its_own(self, name, options="mode=700"):
+        """For a while the cache lies on a small file system of its own; gives its folder."""
+        root = self.lab.folder / name
+        root.mkdir(exist_ok=True)
+        self.bare("mount", "-t", "tmpfs", "-o", options, "tmpfs", root)
+        self.env["ZCCACHE_CACHE_DIR"] = str(root)
+        try:
+            yield root
+        finally:
+            self.zccache("stop")
+            self.env["ZCCACHE_CACHE_DIR"] = str(self.lab.root)
+            self.bare("umount", "-l", root)
 
     def mount_image(self, row, kind, *options):
         """A new file system of this kind in a file, mounted; None where this system has no such kind."""

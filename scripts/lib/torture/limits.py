@@ -238,24 +238,18 @@ def crowded_disk(ground):
     if not ground.can_mount(row):
         return
     jobs, edit = ground.project(4, filler=600_000)
-    root = ground.lab.folder / "elsewhere"
-    root.mkdir()
-    ground.bare("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", root)
-    ground.env["ZCCACHE_CACHE_DIR"] = str(root)
     dice = random.Random(ground.random.random())
 
     def mode():
         ground.env["ZCCACHE_LINK_MODE"] = dice.choice(["auto", "reflink", "hardlink", "copy"])
 
-    with Meanwhile(dice, 0.2, mode):
-        for _ in ground.rounds(row, 40):
-            edit()
-            ground.many(row, jobs())
-            ground.many(row, jobs())
-    ground.works(row)
-    ground.zccache("stop")
-    ground.env["ZCCACHE_CACHE_DIR"] = str(ground.lab.root)
-    ground.bare("umount", "-l", root)
+    with ground.cache_of_its_own("elsewhere"):
+        with Meanwhile(dice, 0.2, mode):
+            for _ in ground.rounds(row, 40):
+                edit()
+                ground.many(row, jobs())
+                ground.many(row, jobs())
+        ground.works(row)
 
 
 def no_links(ground):

@@ -15,7 +15,7 @@ use crate::tools::command::{Arg, Output, Role, WriteStyle};
 use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
-use crate::tools::plan::{Discovery, Plan, Told};
+use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::understand::Understood;
 
 #[derive(Debug)]
@@ -99,21 +99,14 @@ impl Meaning for Archive {
         units: &[usize],
         _temporary: &dyn Fn(&str) -> Vec<u8>,
     ) -> Plan {
-        let run = Run {
-            program: tool.program.clone(),
-            argv: [&tool.argv0].into_iter().chain(&self.args).cloned().collect(),
+        let mut run = Run {
             // What stands behind gcc's fronts may be found behind a link to us.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             units: vec![RunUnit { unit: 0, outputs: self.outputs.to_vec() }],
-            answers: vec![0],
-            ..Run::default()
+            ..run_of(tool)
         };
-        let nothing = |unit: &usize| Discovery {
-            unit: *unit,
-            compiler: Told::SourceOnly,
-            assembler: None,
-            linker: None,
-        };
+        run.argv.extend(self.args.iter().cloned());
+        let nothing = |unit: &usize| Discovery::by(Told::SourceOnly, *unit);
         Plan { run, discoveries: units.iter().map(nothing).collect() }
     }
 

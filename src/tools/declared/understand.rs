@@ -12,7 +12,7 @@ use crate::tools::find::{absolute, base};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::places::Places;
-use crate::tools::plan::{Discovery, Plan, Told};
+use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::program::Program;
 use crate::tools::toolchain::{Caller, Closure, Toolchains, add_program, field};
 use crate::tools::understand::{Actions, Refusal, Typed, Understood, find};
@@ -155,16 +155,13 @@ impl Meaning for Command {
     }
 
     fn plan(&self, tool: &Understood, _: &[usize], _: &dyn Fn(&str) -> Vec<u8>) -> Plan {
-        let run = Run {
-            program: tool.program.clone(),
-            argv: [std::slice::from_ref(&tool.argv0), &self.args[..]].concat(),
+        let mut run = Run {
             units: vec![RunUnit { unit: 0, outputs: self.outputs.clone() }],
-            answers: vec![0],
             stdout: self.stdout,
-            ..Run::default()
+            ..run_of(tool)
         };
-        let discovery =
-            Discovery { unit: 0, compiler: Told::SourceOnly, assembler: None, linker: None };
+        run.argv.extend(self.args.iter().cloned());
+        let discovery = Discovery::by(Told::SourceOnly, 0);
         Plan { run, discoveries: vec![discovery] }
     }
 

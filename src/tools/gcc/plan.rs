@@ -2,9 +2,9 @@
 //! added to learn its inputs.
 
 use super::compile::Compile;
-use crate::protocol::message::{Run, RunUnit};
+use crate::protocol::message::RunUnit;
 use crate::tools::command::{Flavor, Language, Role, UserDeps};
-use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 
 /// Plans one run; see `Meaning::plan`.
@@ -15,12 +15,7 @@ pub(super) fn plan(
     temporary: &dyn Fn(&str) -> Vec<u8>,
 ) -> Plan {
     let command = &compile.command;
-    let mut run = Run {
-        program: tool.program.clone(),
-        argv: vec![tool.argv0.clone()],
-        answers: vec![0],
-        ..Run::default()
-    };
+    let mut run = run_of(tool);
     let left_out: Vec<usize> = (0..command.sources.len())
         .filter(|unit| !units.contains(unit))
         .map(|unit| command.sources[unit].position)

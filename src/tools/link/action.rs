@@ -12,7 +12,7 @@ use crate::tools::gcc::compile::Compile;
 use crate::tools::gcc::is_preprocessed_here;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
-use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 
 /// How the linker is told something.
@@ -87,13 +87,10 @@ impl Meaning for Link {
         temporary: &dyn Fn(&str) -> Vec<u8>,
     ) -> Plan {
         let mut run = Run {
-            program: tool.program.clone(),
-            argv: vec![tool.argv0.clone()],
             // A linker that stands behind a link to us is not asked about once more.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
-            answers: vec![0],
             observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
-            ..Run::default()
+            ..run_of(tool)
         };
         run.argv.extend(self.args.iter().cloned());
         let mut discoveries = Vec::new();
@@ -145,7 +142,7 @@ impl Meaning for Link {
                     told => told,
                 };
                 nth += usize::from(is_preprocessed_here(source.language));
-                let discovery = Discovery { unit, compiler, assembler: None, linker: None };
+                let discovery = Discovery::by(compiler, unit);
                 sets.push(compile.inputs(ground, &discovery, run)?);
             }
         }

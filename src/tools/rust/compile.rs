@@ -9,14 +9,14 @@ use super::native;
 use super::parse::Command;
 use crate::inputs::depfile::{self, Depfile};
 use crate::inputs::resolve::InputSet;
-use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::protocol::message::{RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role};
 use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning, Text};
 use crate::tools::needs::Needs;
 use crate::tools::places::{PLACES_VARIABLE, Places, Syntax};
-use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::query;
 use crate::tools::understand::Understood;
 
@@ -80,12 +80,7 @@ impl Meaning for Compile {
         units: &[usize],
         temporary: &dyn Fn(&str) -> Vec<u8>,
     ) -> Plan {
-        let mut run = Run {
-            program: tool.program.clone(),
-            argv: vec![tool.argv0.clone()],
-            answers: vec![0],
-            ..Run::default()
-        };
+        let mut run = run_of(tool);
         // Ours before the user's: the last map that fits wins.
         let args = self.prefix.iter().chain(&self.added).chain(&self.command.args);
         run.argv.extend(args.cloned());

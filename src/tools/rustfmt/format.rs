@@ -20,7 +20,7 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Ground, Meaning};
-use crate::tools::plan::{Discovery, Plan, Told};
+use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::query;
 use crate::tools::understand::Understood;
 
@@ -84,7 +84,6 @@ impl Meaning for Format {
         argv.extend(kept.map(|(_, arg)| arg.clone()));
         let outputs = |unit: &usize| self.units[*unit].outputs.clone();
         let run = Run {
-            program: tool.program.clone(),
             argv,
             units: units
                 .iter()
@@ -92,14 +91,9 @@ impl Meaning for Format {
                 .collect(),
             answers: if self.emit == Emit::Check { vec![0, 1] } else { vec![0] },
             stdout: self.stdout,
-            ..Run::default()
+            ..run_of(tool)
         };
-        let discovery = |unit: &usize| Discovery {
-            unit: *unit,
-            compiler: Told::ByText,
-            assembler: None,
-            linker: None,
-        };
+        let discovery = |unit: &usize| Discovery::by(Told::ByText, *unit);
         Plan { run, discoveries: units.iter().map(discovery).collect() }
     }
 

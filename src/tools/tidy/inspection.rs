@@ -17,7 +17,7 @@ use crate::tools::environment::Environment;
 use crate::tools::find::absolute;
 use crate::tools::gcc::compile::{Ahead, question, search_path};
 use crate::tools::meaning::{Ground, Meaning};
-use crate::tools::plan::{Discovery, Plan, Told, bring_back};
+use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 use std::sync::Arc;
 
@@ -70,12 +70,10 @@ impl Meaning for Inspection {
         let inner = [&b"-header-include-file"[..], &list, b"-sys-header-deps"];
         let inner = inner.iter().flat_map(|word| [&b"-Xclang"[..], word]);
         let mut run = Run {
-            program: tool.program.clone(),
-            argv: vec![tool.argv0.clone()],
             units: vec![RunUnit { unit: 0, outputs: self.outputs.clone() }],
             answers: self.answers.clone(),
             stdout: self.stdout,
-            ..Run::default()
+            ..run_of(tool)
         };
         match self.which {
             Which::ClangTidy => run.argv.extend(inner.map(|word| [b"--extra-arg=", word].concat())),
@@ -83,8 +81,7 @@ impl Meaning for Inspection {
         }
         run.argv.extend(self.args.iter().cloned());
         let list = bring_back(&mut run, list, true);
-        let discovery =
-            Discovery { unit: 0, compiler: Told::File(list), assembler: None, linker: None };
+        let discovery = Discovery::by(Told::File(list), 0);
         Plan { run, discoveries: vec![discovery] }
     }
 
