@@ -105,6 +105,38 @@ fn a_checkout_that_differs_gets_its_own() {
 }
 
 /// Paths from the working folder on are other files in each checkout.
+/// A build script of a package that cargo fetched compiles C there, for the checkout that its
+/// results go to.
+#[test]
+fn c_of_fetched_packages_is_compiled_once() {
+    let mut s = checkouts(&["one", "the-second"]);
+    s.set("CARGO_HOME", s.path("cargo").to_str().unwrap());
+    s.write(
+        "cargo/registry/src/lib-1.0/lib.c",
+        "#include \"made.h\"\nint f(void) { return MADE; }\n",
+    );
+    for (checkout, is_first) in [("one", true), ("the-second", false)] {
+        let root = s.path(checkout);
+        s.write(format!("{checkout}/build/out/made.h"), "#define MADE 4\n");
+        let out = root.join("build/out");
+        let compile = |compiler: &str, object: &str| -> Vec<String> {
+            let (out, root) = (out.display(), root.display());
+            let line = format!("{compiler} -g -I{out} -c lib.c -o {out}/{object}");
+            let map = format!("-ffile-prefix-map={root}=.");
+            let mapped = object.starts_with("bare").then_some(map);
+            line.split(' ').map(String::from).chain(mapped).collect()
+        };
+        let cwd = s.path("cargo/registry/src/lib-1.0");
+        let bare = s.command(&compile("gcc", "bare.o")[..]).current_dir(&cwd).spawn().unwrap();
+        crate::kit::finish(bare).ok();
+        let before = s.calls();
+        let cached = s.z_command(&compile("gcc", "lib.o")[..]).current_dir(&cwd).spawn().unwrap();
+        crate::kit::finish(cached).ok();
+        assert_eq!(s.calls() - before, usize::from(is_first), "{}", s.reasons());
+        assert!(built(&s, checkout, "out/lib.o") == built(&s, checkout, "out/bare.o"));
+    }
+}
+
 #[test]
 fn a_difference_behind_relative_paths_is_told() {
     let s = checkouts(&["one", "two"]);

@@ -9,6 +9,7 @@ use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, text_context};
+use crate::tools::find::{absolute, folder_of};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link;
 use crate::tools::places::Places;
@@ -39,7 +40,9 @@ pub(in crate::tools) fn understand(
     // Each language may have its own programs and folders.
     let toolchain_of = toolchains_of(caller, toolchains, &driver, typed.called, &command, depends)?;
     let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
-    let mut sharing = Worktree::of(caller, caller.cwd, depends);
+    let result = command.outputs.iter().flatten().next();
+    let results = result.map(|output| folder_of(&absolute(caller.cwd, &output.path)).to_vec());
+    let mut sharing = Worktree::of(caller, results.as_deref(), depends);
     let mut places = Places::default();
     let mut shared = Portable { key_args: command.key_args.clone(), added: Vec::new() };
     if let Sharing::In(tree) = &sharing {
