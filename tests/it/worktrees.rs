@@ -137,6 +137,42 @@ fn c_of_fetched_packages_is_compiled_once() {
     }
 }
 
+/// clang 14 writes them anew, and later ones add to what is there: those run bare.
+#[test]
+fn database_entries_follow_the_checkout() {
+    let s = checkouts(&["one", "the-second", "wörks"]);
+    if !s.bare("clang -dumpversion").ok().out().starts_with("14.") {
+        eprintln!("skipped: this clang adds to what is there");
+        return;
+    }
+    let compile =
+        "clang -g -IROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
+    let mut cost = Vec::new();
+    for checkout in ["one", "the-second", "one", "wörks", "wörks"] {
+        truth(&s, checkout, compile).ok();
+        let expected = built(&s, checkout, "a.json");
+        s.remove(format!("{checkout}/build/a.json"));
+        let (got, calls) = run(&s, checkout, compile);
+        got.ok();
+        // The bare compiler got the map only where one is added.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let map = format!(" \"-ffile-prefix-map={}=.\",", s.path(checkout).display());
+        let expected = match checkout {
+            "wörks" => text(&expected).replace(&map.replace('ö', "\\xF6"), ""),
+            _ => text(&expected),
+        };
+        assert_eq!(text(&built(&s, checkout, "a.json")), expected);
+        cost.push(calls);
+    }
+    assert_eq!(cost, [1, 0, 0, 1, 0], "{}", s.reasons());
+    gives_reason(&s, "path_sensitive_arg");
+
+    let moved = "clang -DX2=ROOT/x -MJ ROOT/build/a.json -c ROOT/src/a.c -o ROOT/build/a.o";
+    assert_eq!(run(&s, "one", moved).1, 1);
+    assert_eq!(run(&s, "the-second", moved).1, 1);
+    assert!(built(&s, "the-second", "a.json").windows(11).any(|name| name == b"the-second/"));
+}
+
 #[test]
 fn a_difference_behind_relative_paths_is_told() {
     let s = checkouts(&["one", "two"]);
