@@ -3,11 +3,13 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use zccache::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use zccache::protocol::message::{
     Answer, Content, Exit, Reply, Report, Request, RunReport, Step, Taken, TakenUnit, Work,
 };
+use zccache::session::reason::Reason;
 use zccache::session::stats::Status;
 use zccache::tools::command::Role;
 
@@ -50,20 +52,25 @@ impl Client {
         }
     }
 
-    /// Sends a compile's frame and reads the answer. Panics when it is to run plainly.
+    /// Sends a compile's frame and reads the answer; asks again where the index has just kept somebody
+    /// waiting for long. Panics when it is to run plainly for another reason.
     pub fn compile(&mut self, frame: &[u8]) -> Answered {
-        if self.exchange(frame).verb == Verb::QuickHit {
-            return Answered::Hit;
-        }
-        match postcard::from_bytes(&self.payload).expect("an answer") {
-            Reply::Answer(Answer::Work(work)) => {
-                if work.steps.iter().all(|step| matches!(step, Step::Deliver(_))) {
-                    Answered::Hit
-                } else {
-                    Answered::Miss(work)
-                }
+        loop {
+            if self.exchange(frame).verb == Verb::QuickHit {
+                return Answered::Hit;
             }
-            other => panic!("the daemon answers a compile with {other:?}"),
+            match postcard::from_bytes(&self.payload).expect("an answer") {
+                Reply::Answer(Answer::Work(work)) => {
+                    if work.steps.iter().all(|step| matches!(step, Step::Deliver(_))) {
+                        return Answered::Hit;
+                    }
+                    return Answered::Miss(work);
+                }
+                Reply::Answer(Answer::Plain(Reason::InternalFault, ..)) => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                other => panic!("the daemon answers a compile with {other:?}"),
+            }
         }
     }
 

@@ -84,7 +84,7 @@ enum Held<'a> {
 
 /// Smaller files are copied: removing a link moves the blob's ctime, so that after a `make
 /// clean` it must be read and hashed again by the ordinary path, which costs more than the copy did.
-pub const LINK_FROM: u64 = 2 << 20;
+pub const LINK_FROM: u64 = 16 << 20;
 /// So many blobs are kept open between `check_all` and their delivery.
 const OPEN_BLOBS: usize = 64;
 
