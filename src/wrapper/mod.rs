@@ -9,6 +9,7 @@ pub mod names;
 mod observe;
 mod plain;
 mod run;
+mod scratch;
 mod steps;
 mod take_in;
 mod text;
