@@ -24,6 +24,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use ask::Patience;
 use gather::Call;
+pub use gather::stdout_of;
 use steps::Outcome;
 use text::Held;
 
