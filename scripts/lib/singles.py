@@ -92,12 +92,13 @@ class Singles:
 
     # ------------------------------------------------------------------------ the interleaved run
 
-    def rounds(self, count, commands):
-        """Runs each (words, cache or None, outputs) `count` times in turn; gives their milliseconds."""
+    def rounds(self, count, commands, status=0):
+        """Runs each (words, cache or None, outputs) `count` times in turn; gives their milliseconds. `status` is
+        the right one for them."""
         script = self.folder / "commands"
         with open(script, "w") as file:
             for words, cache, outputs in commands:
-                lines = [f"rm={path}" for path in outputs]
+                lines = [f"rm={path}" for path in outputs] + ([f"exit={status}"] if status else [])
                 lines += [f"env={name}={value}" for name, value in (cache.own.items() if cache else ())]
                 file.writelines(f"{line}\n" for line in [*lines, *words, "--"])
         done = subprocess.run(["./rounds", str(count), str(script)], cwd=self.folder, env=self.env, capture_output=True, text=True)

@@ -370,7 +370,7 @@ pub static COMMANDS: &[Command] = &[
         words: Words { command_line: true, ..words("COMPILER ARGS...", 1, usize::MAX, Text) },
         flags: &[JSON],
         about: "Compiles nothing and stores nothing; a compiler that is not known yet is asked \
-                about itself.",
+                about itself. A command of zccache exec is given with the word exec in front.",
         example: ("zccache explain -- gcc -c a.c", "hit or miss, and the parts of the key"),
         json: &[
             field("outcome", Str, "hit, miss or uncacheable"),

@@ -1,12 +1,12 @@
 //! `zccache exec --input GLOB --output PATH --env NAME -- COMMAND…`: any command, cached by what is
 //! said of it here.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use super::given::Given;
-use super::unclear;
+use super::given::{self, Asked, Given};
+use super::{commands, unclear};
 use crate::protocol::message::Declared;
 use crate::tools::declared::globs::Glob;
 use crate::wrapper;
@@ -19,6 +19,15 @@ pub fn run(given: &Given) -> ExitCode {
     };
     let status = wrapper::run_declared(&given.words, declared);
     ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+/// The words behind `exec` as its own command line: what is declared, and the command.
+pub fn read(words: &[OsString]) -> Result<(Declared, Vec<OsString>), String> {
+    let exec = commands::find(b"exec").ok_or("no such command")?;
+    match given::read(exec, words).map_err(|misuse| misuse.0)? {
+        Asked::Run(given) => Ok((declared(&given)?, given.words)),
+        Asked::Help(_) => Err("exec: see zccache exec --help".to_owned()),
+    }
 }
 
 fn declared(given: &Given) -> Result<Declared, String> {
@@ -45,7 +54,7 @@ mod tests {
     use super::super::given::from_line;
     use super::*;
 
-    fn read(line: &str) -> Result<Declared, String> {
+    fn declared_by(line: &str) -> Result<Declared, String> {
         from_line(&format!("exec {line}")).and_then(|given| declared(&given))
     }
 
@@ -59,7 +68,7 @@ mod tests {
         for line in
             ["--input a", "--input a[ x", "--env A=1 x", "--input a --output a x", "--output= x"]
         {
-            assert!(read(line).is_err(), "{line}");
+            assert!(declared_by(line).is_err(), "{line}");
         }
     }
 }

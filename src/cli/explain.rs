@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use super::given::Given;
-use super::{human_bytes, print, say, settings};
+use super::{exec, human_bytes, print, say, settings, unclear};
 use crate::daemon::start;
-use crate::protocol::message::{Invocation, Reply, Request};
+use crate::protocol::message::{Declared, Invocation, Reply, Request, StdoutIs};
 use crate::protocol::told::{Explanation, Json};
 use crate::sys::{process, terminal};
+use crate::wrapper::stdout_of;
 
 /// Says what a command would come to, and what its key is made of. Compiles nothing and
 /// stores no result; a compiler that is not known yet is asked about itself.
@@ -19,7 +20,15 @@ pub fn run(given: &Given) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let explained = ask(&settings, &given.words);
+    // A command of `zccache exec` is told by what is declared, not by its name.
+    let (declared, words) = match given.words.split_first() {
+        Some((first, rest)) if first == "exec" => match exec::read(rest) {
+            Ok((declared, words)) => (Some(declared), words),
+            Err(why) => return unclear(&why),
+        },
+        _ => (None, given.words.clone()),
+    };
+    let explained = ask(&settings, &words, declared);
     match explained {
         Ok(explained) => {
             print(&if given.has("json") { machine(&explained) } else { table(&explained) });
@@ -32,13 +41,21 @@ pub fn run(given: &Given) -> ExitCode {
     }
 }
 
-fn ask(settings: &crate::settings::Settings, words: &[OsString]) -> std::io::Result<Explanation> {
+fn ask(
+    settings: &crate::settings::Settings,
+    words: &[OsString],
+    declared: Option<Declared>,
+) -> std::io::Result<Explanation> {
     let cwd = rustix::process::getcwd(Vec::new())?.into_bytes();
     let invocation = Invocation {
         argv: words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
         env: process::environment(),
         cwd,
         terminal: terminal::stderr_size().map(|size| size.ws_col),
+        stdout: words
+            .first()
+            .map_or(StdoutIs::Apart, |tool| stdout_of(tool.as_bytes(), declared.is_some())),
+        declared,
         ..Invocation::default()
     };
     drop(start::connect_if_allowed(settings, start::soon())?);

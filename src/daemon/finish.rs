@@ -9,6 +9,7 @@ use super::explain::{self, variable_digest};
 use super::ground::on_ground;
 use super::known;
 use super::lookup::Ticket;
+use super::pieces::{Beneath, State};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use super::upkeep::{now_ns, now_s};
@@ -54,16 +55,39 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
     let mut causes = why_missed(shared, ticket);
     let mut about = std::mem::take(&mut ticket.about);
     let mut is_stored = true;
-    for (plan, run) in ticket.plans.iter().zip(&report.runs) {
+    let mut not_stored = |understood: &Understood, unit: usize, why: NotStored| {
+        let name = understood.meaning.name(unit);
+        log::debug!("not stored: {}: {}", why.reason, String::from_utf8_lossy(name));
+        causes.push(Cause::new(name, why.reason, why.difference.into_iter().collect()));
+        is_stored = false;
+    };
+    let mut runs = report.runs.iter();
+    let mut beneath = Beneath::default();
+    for piece in &ticket.pieces {
+        let made = match &piece.state {
+            State::Found(found) => Ok((found.result.clone(), piece.text())),
+            State::Missing(plan) => {
+                let Some(run) = runs.next() else { break };
+                let stored =
+                    store(shared, ticket, &piece.understood, plan, &plan.discoveries[0], run, None);
+                stored.map(|(_, result)| (result, run.text.clone()))
+            }
+        };
+        match made {
+            Ok((result, text)) => beneath.add(shared, &result, text),
+            Err(why) => {
+                beneath.is_whole = false;
+                not_stored(&piece.understood, 0, why);
+            }
+        }
+    }
+    let understood = &ticket.understood;
+    let beneath = (!ticket.pieces.is_empty()).then_some(&beneath);
+    for (plan, run) in ticket.plans.iter().zip(runs) {
         for discovery in &plan.discoveries {
-            match store(shared, ticket, plan, discovery, run) {
+            match store(shared, ticket, understood, plan, discovery, run, beneath) {
                 Ok((key, result)) => about.served(key, &result),
-                Err(NotStored { reason, difference }) => {
-                    let name = ticket.understood.meaning.name(discovery.unit);
-                    log::debug!("not stored: {reason}: {}", String::from_utf8_lossy(name));
-                    causes.push(Cause::new(name, reason, difference.into_iter().collect()));
-                    is_stored = false;
-                }
+                Err(why) => not_stored(understood, discovery.unit, why),
             }
         }
     }
@@ -112,14 +136,16 @@ fn not_taken(output: &Output) -> NotStored {
     NotStored { reason: Reason::OutputMissing, difference }
 }
 
+/// Stores a unit's result. `beneath`: what its pieces come from.
 fn store(
     shared: &Shared,
     ticket: &Ticket,
+    understood: &Understood,
     plan: &Plan,
     discovery: &Discovery,
     run: &RunReport,
+    beneath: Option<&Beneath>,
 ) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
-    let understood = &ticket.understood;
     let action = understood.units[discovery.unit];
     let status = match run.exit {
         Exit::Status(status) if understood.meaning.is_answer(status, &run.text) => status,
@@ -153,22 +179,32 @@ fn store(
     let mut inputs = on_ground(shared, understood, &folder, &ticket.env, |ground| {
         understood.meaning.inputs(ground, discovery, run)
     })?;
+    let mut said = run.text.clone();
+    let mut took_ns = run.took_ns;
+    if let Some(beneath) = beneath {
+        if !beneath.is_whole {
+            return Err(Reason::DependencyOutput.into());
+        }
+        beneath.add_to(&mut inputs);
+        said.splice(0..0, beneath.text.iter().cloned());
+        took_ns += beneath.took_ns;
+    }
     if inputs.time || (inputs.date && date_slot() != ticket.date_slot) {
         return Err(Reason::TimeMacro.into());
     }
     let folded = fold_outputs(shared, understood, discovery.unit, &mut outputs)?;
-    let text = run.text.iter().map(|chunk| Chunk {
+    let text = said.iter().map(|chunk| Chunk {
         stream: chunk.stream,
         bytes: (understood.meaning.fold(discovery.unit, meaning::Text::Message(&chunk.bytes)))
             .unwrap_or_else(|| chunk.bytes.clone()),
     });
-    let found = Found { outputs, folded, text: text.collect(), status, took_ns: run.took_ns };
+    let found = Found { outputs, folded, text: text.collect(), status, took_ns };
     if found.names_root(shared, understood) {
         inputs.env.push(PLACES_VARIABLE.to_vec());
         inputs.env.sort_unstable();
         inputs.env.dedup();
     }
-    write_down(shared, ticket, discovery.unit, &folder, &inputs, found)
+    write_down(shared, ticket, understood, discovery.unit, &folder, &inputs, found)
 }
 
 /// What is to be stored.
@@ -248,13 +284,14 @@ fn collect_outputs(
 fn write_down(
     shared: &Shared,
     ticket: &Ticket,
+    understood: &Understood,
     unit: usize,
     folder: &Folder,
     inputs: &InputSet,
     found: Found,
 ) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
     let Found { outputs, folded, text, status, took_ns } = found;
-    let action = ticket.understood.units[unit];
+    let action = understood.units[unit];
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
     let mut set = SetRecord {
         read: numbers(&inputs.read),
@@ -281,7 +318,7 @@ fn write_down(
     }
     let env = Environment::new(&ticket.env);
     for name in &inputs.env {
-        let value = ticket.understood.places.variable(env, name);
+        let value = understood.places.variable(env, name);
         contents.add_variable(name, value.as_deref());
     }
     for path in inputs.absent.iter().chain(&inputs.exists) {
@@ -291,19 +328,18 @@ fn write_down(
             return Err(changed_meanwhile(shared, id));
         }
     }
-    let context = (!text.is_empty()).then_some(ticket.understood.text_context);
+    let context = (!text.is_empty()).then_some(understood.text_context);
     let key = result_key(&contents.hasher, context);
 
     let set_id = set_id(&set);
     log::debug!(
         "inputs of {}: {} read, {} absent, {} looked for",
-        String::from_utf8_lossy(ticket.understood.meaning.name(unit)),
+        String::from_utf8_lossy(understood.meaning.name(unit)),
         set.read.len(),
         set.absent.len(),
         set.exists.len()
     );
     let now = now_s();
-    let understood = &ticket.understood;
     let record = ResultRecord {
         action,
         set: set_id,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::about::About;
 use super::memo::{Memo, Variable};
+use super::pieces::{self, LookedFor};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use super::{explain, ground};
@@ -25,7 +26,7 @@ use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::link::is_linker;
-use crate::tools::meaning::Text;
+use crate::tools::meaning::{Split, Text};
 use crate::tools::places::{PLACES_VARIABLE, Places};
 use crate::tools::plan::Plan;
 use crate::tools::rust::is_rust;
@@ -60,6 +61,8 @@ pub(super) struct Ticket {
     pub(super) understood_at: Counter,
     pub(super) understood: Understood,
     pub(super) plans: Vec<Plan>,
+    /// The commands whose outputs the one plan there is then needs.
+    pub(super) pieces: Vec<LookedFor>,
     /// What there is to tell of it; with the results that were found.
     pub(super) about: About,
     /// The units that were not found, and why.
@@ -75,14 +78,16 @@ impl Ticket {
     /// The actions that this compile may bring results for.
     pub(super) fn actions(&self) -> Vec<ActionKey> {
         let discoveries = self.plans.iter().flat_map(|plan| &plan.discoveries);
-        discoveries.map(|discovery| self.understood.units[discovery.unit]).collect()
+        let own = discoveries.map(|discovery| self.understood.units[discovery.unit]);
+        let missing = self.pieces.iter().filter(|piece| piece.plan().is_some());
+        own.chain(missing.map(|piece| piece.understood.units[0])).collect()
     }
 }
 
 /// A unit's hit.
-struct Found {
-    key: ResultKey,
-    result: Arc<LiveResult>,
+pub(super) struct Found {
+    pub(super) key: ResultKey,
+    pub(super) result: Arc<LiveResult>,
     paths: Vec<PathId>,
     dated: bool,
     /// Names of the variables it depends on.
@@ -149,27 +154,50 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
         }
     }
     let missed = missed(&found);
-    let (steps, plans, id) = plan_steps(shared, &understood, &found, &delivery);
+    let id = shared.ticket();
+    let split = pieces::split(shared, invocation, &understood, id);
+    // Before pieces are looked for: what they depend on must not change from then on.
+    let opened = shared.table.open_ticket();
+    let date_slot = date_slot();
+    let mut scratch = Vec::new();
+    let mut results = results;
+    let (steps, plans, pieces) = match split {
+        None => {
+            let (steps, plans) = plan_steps(shared, &understood, &found, &delivery, id);
+            (steps, plans, Vec::new())
+        }
+        Some(Split { pieces, last }) => {
+            let look = |piece| pieces::look(shared, invocation, piece, asked.recache, id);
+            let pieces: Vec<_> = pieces.into_iter().enumerate().map(look).collect();
+            scratch.extend(pieces.iter().map(|piece| piece.output.clone()));
+            results.extend(pieces.iter().filter_map(LookedFor::key));
+            let steps = pieces.iter().map(|piece| piece.step(shared));
+            let steps = steps.chain([Step::Run(last.run.clone())]).collect();
+            (steps, vec![last], pieces)
+        }
+    };
     let ticket = Ticket {
         id,
-        opened: shared.table.open_ticket(),
+        opened,
         understood_at: verified,
+        pieces,
         understood,
         plans,
         about,
         missed,
-        date_slot: date_slot(),
+        date_slot,
         env: invocation.env.clone(),
         readonly: asked.readonly,
     };
     let link_mode = shared.configured.link_mode();
     let niceness = niceness(shared, &asked);
-    let work = Work { ticket: id, steps, fine_times: shared.fine_times, link_mode, niceness };
+    let fine_times = shared.fine_times;
+    let work = Work { ticket: id, steps, fine_times, link_mode, niceness, scratch };
     Outcome::Miss { work, ticket: Box::new(ticket), results }
 }
 
 /// Looks for every unit's result.
-fn find_all(
+pub(super) fn find_all(
     shared: &Shared,
     understood: &Understood,
     folder: &Folder,
@@ -303,8 +331,8 @@ fn plan_steps(
     understood: &Understood,
     found: &[Result<Found, Reason>],
     delivery: &dyn Fn(usize, &Found) -> Arc<Delivery>,
-) -> (Vec<Step>, Vec<Plan>, u64) {
-    let id = shared.ticket();
+    id: u64,
+) -> (Vec<Step>, Vec<Plan>) {
     let missing: Vec<usize> = (0..found.len()).filter(|unit| found[*unit].is_err()).collect();
     let silent = found.iter().flatten().all(|found| found.result.text.is_empty());
     let together = silent && understood.meaning.runs_together() && {
@@ -327,11 +355,11 @@ fn plan_steps(
             Err(_) => {}
         }
     }
-    (steps, plans, id)
+    (steps, plans)
 }
 
 /// Where the outputs of a result go for this command.
-fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
+pub(super) fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
     let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
         let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
         if !understood.meaning.is_touched(unit, &stored.content) {

@@ -35,6 +35,7 @@ pub mod line;
 mod lookup;
 mod memo;
 mod picture;
+mod pieces;
 mod processor;
 mod requests;
 mod result_key;

@@ -265,7 +265,8 @@ impl EventLoop {
         let steps =
             steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
         let fine_times = shared.fine_times;
-        let work = Work { ticket: 0, steps, fine_times, link_mode, niceness: None };
+        let work =
+            Work { ticket: 0, steps, fine_times, link_mode, niceness: None, scratch: Vec::new() };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 

@@ -163,6 +163,9 @@ pub struct Work {
     pub link_mode: LinkMode,
     /// What tools are to run at; None: as inherited.
     pub niceness: Option<Niceness>,
+    /// Files that only the steps need: made before them, in nobody else's place, and removed at the
+    /// end.
+    pub scratch: Vec<Arg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -231,6 +234,20 @@ pub struct Run {
     pub answers: Vec<i32>,
     /// As the tool's standard output is to be.
     pub stdout: StdoutIs,
+    pub stage: Stage,
+}
+
+/// What a run is to the steps around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It fails for itself.
+    #[default]
+    Whole,
+    /// The last one needs what it makes. It may fail as compilers do, with status 1, and the other
+    /// pieces are run all the same; after any other end the user's own command decides.
+    Piece,
+    /// Runs only if all before it succeeded.
+    Last,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -140,11 +140,26 @@ pub struct Output {
     pub required: bool,
 }
 
+/// What an argument of a driver that links is for; a value is for the same as its flag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ArgPart {
+    /// The compiles as well as the link.
+    Both,
+    /// The link alone: its files, its flags, `-o`.
+    Link,
+    /// `-x`: the sources behind it.
+    Language,
+    /// One source's compile. They stand in the order of `Command::sources`.
+    Source,
+}
+
 /// Everything the command line of a driver that links says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkLine {
     /// The arguments after the driver's name with response files expanded.
     pub args: Vec<Arg>,
+    /// What each of them is for.
+    pub parts: Vec<ArgPart>,
     /// What is said to the linker, as it would be said to it alone: files, folders, libraries,
     /// `-o`, and all that is passed through.
     pub words: Vec<Arg>,

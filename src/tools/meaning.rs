@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::command::{Output, Role};
+use super::command::{Arg, Output, Role};
 use super::environment::Environment;
 use super::plan::{Discovery, Plan};
+use super::toolchain::{Caller, Toolchains};
 use super::understand::Understood;
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Content, RunReport};
+use crate::protocol::message::{Chunk, Content, RunReport, Stage};
 use crate::session::reason::Reason;
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
@@ -36,6 +37,11 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
     /// temporary files, different for each ending.
     fn plan(&self, tool: &Understood, units: &[usize], temporary: &dyn Fn(&str) -> Vec<u8>)
     -> Plan;
+
+    /// A command that stands for several: the compiles before a link. None: it runs as it is.
+    fn split(&self, _asking: &Asking<'_>, _temporary: &dyn Fn(&str) -> Vec<u8>) -> Option<Split> {
+        None
+    }
 
     /// Before the run: looks at what the unit will probably read, so that its folders are
     /// watched while the tool runs and a change meanwhile is seen.
@@ -90,6 +96,45 @@ impl<'a> Text<'a> {
         match self {
             Text::Output(_, bytes) | Text::Message(bytes) => bytes,
         }
+    }
+}
+
+/// Who wants to know what a command stands for.
+pub struct Asking<'a> {
+    pub caller: Caller<'a>,
+    pub toolchains: &'a Toolchains,
+    /// The whole command.
+    pub tool: &'a Understood,
+    /// The width of the caller's terminal, if its stderr is one.
+    pub terminal: Option<u16>,
+}
+
+/// The commands that one stands for.
+#[derive(Debug)]
+pub struct Split {
+    pub pieces: Vec<Piece>,
+    /// Of the whole's one unit, once all pieces are made.
+    pub last: Plan,
+}
+
+/// A command of one unit, whose main output is only needed until the last one has run.
+#[derive(Debug)]
+pub struct Piece {
+    pub understood: Understood,
+    /// Where that output goes.
+    pub output: Arg,
+}
+
+impl Piece {
+    /// Its run, into that file.
+    pub fn plan(&self, temporary: &dyn Fn(&str) -> Vec<u8>) -> Plan {
+        let mut plan = self.understood.meaning.plan(&self.understood, &[0], temporary);
+        plan.run.argv.extend([b"-o".to_vec(), self.output.clone()]);
+        plan.run.stage = Stage::Piece;
+        for output in plan.run.units.iter_mut().flat_map(|unit| &mut unit.outputs) {
+            output.path.clone_from(&self.output);
+        }
+        plan
     }
 }
 

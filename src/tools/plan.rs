@@ -31,6 +31,8 @@ pub enum Told {
     Rule(usize, usize),
     /// Not at all: the text must tell.
     ByText,
+    /// Not by this run: what it links was compiled by commands of their own.
+    Apart,
 }
 
 impl Discovery {

@@ -134,26 +134,55 @@ pub fn understand(
         }
         None => family(caller, toolchains, &typed, &mut depends)?,
     };
-    depends.sort();
-    depends.dedup();
     // gcc looks itself up on PATH by its argv[0]; it must not find us there.
     let argv0 = if invocation.masquerade || behind_us { program.clone() } else { name };
     let cwd = invocation.cwd.clone();
-    Ok(Understood {
-        program,
-        argv0,
-        cwd,
-        units: actions.units.iter().map(KeyParts::key).collect(),
-        parts: actions.units,
-        kind: actions.kind,
-        meaning: actions.meaning,
-        places: actions.places,
-        sharing: actions.sharing,
-        depends,
-        before: actions.before,
-        scripted: actions.scripted,
-        text_context: actions.text_context,
-    })
+    Ok(Understood::of(actions, program, argv0, cwd, depends))
+}
+
+impl Understood {
+    fn of(
+        actions: Actions,
+        program: Vec<u8>,
+        argv0: Vec<u8>,
+        cwd: Vec<u8>,
+        mut depends: Vec<PathId>,
+    ) -> Understood {
+        depends.sort();
+        depends.dedup();
+        Understood {
+            program,
+            argv0,
+            cwd,
+            units: actions.units.iter().map(KeyParts::key).collect(),
+            parts: actions.units,
+            kind: actions.kind,
+            meaning: actions.meaning,
+            places: actions.places,
+            sharing: actions.sharing,
+            depends,
+            before: actions.before,
+            scripted: actions.scripted,
+            text_context: actions.text_context,
+        }
+    }
+
+    /// The same caller's gcc or clang, called with these arguments instead.
+    pub(super) fn with_args(
+        &self,
+        caller: Caller<'_>,
+        toolchains: &Toolchains,
+        called: &[u8],
+        terminal: Option<u16>,
+        args: &[Arg],
+    ) -> Option<Understood> {
+        let stdout = StdoutIs::Apart;
+        let typed = Typed { program: &self.program, called, args, terminal, stdout };
+        let mut depends = self.depends.clone();
+        let actions = gcc::understand::understand(caller, toolchains, &typed, &mut depends).ok()?;
+        let (program, argv0) = (self.program.clone(), self.argv0.clone());
+        Some(Understood::of(actions, program, argv0, self.cwd.clone(), depends))
+    }
 }
 
 /// The file a typed name means, and whether we stand before it on PATH. Found once to learn

@@ -47,11 +47,6 @@ impl<'a> Call<'a> {
         self.declared.is_some() || names::is_known(self.tool())
     }
 
-    /// Whether it matters to the tool that its standard output is a terminal.
-    fn minds_stdout(&self) -> bool {
-        self.declared.is_some() || names::minds_stdout(self.tool())
-    }
-
     /// The environment as the daemon is to see it: with what our own command line says.
     pub fn told_env(&self) -> Vec<u8> {
         let Some(strict) = self.strict else { return self.env.clone() };
@@ -119,14 +114,17 @@ impl<'a> Call<'a> {
             terminal,
             damaged: Vec::new(),
             again: false,
-            stdout: if self.minds_stdout() { stdout() } else { StdoutIs::Apart },
+            stdout: stdout_of(self.tool(), self.declared.is_some()),
             declared: self.declared.clone(),
         }
     }
 }
 
-/// Where our standard output goes.
-fn stdout() -> StdoutIs {
+/// Where our standard output goes, as far as it matters to this tool.
+pub fn stdout_of(tool: &[u8], is_declared: bool) -> StdoutIs {
+    if !is_declared && !names::minds_stdout(tool) {
+        return StdoutIs::Apart;
+    }
     let (out, err) = (rustix::stdio::stdout(), rustix::stdio::stderr());
     let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
     match (rustix::fs::fstat(out), rustix::fs::fstat(err)) {

@@ -9,6 +9,7 @@ pub mod names;
 mod observe;
 mod plain;
 mod run;
+mod scratch;
 mod steps;
 mod take_in;
 mod text;
@@ -23,6 +24,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use ask::Patience;
 use gather::Call;
+pub use gather::stdout_of;
 use steps::Outcome;
 use text::Held;
 

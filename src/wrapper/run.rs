@@ -16,7 +16,7 @@ use super::gather::Call;
 use super::observe::Observed;
 use super::take_in::{self, OwnFiles, take_in};
 use super::text::{Held, mentions};
-use crate::protocol::message::{Exit, Run, RunReport, StdoutIs, Stream};
+use crate::protocol::message::{Exit, Run, RunReport, Stage, StdoutIs, Stream};
 use crate::store::blob::BlobDir;
 use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
@@ -41,24 +41,27 @@ pub struct Surroundings<'a, 'c> {
     pub umask: u32,
     /// SIGPIPE as our caller set it.
     pub broken_pipe: Option<&'a Before>,
+    /// Who deals with signals for several runs together.
+    pub stand_in: Option<&'a StandIn>,
 }
 
 /// Nothing was added to the command that could make it fail, so it will not be run again, and
 /// its text need not wait for its end: cargo starts dependents by what rustc says midway.
 pub fn passes_text(step: &Run) -> bool {
-    step.read_back.iter().all(|file| !file.remove)
+    step.stage == Stage::Whole && step.read_back.iter().all(|file| !file.remove)
 }
 
 /// Runs the tool and takes in what it makes.
 pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     // In this order: our files are gone before a signal that came too late ends us.
-    let stand_in = StandIn::begin();
+    let own_stand_in = around.stand_in.is_none().then(StandIn::begin);
+    let Some(stand_in) = around.stand_in.or(own_stand_in.as_ref()) else { return Ran::Plain };
     let _own = OwnFiles(&step.read_back);
     let observed = step.observed.as_deref().map(Observed::begin);
     let before: Vec<take_in::Before> =
         step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();
-    let Ok((exit, captured)) = run_captured(step, around, &stand_in, held) else {
+    let Ok((exit, captured)) = run_captured(step, around, stand_in, held) else {
         return Ran::Plain;
     };
     let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -2,14 +2,15 @@
 
 use super::gather;
 use super::run::{self, Ran, Surroundings};
+use super::scratch::Scratch;
 use super::text::Held;
-use crate::protocol::message::{Delivery, Exit, Report, Step, Work};
+use crate::protocol::message::{Delivery, Exit, Report, Stage, Step, Work};
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
 use crate::store::deliver::{DeliverError, LinkMode, Target, deliver};
 use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
-use crate::sys::signals::Before;
+use crate::sys::signals::{Before, StandIn};
 
 /// How the steps went.
 #[derive(Debug)]
@@ -32,9 +33,13 @@ pub fn perform(
     held: &mut Held,
 ) -> Outcome {
     let Some(root) = settings.cache_root.as_deref() else { return Outcome::Plain };
+    // In this order: the files are gone before a signal that came too late ends us.
+    let stand_in = (!work.scratch.is_empty()).then(StandIn::begin);
+    let Ok(_scratch) = Scratch::make(&work.scratch) else { return Outcome::Plain };
     let blobs = BlobDir::new(root);
     let umask = gather::umask();
-    let around = Surroundings { call, blobs: &blobs, umask, broken_pipe };
+    let stand_in = stand_in.as_ref();
+    let around = Surroundings { call, blobs: &blobs, umask, broken_pipe, stand_in };
     let mut exit = Exit::Status(0);
     let link_mode = settings.link_mode.unwrap_or(work.link_mode);
     let mut report =
@@ -47,6 +52,7 @@ pub fn perform(
     let mut whole = true;
     for step in &work.steps {
         let ended = match step {
+            Step::Run(run) if run.stage == Stage::Last && exit != Exit::Status(0) => break,
             Step::Deliver(delivery) => {
                 match hand_out(delivery, &blobs, umask, link_mode, work.fine_times) {
                     Ok(changed) => report.blobs.extend(changed),
@@ -56,6 +62,9 @@ pub fn perform(
                 Exit::Status(delivery.status)
             }
             Step::Run(run) => match run::run(run, &around, held) {
+                Ran::Ended(ran) if run.stage == Stage::Piece && !is_usual(ran.exit) => {
+                    return Outcome::Plain;
+                }
                 Ran::Ended(ran) => {
                     if !run::passes_text(run) {
                         held.hold(ran.text.clone());
@@ -81,6 +90,12 @@ pub fn perform(
     }
     let says_something = !report.runs.is_empty() || !report.blobs.is_empty();
     Outcome::Done { exit, report: (whole && says_something).then_some(report) }
+}
+
+/// Whether a compiler ended as it does for its sources' sake: after that a driver goes on with the
+/// next one.
+fn is_usual(exit: Exit) -> bool {
+    matches!(exit, Exit::Status(0 | 1) | Exit::Signal(_))
 }
 
 /// Puts a hit's files in place; gives the blobs whose stat that changed.

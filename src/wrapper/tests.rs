@@ -35,7 +35,17 @@ fn do_run(step: &Run, held: &mut Held) -> Ran {
         declared: None,
     };
     let blobs = BlobDir::new(b"/nonexistent");
-    run(step, &Surroundings { call: &call, blobs: &blobs, umask: 0o22, broken_pipe: None }, held)
+    run(
+        step,
+        &Surroundings {
+            call: &call,
+            blobs: &blobs,
+            umask: 0o22,
+            broken_pipe: None,
+            stand_in: None,
+        },
+        held,
+    )
 }
 
 fn ended(script: &str) -> RunReport {
@@ -128,6 +138,7 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
     };
     let good = || deliver(Content::Inline(b"object".to_vec()));
     let work = |steps| Work {
+        scratch: Vec::new(),
         ticket: 5,
         steps,
         fine_times: false,

@@ -163,3 +163,32 @@ fn an_input_that_changes_meanwhile() {
     s.z(line).ok();
     assert_eq!(runs(&s), 2, "what came while it ran may have been read");
 }
+
+#[test]
+fn explained_without_being_run() {
+    let mut s = sandbox();
+    let explained = |s: &Sandbox| -> serde_json::Value {
+        let before = runs(s);
+        let text = s.z(&format!("explain --json -- {LINE}")).ok().out();
+        assert_eq!(runs(s), before);
+        serde_json::from_str(&text).unwrap()
+    };
+    let new = explained(&s);
+    assert_eq!((&new["outcome"], &new["tool"]), (&"miss".into(), &"exec".into()));
+    warm(&s, LINE);
+    let known = explained(&s);
+    assert_eq!(known["outcome"], "hit", "{known}");
+    assert_eq!(known["units"][0]["action"], new["units"][0]["action"]);
+    let parts = known["units"][0]["parts"].to_string();
+    assert!(parts.contains("in/*.txt") && parts.contains("MODE"), "{parts}");
+    s.write("in/a.txt", "other\n");
+    let changed = explained(&s);
+    assert_eq!(changed["outcome"], "miss");
+    assert!(changed["causes"].to_string().contains("in/a.txt"), "{changed}");
+    s.set("MODE", "x");
+    assert_eq!(explained(&s)["outcome"], "miss");
+    let words = s.z("explain exec --input in/*.txt -- ./tool x").ok().out();
+    assert!(words.contains("miss"), "{words}");
+    let bad = s.z("explain exec --input in/*.txt --env A=1 -- ./tool").code(2).err();
+    assert!(bad.contains("--env A=1") && bad.lines().count() == 1, "{bad}");
+}

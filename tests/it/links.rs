@@ -360,6 +360,144 @@ fn compile_and_link_in_one_command() {
     s.warm("gcc -Isecond main.c -o other");
 }
 
+/// Of a command that compiles and links, what did not change is not compiled again.
+#[test]
+fn compiles_on_the_way_to_a_link_are_results_of_their_own() {
+    for (compiler, flags, sources) in [
+        ("gcc", "", "main.c libtwo.a -lm one.c more.s"),
+        ("gcc", "-g -O2 -Wall -I. -pthread -s", "main.c -ltwo one.c two.o more.s"),
+        ("gcc", "-g3 -pipe -fno-pie -no-pie", "main.c -xc++ one.c -x assembler more.s -x none"),
+        ("gcc", "-fPIC -shared -nostartfiles -Wl,-soname,x.so", "main.c one.c more.s"),
+        ("gcc", "-fuse-ld=gold -static -DX=a", "main.c one.c more.s"),
+        ("clang", "", "main.c libtwo.a -lm one.c two.c"),
+        ("clang", "-g -O2 -Wall -I. -s -rdynamic", "main.c -ltwo one.c two.o more.s"),
+        ("clang", "-g -pthread", "main.c libtwo.a one.c two.c"),
+        ("clang", "-static -no-integrated-as", "main.c one.c two.c"),
+        ("clang", "-fuse-ld=lld -fPIC -shared -Wl,-soname,x.so", "main.c one.c two.c"),
+        ("clang", "-fuse-ld=mold -g3", "main.c one.c two.c"),
+        ("clang++", "-std=c++17", "-x c++ main.c one.c two.c -x none two.o"),
+        ("g++", "-O1", "main.c one.c more.s"),
+    ] {
+        let s = Sandbox::new();
+        let main = |value: &str| {
+            let cxx = "#ifdef __cplusplus\nextern \"C\"\n#endif\n";
+            s.write(
+                "main.c",
+                format!("{cxx}int one(void);\nint main(void) {{ return one() + {value}; }}\n"),
+            );
+            s.write("one.c", format!("{cxx}int one(void) {{ return 1; }}\n"));
+        };
+        main("1");
+        let library = |value: i32| {
+            s.write("two.c", format!("int two(void) {{ return {value}; }}\n"));
+            s.bare("gcc -fPIC -c two.c").ok();
+            s.bare("ar rcs libtwo.a two.o").ok();
+        };
+        library(2);
+        s.write("more.s", ".globl more\nmore: .long 1\n.section .note.GNU-stack,\"\",@progbits\n");
+        let line = format!("{compiler} {flags} -L. {sources} -o app");
+        let (_, cost) = s.same(&line);
+        assert_eq!(cost, 4, "{line}");
+        s.hit(&line);
+        main("3");
+        let (_, cost) = s.same(&line);
+        assert_eq!(cost, 2, "{line}");
+        s.hit(&line);
+        // Only what it is linked with.
+        if sources.contains("two") && !sources.contains("two.c") {
+            library(3);
+            let (_, cost) = s.same(&line);
+            assert_eq!(cost, 1, "{line}");
+        }
+    }
+}
+
+/// They serve compiles that stop there, and are served by them.
+#[test]
+fn a_compile_serves_a_link_of_the_same_source() {
+    for compiler in COMPILERS {
+        let s = Sandbox::new();
+        s.write("main.c", MAIN);
+        s.write("one.c", "#warning one\nint one(void) { return 1; }\n");
+        s.warm(&format!("{compiler} -O2 -g -c one.c -o some.o"));
+        // One compile, one link; the message comes from the cache.
+        let (_, cost) = s.same(&format!("{compiler} -O2 -g main.c one.c -o app"));
+        assert_eq!(cost, 2);
+        s.hit(&format!("{compiler} -O2 -g -c main.c"));
+        let (_, cost) = s.same(&format!("{compiler} -O2 -g main.c one.c -o other"));
+        assert_eq!(cost, 1);
+        s.hit(&format!("{compiler} -O2 -g main.c one.c -o other"));
+        // The same sources in another order.
+        let (_, cost) = s.same(&format!("{compiler} -O2 -g one.c main.c -o other"));
+        assert_eq!(cost, 1);
+        // An object like that is not what these make.
+        let (_, cost) = s.same(&format!("{compiler} -O2 -g -fPIC -shared one.c -o libone.so"));
+        assert_eq!(cost, 2);
+    }
+}
+
+/// A command that can't be taken apart is one action, and its result is right.
+#[test]
+fn commands_that_stay_whole() {
+    let s = Sandbox::new();
+    s.write("main.c", MAIN);
+    s.write("one.c", ONE);
+    s.write("more.s", ".globl more\nmore: .long 1\n.section .note.GNU-stack,\"\",@progbits\n");
+    // clang's assembler relaxes otherwise in a command that only assembles, and is told of a flag that
+    // is of no use to it where nothing else makes use of it.
+    for flags in ["more.s", "-O2 -pthread more.s"] {
+        let (_, cost) = s.same(&format!("clang {flags} main.c one.c -o app"));
+        assert_eq!(cost, 1, "{flags}");
+    }
+    for flags in ["-flto", "-frecord-gcc-switches", "-MMD"] {
+        for compiler in COMPILERS {
+            let line = format!("{compiler} {flags} main.c one.c -o app -fuse-ld=lld");
+            let (_, cost) = s.same(&line);
+            assert_eq!(cost, 1, "{line}");
+        }
+    }
+}
+
+/// What fails on the way fails as it does without a cache: every source is compiled, nothing is
+/// linked, and what was there before stays.
+#[test]
+fn failures_on_the_way_to_a_link() {
+    for compiler in COMPILERS {
+        let s = Sandbox::new();
+        s.write("main.c", MAIN);
+        s.write("one.c", ONE);
+        s.write("bad.c", "#warning first\nint bad(void) { return wrong; }\n");
+        s.write("worse.c", "#error worse\n");
+        s.write("app", "old");
+        for sources in [
+            "main.c bad.c one.c",
+            "bad.c main.c worse.c one.c",
+            "main.c nothing.c one.c",
+            "main.c one.c nothing.o",
+            "main.c one.c -lnothing",
+            "worse.c",
+        ] {
+            for _ in 0..2 {
+                let (output, _) = s.same(&format!("{compiler} {sources} -o app"));
+                assert_eq!(output.status.code(), Some(1), "{sources}");
+            }
+        }
+        s.write("bad.c", "int bad(void) { return 0; }\n");
+        let line = format!("{compiler} main.c bad.c one.c -o app");
+        // The others were compiled well before.
+        let (_, cost) = s.same(&line);
+        assert_eq!(cost, 2);
+        s.hit(&line);
+        // A linker's words name the objects, each time otherwise.
+        let output = s.z(&format!("{compiler} main.c -o app"));
+        let name = if compiler == "gcc" { "/cc" } else { "/main-" };
+        assert!(!output.status.success() && output.err().contains(name), "{}", output.err());
+        assert!(!output.err().contains("zccache"), "{}", output.err());
+        let left: Vec<_> = fs::read_dir(s.aside("tmp")).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 #[test]
 fn a_link_that_fails() {
     let s = objects();

@@ -192,6 +192,7 @@ impl Compile {
         };
         let mut listed: Vec<Arg> = match discovery.compiler {
             Told::ByText => return Ok((None, Vec::new())),
+            Told::Apart => return Err(Reason::DependencyOutput),
             Told::SourceOnly => vec![source.clone()],
             Told::File(file) => {
                 rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()
@@ -341,8 +342,13 @@ fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
     }
     let temporary = ground.env.get(b"TMPDIR").unwrap_or(b"/tmp");
     let name = base(path);
+    // gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
+    let source_name = base(source);
+    let stem = source_name.iter().rposition(|byte| *byte == b'.');
+    let stem = &source_name[..stem.unwrap_or(source_name.len())];
+    let is_clangs = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"));
     let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
-        && name.starts_with(b"cc")
+        && (name.starts_with(b"cc") || is_clangs)
         && name.ends_with(b".s");
     if !temporary_text && name != base(source) {
         return false;

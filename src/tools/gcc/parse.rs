@@ -9,7 +9,7 @@ use super::passed::{self, Inner, Preprocessor, Setting};
 use super::switches;
 use super::table::{self, Class, Flag, Takes};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Flavor, Language, Parsed, Role, Search, Source};
+use crate::tools::command::{Arg, ArgPart, Flavor, Language, Parsed, Role, Search, Source};
 
 /// Why a call runs plain, and the argument to blame.
 type Refusal = (Reason, Option<Arg>);
@@ -20,8 +20,11 @@ pub fn command(flavor: Flavor, cxx_driver: bool, args: Vec<Arg>) -> Result<Parse
     let mut position = 0;
     while let Some(arg) = args.get(position) {
         let next = args.get(position + 1);
+        walk.part = ArgPart::Both;
         let used = walk.argument(position, arg, next);
-        position += 1 + usize::from(used == Used::Next);
+        let count = 1 + usize::from(used == Used::Next);
+        walk.parts.extend(std::iter::repeat_n(walk.part, count));
+        position += count;
     }
     walk.finish(args)
 }
@@ -86,6 +89,9 @@ struct Walk {
     records_command: bool,
     integrated_assembler: bool,
     colour_is_automatic: bool,
+    /// What the argument at hand is for, and what each before it was.
+    part: ArgPart,
+    parts: Vec<ArgPart>,
 }
 
 impl Walk {
@@ -127,6 +133,8 @@ impl Walk {
             records_command: false,
             integrated_assembler: flavor == Flavor::Clang,
             colour_is_automatic: true,
+            part: ArgPart::Both,
+            parts: Vec::new(),
         }
     }
 
@@ -182,8 +190,12 @@ impl Walk {
             self.refuse(Reason::UnknownLanguage, path);
         }
         match language {
-            Some(language) => self.sources.push(Source { path: path.clone(), language, position }),
+            Some(language) => {
+                self.part = ArgPart::Source;
+                self.sources.push(Source { path: path.clone(), language, position });
+            }
             None => {
+                self.part = ArgPart::Link;
                 self.object.get_or_insert_with(|| path.clone());
                 self.words.push(path.clone());
             }
@@ -210,6 +222,10 @@ impl Walk {
             }
             _ => false,
         };
+        // gcc's compiler is told of it as well.
+        if self.flavor == Flavor::Clang && arg.starts_with(b"-fuse-ld") {
+            self.part = ArgPart::Link;
+        }
         if known {
             self.key.push(arg.clone());
         } else {
@@ -265,6 +281,10 @@ impl Walk {
         self.for_linker(flag, value);
         match flag.class {
             Class::Key => self.push_key(flag, value),
+            Class::Linking => {
+                self.part = ArgPart::Link;
+                self.push_key(flag, value);
+            }
             Class::Query => {
                 self.push_key(flag, value);
                 self.query.extend(one_form(flag, value));
@@ -292,9 +312,16 @@ impl Walk {
                 self.push_key(flag, value);
                 self.defines.push(value.to_vec());
             }
-            Class::Output => self.output = Some(value.to_vec()),
-            Class::Language if value == b"none" => self.language = None,
+            Class::Output => {
+                self.part = ArgPart::Link;
+                self.output = Some(value.to_vec());
+            }
+            Class::Language if value == b"none" => {
+                self.part = ArgPart::Language;
+                self.language = None;
+            }
             Class::Language => {
+                self.part = ArgPart::Language;
                 self.language = language::by_name(self.flavor, value);
                 if self.language.is_none() {
                     self.refuse(Reason::UnknownLanguage, value);

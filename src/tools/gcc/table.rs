@@ -83,6 +83,8 @@ pub enum Class {
     XClang,
     /// `-mllvm`
     Llvm,
+    /// For the link alone: does nothing beside `-c`, but clang warns of each by name.
+    Linking,
     /// `-fbasic-block-sections=`: reads a file after `list=`.
     BlockSections,
     /// `-fdiagnostics-format=`: some formats write files.
@@ -281,10 +283,10 @@ const ROWS: &[Row] = &[
     // Handed on to the parts.
     ("-Wp,", Rest, ToPreprocessor, BOTH),
     ("-Wa,", Rest, ToAssembler, BOTH),
-    ("-Wl,", Rest, Key, BOTH),
+    ("-Wl,", Rest, Linking, BOTH),
     ("-Xpreprocessor", Separate, XPreprocessor, BOTH),
     ("-Xassembler", Separate, XAssembler, BOTH),
-    ("-Xlinker", Separate, Key, BOTH),
+    ("-Xlinker", Separate, Linking, BOTH),
     ("-Xclang", Separate, XClang, CLANG),
     ("-Xclang=", Rest, NO, CLANG),
     ("-mllvm", Separate, Llvm, CLANG),
@@ -292,18 +294,22 @@ const ROWS: &[Row] = &[
     ("-mmlir", Separate, NO, BOTH),
     ("-meabi -mthread-model", Separate, Query, CLANG),
 
-    // The rest of what makes code or messages differ. Link flags are among them: they do nothing
-    // beside `-c`, but clang warns of each by name.
+    // The rest of what makes code or messages differ.
     ("-pipe", Alone, Neutral, BOTH),
-    ("-pthread -pthreads -p -pg -P -C -CC -trigraphs -undef -pass-exit-codes -Qn -Qy -s -r -n -N \
-      -static -static-pie -static-libgcc -static-libstdc++ -static-libasan -static-libtsan \
+    ("-pthread -pthreads -p -pg -P -C -CC -trigraphs -undef -pass-exit-codes -Qn -Qy", Alone, Key, BOTH),
+    ("-static", Alone, Linking, GCC),
+    // clang compiles otherwise for it.
+    ("-static", Alone, Key, CLANG),
+    ("-s -r -n -N -static-pie -static-libgcc -static-libstdc++ -static-libasan -static-libtsan \
       -static-libubsan -static-liblsan -static-libhwasan -static-libsan -static-openmp \
       -shared -shared-libgcc -shared-libasan -shared-libsan -symbolic -pie -no-pie -nopie -rdynamic \
       -nostdlib -nodefaultlibs -nostartfiles -nolibc -nostdlib++ -noprebind -fuse-linker-plugin \
-      -fno-use-linker-plugin", Alone, Key, BOTH),
-    ("-L -l -u -z -T -e -G", Either, Key, BOTH),
+      -fno-use-linker-plugin", Alone, Linking, BOTH),
+    ("-L -l -u -z -T -e", Either, Linking, BOTH),
+    ("-G", Either, Key, BOTH),
     ("--param", Equals, Key, BOTH),
-    ("-cuid= --ld-path= -fuse-cuid=", Rest, Key, CLANG),
+    ("-cuid= -fuse-cuid=", Rest, Key, CLANG),
+    ("--ld-path=", Rest, Linking, CLANG),
     ("-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang", Alone, Key, CLANG),
 ];
 

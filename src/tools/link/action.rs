@@ -2,15 +2,16 @@
 
 use super::listed::{self, folder, inputs};
 use super::options::Said;
+use super::split::split;
 use super::tool::Linker;
 use crate::inputs::depfile;
 use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Flavor, Output, Role, UserDeps, WriteStyle};
+use crate::tools::command::{Arg, ArgPart, Flavor, Output, Role, UserDeps, WriteStyle};
 use crate::tools::gcc::compile::Compile;
 use crate::tools::gcc::is_preprocessed_here;
-use crate::tools::meaning::{Ground, Meaning};
+use crate::tools::meaning::{Asking, Ground, Meaning, Split};
 use crate::tools::needs::Needs;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
@@ -37,6 +38,10 @@ pub(super) struct Link {
     pub(super) option_inputs: Vec<Arg>,
     /// See `LinkLine::side_files`.
     pub(super) makes_side_files: bool,
+    /// What each of the arguments is for; empty for a linker alone.
+    pub(super) parts: Vec<ArgPart>,
+    /// The driver's name as typed, without its folder.
+    pub(super) called: Vec<u8>,
     /// The driver is a script, which may do more than call a linker.
     pub(super) is_scripted: bool,
     pub(super) outputs: Vec<Output>,
@@ -86,28 +91,14 @@ impl Meaning for Link {
         units: &[usize],
         temporary: &dyn Fn(&str) -> Vec<u8>,
     ) -> Plan {
-        let mut run = Run {
-            // A linker that stands behind a link to us is not asked about once more.
-            env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
-            observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
-            ..run_of(tool)
-        };
-        run.argv.extend(self.args.iter().cloned());
-        let mut discoveries = Vec::new();
-        for &unit in units {
-            let linker = match &self.said.listing {
-                _ if !self.linker.lists() => None,
-                Some(path) => Some(bring_back(&mut run, path.clone(), false)),
-                None => self.request(&temporary("ld")).map(|(arg, path)| {
-                    run.argv.push(arg);
-                    bring_back(&mut run, path, true)
-                }),
-            };
-            let compiler = self.ask_compiler(&mut run, temporary);
-            run.units.push(RunUnit { unit: unit as u32, outputs: self.outputs.clone() });
-            discoveries.push(Discovery { unit, compiler, assembler: None, linker });
-        }
-        Plan { run, discoveries }
+        let mut plan = self.plan_link(tool, &self.args, temporary);
+        plan.discoveries[0].compiler = self.ask_compiler(&mut plan.run, temporary);
+        debug_assert_eq!(units, [0]);
+        plan
+    }
+
+    fn split(&self, asking: &Asking<'_>, temporary: &dyn Fn(&str) -> Vec<u8>) -> Option<Split> {
+        split(self, asking, temporary)
     }
 
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
@@ -133,7 +124,9 @@ impl Meaning for Link {
         run: &RunReport,
     ) -> Result<InputSet, Reason> {
         let mut sets = Vec::new();
-        if let Some(compile) = &self.compiles {
+        if let Some(compile) = &self.compiles
+            && discovery.compiler != Told::Apart
+        {
             let mut nth = 0;
             for (unit, source) in compile.command.sources.iter().enumerate() {
                 let compiler = match discovery.compiler {
@@ -179,6 +172,33 @@ impl Meaning for Link {
 }
 
 impl Link {
+    /// Plans the link alone, with these arguments.
+    pub(super) fn plan_link(
+        &self,
+        tool: &Understood,
+        args: &[Arg],
+        temporary: &dyn Fn(&str) -> Vec<u8>,
+    ) -> Plan {
+        let mut run = Run {
+            // A linker that stands behind a link to us is not asked about once more.
+            env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
+            observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
+            ..run_of(tool)
+        };
+        run.argv.extend(args.iter().cloned());
+        let linker = match &self.said.listing {
+            _ if !self.linker.lists() => None,
+            Some(path) => Some(bring_back(&mut run, path.clone(), false)),
+            None => self.request(&temporary("ld")).map(|(arg, path)| {
+                run.argv.push(arg);
+                bring_back(&mut run, path, true)
+            }),
+        };
+        run.units.push(RunUnit { unit: 0, outputs: self.outputs.clone() });
+        let compiler = Told::Apart;
+        Plan { run, discoveries: vec![Discovery { unit: 0, compiler, assembler: None, linker }] }
+    }
+
     /// Asks the linker for its list: the argument, and the file it will write.
     fn request(&self, path: &[u8]) -> Option<(Arg, Arg)> {
         match self.through {

@@ -57,6 +57,8 @@ pub(in crate::tools) fn understand(
         compiles: None,
         option_inputs: Vec::new(),
         makes_side_files: false,
+        parts: Vec::new(),
+        called: typed.called.to_vec(),
         is_scripted: false,
         outputs,
         cwd: caller.cwd.to_vec(),

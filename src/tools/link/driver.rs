@@ -72,6 +72,8 @@ pub(in crate::tools) fn understand(
         compiles,
         option_inputs: line.option_inputs,
         makes_side_files: line.side_files.is_some(),
+        parts: line.parts,
+        called: typed.called.to_vec(),
         is_scripted: driver.is_script,
         outputs,
         cwd: caller.cwd.to_vec(),

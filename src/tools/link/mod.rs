@@ -4,6 +4,7 @@
 //! - `tool` knows the linker behind a driver, or one alone, by content.
 //! - `listed` says from the linker's own list what it read, and where else it would have looked:
 //!   by the help of `script` (linker scripts) and `binary` (shared libraries, thin archives).
+//! - `split` takes a command that also compiles apart, where that is certain to come to the same.
 //! - `driver` and `bare` make the key of a command; `action` runs a miss and finds its inputs.
 
 mod action;
@@ -13,6 +14,7 @@ pub(super) mod driver;
 pub(super) mod listed;
 mod options;
 mod script;
+mod split;
 pub(super) mod tool;
 
 use crate::session::reason::Reason;

@@ -112,6 +112,7 @@ impl Walk {
         let words = std::mem::take(&mut self.words);
         let option_inputs = self.option_inputs.clone();
         let colour_is_automatic = self.colour_is_automatic;
+        let parts = std::mem::take(&mut self.parts);
         let writes = |walk: &Walk| !walk.derived.is_empty() || !walk.explicit.is_empty();
         let side_files = match &self.split {
             Some(split) => Some(split.clone()),
@@ -123,6 +124,7 @@ impl Walk {
         };
         Ok(LinkLine {
             args,
+            parts,
             words,
             choosing,
             compiles,
