@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::command::{Command, Flavor, Language, Mode};
-use super::environment::{Environment, TOOLCHAIN_VARIABLES};
+use super::environment::{Environment, TOOLCHAIN_VARIABLES, names_that_matter};
 use super::find::{absolute, base};
 use super::program::{self, Program};
 use super::query;
@@ -43,9 +43,13 @@ impl Driver {
         closure.absent.extend_from_slice(&self.closure.absent);
     }
 
-    /// A script that looks at variables of its own.
+    /// A script that looks at variables of its own, which requests are not remembered by.
     pub(super) fn is_scripted(&self) -> bool {
-        !self.script_variables.is_empty()
+        if self.script_variables.is_empty() {
+            return false;
+        }
+        let known = names_that_matter();
+        self.script_variables.iter().any(|(name, _)| !known.contains(&name[..]))
     }
 
     /// What tells it from others beside its files.
@@ -361,6 +365,10 @@ fn find_toolchain(
     plan.extend(language_args);
     let mode: &[u8] = if command.mode == Mode::Assembly { b"-S" } else { b"-c" };
     plan.extend([mode, b"-###", b"/dev/null"].map(<[u8]>::to_vec));
+    if driver.is_script {
+        // emcc looks whether the object is there afterwards, unless none is to be.
+        plan.extend([b"-o".to_vec(), b"-".to_vec()]);
+    }
     let said =
         query::ask(&driver.path, &plan, caller.env, caller.cwd).filter(|said| said.success)?;
     let commands = query::planned_commands(&said.stderr);
@@ -417,7 +425,7 @@ fn find_toolchain(
         major: driver.major,
         system_folders,
         assembler_lists,
-        scripted: !driver.script_variables.is_empty(),
+        scripted: driver.is_scripted(),
         depends: closure.all(),
     };
     Some((toolchain, closure, digest))

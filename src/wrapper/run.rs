@@ -54,7 +54,7 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     // In this order: our files are gone before a signal that came too late ends us.
     let stand_in = StandIn::begin();
     let _own = OwnFiles(&step.read_back);
-    let observed = step.observed.as_deref().map(Observed::begin);
+    let observed = step.observed.as_ref().map(Observed::begin);
     let before: Vec<take_in::Before> =
         step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();

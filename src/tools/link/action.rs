@@ -5,11 +5,10 @@ use super::options::Said;
 use super::tool::Linker;
 use crate::inputs::depfile;
 use crate::inputs::resolve::InputSet;
-use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, Output, Role, UserDeps, WriteStyle};
 use crate::tools::gcc::compile::Compile;
-use crate::tools::gcc::is_preprocessed_here;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
@@ -89,7 +88,10 @@ impl Meaning for Link {
         let mut run = Run {
             // A linker that stands behind a link to us is not asked about once more.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
-            observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
+            observed: self.is_scripted.then(|| Observation {
+                folder: folder(&self.outputs[0].path).to_vec(),
+                beginning: Vec::new(),
+            }),
             ..run_of(tool)
         };
         run.argv.extend(self.args.iter().cloned());
@@ -132,20 +134,10 @@ impl Meaning for Link {
         discovery: &Discovery,
         run: &RunReport,
     ) -> Result<InputSet, Reason> {
-        let mut sets = Vec::new();
-        if let Some(compile) = &self.compiles {
-            let mut nth = 0;
-            for (unit, source) in compile.command.sources.iter().enumerate() {
-                let compiler = match discovery.compiler {
-                    _ if !is_preprocessed_here(source.language) => Told::SourceOnly,
-                    Told::Rule(file, _) => Told::Rule(file, nth),
-                    told => told,
-                };
-                nth += usize::from(is_preprocessed_here(source.language));
-                let discovery = Discovery::by(compiler, unit);
-                sets.push(compile.inputs(ground, &discovery, run)?);
-            }
-        }
+        let sets = match &self.compiles {
+            Some(compile) => compile.inputs_of_all(ground, discovery.compiler, run)?,
+            None => Vec::new(),
+        };
         let listed = match discovery.linker.and_then(|at| run.dependencies.get(at)) {
             // mold writes none for `-r`, where it reads what is named and nothing else.
             Some(text) if text.is_empty() && self.reads_named_only() => None,
