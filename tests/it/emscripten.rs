@@ -93,7 +93,7 @@ fn compiles_of_every_kind() {
     assert_eq!(by_tool["non_cacheable"], 0, "{by_tool}");
     // Messages, and emcc's own among them.
     s.write("bad.c", "int f(void) { int unused; return 1; }\n");
-    s.warm("emcc -Wall -c bad.c --js-library none.js -sASSERTIONS");
+    s.warm("emcc -Wall -c bad.c --js-library say.h -sASSERTIONS");
     s.write("wrong.c", "int f(void) { return g(); }\n");
     s.same("emcc -c wrong.c");
     assert_eq!(s.z("emcc -c wrong.c").status.code(), Some(1));
@@ -257,10 +257,8 @@ fn everything_a_link_reads() {
     s.bare("emar rcs none/libhtml5.a add.o").ok();
     s.miss(line);
     // Files that are run while linking may read others.
-    s.write(
-        "lib.js",
-        "mergeInto(LibraryManager.library, { own: {{{ read('say.h').length }}} });\n",
-    );
+    let read = format!("{{{{{{ read('{}').length }}}}}}", s.path("say.h").display());
+    s.write("lib.js", format!("mergeInto(LibraryManager.library, {{ own: {read} }});\n"));
     s.same("emcc main.o -o x.js --js-library lib.js");
     s.same("emcc main.o -o x.js --js-library lib.js");
     assert!(s.reasons().contains("computed_include"), "{}", s.reasons());
