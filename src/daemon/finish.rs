@@ -204,7 +204,7 @@ fn fold_outputs(
     outputs: &mut [StoredOutput],
 ) -> Result<Vec<(Role, Vec<u8>)>, Reason> {
     let mut folded = Vec::new();
-    for output in outputs.iter_mut().filter(|output| output.role == Role::Dependencies) {
+    for output in outputs.iter_mut().filter(|output| output.role.lists_paths()) {
         let text = shared.read_blob(&output.content).ok_or(Reason::OutputMissing)?;
         let text = meaning::Text::Output(output.role, &text);
         let Some(text) = understood.meaning.fold(unit, text) else { continue };

@@ -118,6 +118,15 @@ pub enum Role {
     ImportLibrary,
     /// Any other file of a tool that may make several of a kind, by its number.
     Other(u16),
+    /// `-MJ FILE`: the compile's entry in a compilation database
+    DatabaseEntry,
+}
+
+impl Role {
+    /// A text in which paths follow the checkout that it is for.
+    pub fn lists_paths(self) -> bool {
+        matches!(self, Role::Dependencies | Role::DatabaseEntry)
+    }
 }
 
 /// A file the compiler will write.
@@ -208,6 +217,8 @@ pub struct Command {
     pub records_paths: bool,
     /// The result records the command line itself: no argument may be added to a run.
     pub records_command: bool,
+    /// A file beside the result records it, but for what asks for dependency files (`-MJ`).
+    pub lists_command: bool,
     /// The assembler runs as a program of its own and takes `-Wa,` flags.
     pub separate_assembler: bool,
     /// Diagnostics can depend on whether stderr is a terminal (no explicit colour choice).

@@ -98,6 +98,11 @@ pub fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
     if path.starts_with(b"/") { path.to_vec() } else { [cwd, b"/", path].concat() }
 }
 
+/// All but the last part of an absolute path, without a slash at the end.
+pub fn folder_of(path: &[u8]) -> &[u8] {
+    &path[..path.len() - base(path).len() - 1]
+}
+
 /// The last part of a path.
 pub fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)

@@ -38,9 +38,19 @@ impl Places {
         &self.folders[self.roots_from..]
     }
 
-    /// The same places in a checkout whose root has these names.
+    /// The same places in a checkout whose root has these names: what lies in this checkout lies
+    /// in that one then.
     pub fn in_checkout(&self, roots: &[Vec<u8>]) -> Places {
-        Places::new(self.folders[..self.roots_from].to_vec(), roots)
+        let moved = |place: &Vec<u8>| {
+            let inside = self.roots().iter().find_map(|root| {
+                place.strip_prefix(&root[..]).filter(|rest| rest.starts_with(b"/"))
+            });
+            match (inside, roots.first()) {
+                (Some(inside), Some(root)) => [root, inside].concat(),
+                _ => place.clone(),
+            }
+        };
+        Places::new(self.folders[..self.roots_from].iter().map(moved).collect(), roots)
     }
 
     /// How an input set names a path: by the innermost place that it lies in, or as it is.
@@ -111,6 +121,17 @@ impl Places {
             Some(folded) if !self.roots().is_empty() => folded.into(),
             _ => value.into(),
         }
+    }
+
+    /// A word with each mention of the root marked, be it a path of its own or not.
+    pub fn mark_root(&self, word: &[u8]) -> Vec<u8> {
+        let mut marked = word.to_vec();
+        for (mark, root) in self.written(Syntax::Plain) {
+            while let Some(at) = memmem::find(&marked, &root) {
+                marked.splice(at..at + root.len(), mark);
+            }
+        }
+        marked
     }
 
     /// Takes the root out of a text. None where the text has bytes that `unfold` would take
@@ -230,6 +251,15 @@ mod tests {
         assert_eq!(moved.unspell(b"\x017/a"), b"\x017/a");
         assert_eq!(at("/w/1").spell(b"/w/1"), b"\x010");
         assert_eq!(at("/w/2").unspell(b"\x010"), b"/w/2");
+    }
+
+    #[test]
+    fn places_move_with_their_checkout() {
+        let own = vec![b"/w/1/target".to_vec(), b"/w/10".to_vec()];
+        let moved = Places::new(own, &[b"/w/1".to_vec()]).in_checkout(&[b"/v".to_vec()]);
+        assert_eq!(moved.unspell(b"\x010/a"), b"/v/target/a");
+        assert_eq!(moved.unspell(b"\x011/a"), b"/w/10/a");
+        assert_eq!(moved.unspell(b"\x012/a"), b"/v/a");
     }
 
     #[test]

@@ -52,12 +52,22 @@ pub struct Worktree {
 }
 
 impl Worktree {
-    /// Finds the checkout that a folder (absolute) lies in: the one that `ZCCACHE_WORKTREE_ROOT`
-    /// names, or the innermost with a `.git`. What was looked at is added to `depends`.
-    pub(super) fn of(caller: Caller<'_>, folder: &[u8], depends: &mut Vec<PathId>) -> Sharing {
+    /// Finds the checkout that a command belongs to: the one that `ZCCACHE_WORKTREE_ROOT` names, or
+    /// the innermost with a `.git` that it works in. Cargo compiles what it fetched in its own
+    /// folders, and so do the build scripts of what it fetched: there `results` (a folder,
+    /// absolute) tells whose command it is. What was looked at is added to `depends`.
+    pub(super) fn of(
+        caller: Caller<'_>,
+        results: Option<&[u8]>,
+        depends: &mut Vec<PathId>,
+    ) -> Sharing {
         if caller.env.get(b"ZCCACHE_PATH_REMAP") != Some(b"auto") {
             return Sharing::Off;
         }
+        let folder = match results {
+            Some(results) if is_fetched(caller) => results,
+            _ => caller.cwd,
+        };
         let root = match caller.env.get(b"ZCCACHE_WORKTREE_ROOT").filter(|name| !name.is_empty()) {
             Some(named) => match named_root(named) {
                 Ok(root) => root,
@@ -99,6 +109,16 @@ impl Worktree {
     pub fn root(&self) -> &[u8] {
         &self.names[0]
     }
+}
+
+/// Whether a command works in a package that cargo fetched.
+fn is_fetched(caller: Caller<'_>) -> bool {
+    let cargo_home = match (caller.env.get(b"CARGO_HOME"), caller.env.get(b"HOME")) {
+        (Some(folder), _) => folder.to_vec(),
+        (None, Some(home)) => [home, b"/.cargo"].concat(),
+        (None, None) => return false,
+    };
+    within(caller.cwd, &cargo_home).is_some_and(|rest| !rest.is_empty())
 }
 
 /// What follows a root in a path that lies in it.

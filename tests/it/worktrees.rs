@@ -105,6 +105,74 @@ fn a_checkout_that_differs_gets_its_own() {
 }
 
 /// Paths from the working folder on are other files in each checkout.
+/// A build script of a package that cargo fetched compiles C there, for the checkout that its
+/// results go to.
+#[test]
+fn c_of_fetched_packages_is_compiled_once() {
+    let mut s = checkouts(&["one", "the-second"]);
+    s.set("CARGO_HOME", s.path("cargo").to_str().unwrap());
+    s.write(
+        "cargo/registry/src/lib-1.0/lib.c",
+        "#include \"made.h\"\nint f(void) { return MADE; }\n",
+    );
+    for (checkout, is_first) in [("one", true), ("the-second", false)] {
+        let root = s.path(checkout);
+        s.write(format!("{checkout}/build/out/made.h"), "#define MADE 4\n");
+        let out = root.join("build/out");
+        let compile = |compiler: &str, object: &str| -> Vec<String> {
+            let (out, root) = (out.display(), root.display());
+            let line = format!("{compiler} -g -I{out} -c lib.c -o {out}/{object}");
+            let map = format!("-ffile-prefix-map={root}=.");
+            let mapped = object.starts_with("bare").then_some(map);
+            line.split(' ').map(String::from).chain(mapped).collect()
+        };
+        let cwd = s.path("cargo/registry/src/lib-1.0");
+        let bare = s.command(&compile("gcc", "bare.o")[..]).current_dir(&cwd).spawn().unwrap();
+        crate::kit::finish(bare).ok();
+        let before = s.calls();
+        let cached = s.z_command(&compile("gcc", "lib.o")[..]).current_dir(&cwd).spawn().unwrap();
+        crate::kit::finish(cached).ok();
+        assert_eq!(s.calls() - before, usize::from(is_first), "{}", s.reasons());
+        assert!(built(&s, checkout, "out/lib.o") == built(&s, checkout, "out/bare.o"));
+    }
+}
+
+/// clang 14 writes them anew, and later ones add to what is there: those run bare.
+#[test]
+fn database_entries_follow_the_checkout() {
+    let s = checkouts(&["one", "the-second", "wörks"]);
+    if !s.bare("clang -dumpversion").ok().out().starts_with("14.") {
+        eprintln!("skipped: this clang adds to what is there");
+        return;
+    }
+    let compile =
+        "clang -g -IROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
+    let mut cost = Vec::new();
+    for checkout in ["one", "the-second", "one", "wörks", "wörks"] {
+        truth(&s, checkout, compile).ok();
+        let expected = built(&s, checkout, "a.json");
+        s.remove(format!("{checkout}/build/a.json"));
+        let (got, calls) = run(&s, checkout, compile);
+        got.ok();
+        // The bare compiler got the map only where one is added.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let map = format!(" \"-ffile-prefix-map={}=.\",", s.path(checkout).display());
+        let expected = match checkout {
+            "wörks" => text(&expected).replace(&map.replace('ö', "\\xF6"), ""),
+            _ => text(&expected),
+        };
+        assert_eq!(text(&built(&s, checkout, "a.json")), expected);
+        cost.push(calls);
+    }
+    assert_eq!(cost, [1, 0, 0, 1, 0], "{}", s.reasons());
+    gives_reason(&s, "path_sensitive_arg");
+
+    let moved = "clang -DX2=ROOT/x -MJ ROOT/build/a.json -c ROOT/src/a.c -o ROOT/build/a.o";
+    assert_eq!(run(&s, "one", moved).1, 1);
+    assert_eq!(run(&s, "the-second", moved).1, 1);
+    assert!(built(&s, "the-second", "a.json").windows(11).any(|name| name == b"the-second/"));
+}
+
 #[test]
 fn a_difference_behind_relative_paths_is_told() {
     let s = checkouts(&["one", "two"]);

@@ -138,6 +138,7 @@ impl Meaning for Compile {
                 let mark: &[u8] = if is_known { LAID_OUT } else { b"" };
                 Some([mark, &folded].concat())
             }
+            Text::Output(Role::DatabaseEntry, text) => self.places.fold(text, Syntax::Json),
             Text::Output(..) => None,
             Text::Message(text) => self.places.fold(text, syntax_of(text)),
         }
@@ -146,6 +147,7 @@ impl Meaning for Compile {
     fn unfold(&self, _unit: usize, text: Text<'_>) -> Vec<u8> {
         match text {
             _ if self.places.roots().is_empty() => text.bytes().to_vec(),
+            Text::Output(Role::DatabaseEntry, text) => self.places.unfold(text, Syntax::Json),
             Text::Output(_, text) => match text.strip_prefix(LAID_OUT) {
                 Some(text) => {
                     let text = self.places.unfold(text, Syntax::Make);

@@ -436,6 +436,10 @@ impl Walk {
         self.explicit.push((role, value.to_vec()));
         self.records_cwd |= role == Role::OptimisationRecord;
         self.records_paths |= role == Role::OptimisationRecord;
+        if role == Role::DatabaseEntry {
+            self.records_cwd = true;
+            self.records_output = true;
+        }
     }
 
     fn for_preprocessor(&mut self, flag: Flag, arg: &Arg, value: &[u8]) {

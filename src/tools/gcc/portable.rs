@@ -19,7 +19,8 @@ const MAPS: [&[u8]; 5] = [
 /// Options whose value, glued on, is a path that is only looked at.
 const GLUED: [&[u8]; 1] = [b"-I"];
 /// Options whose value, the next argument, is such a path, or a name in a dependency file.
-const SEPARATE: [&[u8]; 8] = [
+const SEPARATE: [&[u8]; 9] = [
+    b"-MJ",
     b"-iquote",
     b"-isystem",
     b"-cxx-isystem",
@@ -56,8 +57,12 @@ pub(super) fn portable(
     }
     // What is packed can't be searched for the root afterwards.
     let packs = |arg: &Arg| arg.starts_with(b"-flto") || arg.starts_with(b"-gz");
+    // clang writes anything else in its database entries in a way of YAML's.
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && !b"\"\\".contains(byte);
+    let is_listed_oddly = command.lists_command && !places.roots().iter().flatten().all(is_plain);
     if command.records_command
         || command.records_paths
+        || is_listed_oddly
         || command.mode == Mode::Precompile
         || command.key_args.iter().any(packs)
         || RESULT_VARIABLES.iter().any(|name| {

@@ -187,7 +187,7 @@ const ROWS: &[Row] = &[
     ("-MP", Alone, DepsPhony, BOTH),
     ("-MV", Alone, Key, CLANG),
     ("-MG", Alone, NO, BOTH),
-    ("-MJ", Either, NO, CLANG),
+    ("-MJ", Either, Explicit(Role::DatabaseEntry), CLANG),
     ("-Mmodules -Mno-modules", Alone, MODULES, GCC),
     ("-gen-cdb-fragment-path -dependency-file -dependency-dot -module-dependency-dir", Separate, NO, CLANG),
     ("-fdeps-format= -fdeps-file= -fdeps-target=", Rest, MODULES, BOTH),

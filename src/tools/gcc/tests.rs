@@ -197,7 +197,8 @@ fn what_is_known_and_refused() {
     refused(
         &[Flavor::Clang],
         &[
-            ("-MJ x.json", "-MJ"),
+            ("-MJ x.json -fno-integrated-as", "-MJ"),
+            ("-MJ -", "-MJ"),
             ("-Wa,-a=x", "-Wa,-a=x"),
             ("-Xclang -load -Xclang x.so", "-load"),
             ("-Xclang -include", "-Xclang"),
@@ -291,6 +292,7 @@ fn files_beside_the_object() {
         (Flavor::Clang, "-g -gsplit-dwarf", Role::SplitDwarf, "d/x.dwo"),
         (Flavor::Clang, "-ftime-trace", Role::TimeTrace, "d/x.json"),
         (Flavor::Clang, "--serialize-diagnostics f.dia", Role::Diagnostics, "f.dia"),
+        (Flavor::Clang, "-MJ f.json", Role::DatabaseEntry, "f.json"),
         (Flavor::Clang, "-fsave-optimization-record", Role::OptimisationRecord, "d/x.opt.yaml"),
         (Flavor::Clang, "-foptimization-record-file=f", Role::OptimisationRecord, "f"),
     ] {

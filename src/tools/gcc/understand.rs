@@ -9,12 +9,16 @@ use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, text_context};
+use crate::tools::find::{absolute, folder_of};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link;
 use crate::tools::places::Places;
 use crate::tools::toolchain::{Caller, Driver, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
+
+/// Newer clangs append to what the file of `-MJ` held before (measured on 14, 15, 16 and 19).
+const LAST_TO_WRITE_ENTRIES_ANEW: u32 = 14;
 
 /// Understands a command of this family; what it looked at is added to `depends`.
 pub(in crate::tools) fn understand(
@@ -61,7 +65,15 @@ pub(in crate::tools) fn compile(
     // Each language may have its own programs and folders.
     let toolchain_of = toolchains_of(caller, toolchains, driver, typed.called, &command, depends)?;
     let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
-    let mut sharing = Worktree::of(caller, caller.cwd, depends);
+    if command.lists_command && major > LAST_TO_WRITE_ENTRIES_ANEW {
+        return Err(Refusal {
+            reason: Reason::UncacheableArgument,
+            argument: Some(b"-MJ".to_vec()),
+        });
+    }
+    let result = command.outputs.iter().flatten().next();
+    let results = result.map(|output| folder_of(&absolute(caller.cwd, &output.path)).to_vec());
+    let mut sharing = Worktree::of(caller, results.as_deref(), depends);
     let mut places = Places::default();
     let mut shared = Portable { key_args: command.key_args.clone(), added: Vec::new() };
     if let Sharing::In(tree) = &sharing {
@@ -174,9 +186,9 @@ fn key_parts(
             parts.add(Part::OutputName, &path(&output.path));
         }
     }
-    if command.records_command {
+    if command.records_command || command.lists_command {
         for arg in &command.args {
-            parts.add(Part::Word, arg);
+            parts.add(Part::Word, &places.mark_root(arg));
         }
     }
     parts

@@ -101,7 +101,8 @@ pub(in crate::tools) fn understand(
 
     let own = own_places(&command);
     let moves = own.is_some();
-    let mut sharing = Worktree::of(caller, &working_place(caller, &command), depends);
+    let results = command.out_dir.as_ref().map(|folder| absolute(caller.cwd, folder));
+    let mut sharing = Worktree::of(caller, results.as_deref(), depends);
     let mut added = Vec::new();
     let mut places = Places::new(own.unwrap_or_default(), &[]);
     if let Sharing::In(tree) = &sharing {
@@ -199,22 +200,6 @@ fn own_places(command: &Command) -> Option<Vec<Vec<u8>>> {
         && places.iter().all(usual)
         && command.outputs.iter().all(|output| is_clean(&output.path));
     usable.then_some(places)
-}
-
-/// A folder in the checkout that a command belongs to. Cargo compiles what it fetched in its
-/// own folders; that belongs to whom the result is for.
-fn working_place(caller: Caller<'_>, command: &Command) -> Vec<u8> {
-    let cargo_home = match (caller.env.get(b"CARGO_HOME"), caller.env.get(b"HOME")) {
-        (Some(folder), _) => folder.to_vec(),
-        (None, Some(home)) => [home, b"/.cargo"].concat(),
-        (None, None) => return caller.cwd.to_vec(),
-    };
-    let is_fetched =
-        caller.cwd.strip_prefix(&cargo_home[..]).is_some_and(|rest| rest.starts_with(b"/"));
-    match &command.out_dir {
-        Some(out_dir) if is_fetched => absolute(caller.cwd, out_dir),
-        _ => caller.cwd.to_vec(),
-    }
 }
 
 /// What is added to a run so that its result fits other checkouts, or why it can't.

@@ -71,7 +71,9 @@ impl Walk {
         user_deps: UserDeps,
         outputs: Vec<Vec<Output>>,
     ) -> Command {
-        let writes_deps = outputs.iter().flatten().any(|one| one.role == Role::Dependencies);
+        let has = |role| outputs.iter().flatten().any(|one| one.role == role);
+        let writes_deps = has(Role::Dependencies);
+        let lists_command = has(Role::DatabaseEntry);
         self.search.angle.append(&mut self.late_angle);
         // A precompiled header holds the names and folders of everything that went into it.
         let is_precompiled = mode == Mode::Precompile;
@@ -93,6 +95,7 @@ impl Walk {
                 || (writes_deps && !self.deps_target),
             records_paths: self.records_paths,
             records_command: self.records_command,
+            lists_command,
             separate_assembler: mode == Mode::Object && !self.integrated_assembler,
             colour_is_automatic: self.colour_is_automatic,
         }
@@ -194,6 +197,12 @@ impl Walk {
         let makes_text = mode == Mode::Assembly || self.emit_llvm;
         if makes_text && languages.clone().any(language::is_assembly) {
             return Err((Reason::UnusualOutput, None));
+        }
+        // What goes through an assembler has no entry, or one with a temporary file's name.
+        let is_assembled =
+            languages.clone().any(language::is_assembly) || !self.integrated_assembler;
+        if is_assembled && self.explicit.iter().any(|(role, _)| *role == Role::DatabaseEntry) {
+            return Err(uncacheable(b"-MJ"));
         }
         if let Some(split) = &self.split
             && self.flavor == Flavor::Clang
