@@ -33,6 +33,8 @@ pub struct Driver {
     versions: Vec<Vec<u8>>,
     /// How often its file was replaced before our eyes by one of equal content.
     replaced: u32,
+    /// What its answers depend on beside its own files, where it is a front for many (emcc).
+    front: Option<[u8; 32]>,
     closure: Closure,
 }
 
@@ -65,6 +67,9 @@ impl Driver {
         for (name, value) in &self.script_variables {
             field(hasher, name);
             field(hasher, value.as_deref().unwrap_or(b"\0unset"));
+        }
+        if let Some(front) = &self.front {
+            field(hasher, front);
         }
     }
 }
@@ -189,8 +194,19 @@ impl Caller<'_> {
 impl Toolchains {
     /// Who answers at this path. `path` is absolute.
     pub fn driver(&self, caller: Caller<'_>, path: &[u8]) -> Result<Arc<Driver>, Reason> {
+        self.driver_behind(caller, path, None)
+    }
+
+    /// The same of a front, whose answers depend on more than its own file: on what this stands for.
+    pub(super) fn driver_behind(
+        &self,
+        caller: Caller<'_>,
+        path: &[u8],
+        front: Option<[u8; 32]>,
+    ) -> Result<Arc<Driver>, Reason> {
         let mut key = blake3::Hasher::new();
         field(&mut key, path);
+        field(&mut key, front.as_ref().map_or(b"", |front| front));
         toolchain_variables(&mut key, caller.env);
         let slot = self.drivers.lock().entry(*key.finalize().as_bytes()).or_default().clone();
         let mut kept = slot.lock();
@@ -206,6 +222,7 @@ impl Toolchains {
         let verified = caller.table.counter();
         let mut driver = find_driver(caller, path).ok_or(Reason::UnknownCompiler)?;
         driver.replaced = self.replacements(caller, path).ok_or(Reason::UnknownCompiler)?;
+        driver.front = front;
         let driver = Arc::new(driver);
         let closure = driver.closure.clone();
         let digest = caller.digest(&closure).ok_or(Reason::UnknownCompiler)?;
@@ -270,17 +287,13 @@ impl Toolchains {
         let cwd = if relative { caller.cwd } else { b"/" };
         let mut key = blake3::Hasher::new();
         field(&mut key, &driver.path);
-        key.update(&driver.replaced.to_le_bytes());
+        driver.add_variant(&mut key);
         field(&mut key, called);
         field(&mut key, cwd);
         field(&mut key, query_language(language).as_bytes());
         key.update(&[command.mode as u8, u8::from(command.separate_assembler)]);
         for arg in &command.query_args {
             field(&mut key, arg);
-        }
-        for (name, value) in &driver.script_variables {
-            field(&mut key, name);
-            field(&mut key, value.as_deref().unwrap_or(b"\0unset"));
         }
         toolchain_variables(&mut key, caller.env);
         let slot = self.toolchains.lock().entry(*key.finalize().as_bytes()).or_default().clone();
@@ -342,6 +355,7 @@ fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
         target,
         versions,
         replaced: 0,
+        front: None,
         closure,
     })
 }
@@ -381,7 +395,7 @@ fn find_toolchain(
     field(&mut identity, b"toolchain 1");
     field(&mut identity, called);
     field(&mut identity, &driver.version_line);
-    identity.update(&driver.replaced.to_le_bytes());
+    driver.add_variant(&mut identity);
     let mut assembler_lists = false;
     let places = program_places(caller, driver, command, &verbose.program_folders);
     for words in &commands {
@@ -414,10 +428,6 @@ fn find_toolchain(
         [&verbose.missing_folders[..], &verbose.folders[..]].concat();
     for folder in &system_folders {
         field(&mut identity, folder);
-    }
-    for (name, value) in &driver.script_variables {
-        field(&mut identity, name);
-        field(&mut identity, value.as_deref().unwrap_or(b"\0unset"));
     }
     let toolchain = Toolchain {
         identity: *identity.finalize().as_bytes(),

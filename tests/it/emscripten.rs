@@ -212,6 +212,23 @@ fn links_with_their_siblings() {
     assert_eq!(s.status()["by_tool"]["emscripten"]["non_cacheable"], 0, "{}", s.reasons());
 }
 
+/// Some links remove the file of that name that another one left.
+#[test]
+fn what_was_left_there() {
+    let s = sandbox();
+    s.bare("emcc -c main.c").ok();
+    let line = "emcc main.o -o app.js -sSINGLE_FILE";
+    s.warm(line);
+    s.bare("emcc main.o -o app.js").ok();
+    s.miss(line);
+    assert!(!s.exists("app.wasm"));
+    s.hit(line);
+    // And some would write over what they read.
+    s.bare("emcc -r main.o -o app.wasm").ok();
+    s.same("emcc app.wasm -o app.js");
+    assert!(s.reasons().contains("unusual_output"), "{}", s.reasons());
+}
+
 #[test]
 fn everything_a_link_reads() {
     let mut s = sandbox();
@@ -376,6 +393,22 @@ fn libraries_built_on_demand() {
     assert!(folder.join("libhtml5.a").exists());
     s.z(line).ok();
     s.hit(line);
+    // Another cache folder, by variable only, with a header that is found first.
+    let other = s.aside("em-other");
+    s.bare(&["cp", "-r", &cache.display().to_string(), &other.display().to_string()]).ok();
+    let other = other.join("em-cache");
+    s.warm("emcc -c main.c -o main2.o");
+    s.set("EM_CACHE", &other);
+    s.warm("emcc -c main.c -o main2.o");
+    let compat = other.join("sysroot/include");
+    fs::remove_file(&compat).unwrap();
+    s.bare(&["cp", "-r", &format!("{ROOT}/cache/sysroot/include"), &compat.display().to_string()])
+        .ok();
+    s.hit("emcc -c main.c -o main2.o");
+    fs::write(compat.join("compat/stdio.h"), "int puts(const char *);\nint more;\n").unwrap();
+    s.warm("emcc -c main.c -o main2.o");
+    s.unset("EM_CACHE");
+    s.hit("emcc -c main.c -o main2.o");
     // Another state of a library.
     fs::remove_file(folder.join("libc.a")).unwrap();
     fs::copy(from.join("lib/wasm32-emscripten/libc-debug.a"), folder.join("libc.a")).unwrap();

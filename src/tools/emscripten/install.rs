@@ -65,6 +65,9 @@ impl Install {
         let candidates = configurations(caller, &root);
         let variables = variables_of(caller, &candidates);
         let mut key = key_of(caller, b"emscripten", &root);
+        for path in &candidates {
+            field(&mut key, path);
+        }
         for name in &variables {
             field(&mut key, name);
             field(&mut key, caller.env.get(name).unwrap_or(b"\0unset"));
@@ -101,6 +104,13 @@ impl Install {
     /// The folder for what is built and installed on demand.
     pub(super) fn cache(&self) -> &[u8] {
         word(&self.scripts, "CACHE")
+    }
+
+    /// All that its answers depend on.
+    pub(super) fn front(&self, caller: Caller<'_>) -> [u8; 32] {
+        let mut key = key_of(caller, b"emscripten front", &self.root);
+        key.update(&self.scripts.identity);
+        *key.finalize().as_bytes()
     }
 
     /// Where a program of LLVM's is.

@@ -27,7 +27,10 @@ pub(super) struct Said {
     pub(super) packed: Vec<Arg>,
     /// `MAIN_MODULE`: libraries of libraries are linked, too.
     pub(super) main_module: bool,
+    /// `MEMORY64`
     pub(super) wide: bool,
+    /// What the result holds of the `.wasm` file is put elsewhere, and the file removed.
+    pub(super) removes_wasm: bool,
     /// No cached link: a part of it runs programs of the user's, or makes files with names of their own.
     pub(super) unlinkable: Option<Arg>,
 }
@@ -99,6 +102,11 @@ pub(super) fn read(args: &[Arg]) -> Result<Said, Refusal> {
 }
 
 impl Said {
+    /// The files that options name, but those that are packed.
+    pub(super) fn named_files(&self) -> impl Iterator<Item = &Arg> {
+        [&self.reads, &self.pasted, &self.libraries].into_iter().flatten().chain(&self.shell)
+    }
+
     /// Takes one argument in; says whether it took the next one as its value.
     fn argument(&mut self, at: usize, arg: &Arg, next: Option<&Arg>) -> Result<bool, Refusal> {
         if arg == b"-mllvm" {
@@ -189,6 +197,7 @@ impl Said {
             self.reads.push(path.to_vec());
         }
         self.main_module |= name == b"MAIN_MODULE" && value != b"0";
+        self.removes_wasm |= matches!(name, b"SINGLE_FILE" | b"WASM" | b"MINIMAL_RUNTIME");
         self.wide |= name == b"MEMORY64" && value != b"0";
         if settings::is_for_clang(name) {
             self.asking.push(whole.clone());

@@ -4,14 +4,14 @@ use super::install::Install;
 use super::link::{self, Libraries, Link};
 use super::options::{self, Said};
 use super::{outputs, packed};
-use crate::files::PathId;
+use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Parsed};
 use crate::tools::environment::{
     EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, REFUSED_VARIABLES, RESULT_VARIABLES, text_context,
 };
-use crate::tools::find::base;
+use crate::tools::find::{absolute, base};
 use crate::tools::gcc::understand::Front;
 use crate::tools::gcc::{self, response};
 use crate::tools::key_parts::{KeyParts, Part};
@@ -36,33 +36,33 @@ pub(in crate::tools) fn understand(
 
     let cxx = typed.called.starts_with(b"em++");
     let parsed = gcc::parse(Flavor::Clang, cxx, &said.clang, &mut |_| None);
-    let install = Install::of(caller, toolchains, typed.program);
-    match parsed {
-        Parsed::Plain(reason, argument) => Err(Refusal { reason, argument }),
+    // Refused before anybody is asked.
+    if let Parsed::Plain(reason, argument) = parsed {
+        return Err(Refusal { reason, argument });
+    }
+    let install = Install::of(caller, toolchains, typed.program)?;
+    let front = install.front(caller);
+    let driver = toolchains.driver_behind(caller, typed.program, Some(front))?;
+    depends.extend_from_slice(&install.scripts.depends);
+    let mut actions = match parsed {
+        Parsed::Link(line) => {
+            let linked = Linked { driver: &driver, install: &install, args, all, said };
+            linked.understand(caller, toolchains, typed, *line, depends)?
+        }
         Parsed::Compile(command) => {
-            let install = install?;
-            let driver = toolchains.driver(caller, typed.program)?;
-            depends.extend_from_slice(&install.scripts.depends);
             let command = as_typed(*command, args, &said)?;
             let front = Front {
                 tool: Tool::Emscripten,
                 identity: &install.scripts.identity,
                 variables: EMSCRIPTEN_VARIABLES,
             };
-            let front = Some(&front);
-            let mut actions = gcc::understand::compile(
-                caller, toolchains, typed, &driver, command, front, depends,
-            )?;
-            actions.scripted |= install.is_scripted;
-            Ok(actions)
+            let compile = gcc::understand::compile;
+            compile(caller, toolchains, typed, &driver, command, Some(&front), depends)?
         }
-        Parsed::Link(line) => {
-            let install = install?;
-            let driver = toolchains.driver(caller, typed.program)?;
-            let of = Linked { driver: &driver, install: &install, args, all, said };
-            of.understand(caller, toolchains, typed, *line, depends)
-        }
-    }
+        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
+    };
+    actions.scripted |= install.is_scripted;
+    Ok(actions)
 }
 
 /// Whether no variable asks for what can't be cached.
@@ -71,9 +71,7 @@ pub(super) fn check_variables(caller: Caller<'_>) -> Result<(), Reason> {
         caller.env.get(name.as_bytes()).is_some_and(|value| !value.is_empty() && value != b"0")
     };
     let is_there = |name: &&str| caller.env.get(name.as_bytes()).is_some();
-    match REFUSED_VARIABLES.iter().any(|name| is_there(name))
-        || EMSCRIPTEN_REFUSED.iter().any(|name| asks(name))
-    {
+    match REFUSED_VARIABLES.iter().any(is_there) || EMSCRIPTEN_REFUSED.iter().any(asks) {
         true => Err(Reason::Environment),
         false => Ok(()),
     }
@@ -166,7 +164,9 @@ fn agrees_with_clang(args: &[Arg]) -> Result<(), Refusal> {
     while let Some(arg) = args.get(at) {
         let takes_file = args.get(at + 1).is_some_and(|next| !next.starts_with(b"-"));
         languages += usize::from(arg.starts_with(b"-x"));
-        if is_one_of(ONLY_CLANGS, arg) && takes_file
+        // The entry it writes is clang's, with flags that emcc chose.
+        if arg.starts_with(b"-MJ")
+            || is_one_of(ONLY_CLANGS, arg) && takes_file
             || arg.starts_with(b"-x") && (languages > 1 || files > 0)
         {
             let argument = Some(arg.clone());
@@ -221,7 +221,8 @@ fn as_typed(mut command: Command, args: Vec<Arg>, said: &Said) -> Result<Command
     command.args = args;
     command.key_args.extend(said.own.iter().cloned());
     command.query_args.extend(said.asking.iter().cloned());
-    command.option_inputs.extend(said.reads.iter().cloned());
+    // emcc looks whether they are there, even where they have no use.
+    command.option_inputs.extend(said.named_files().cloned());
     Ok(command)
 }
 
@@ -236,6 +237,27 @@ struct Linked<'a> {
 }
 
 impl Linked<'_> {
+    /// emcc removes what it makes on the way, and with it what is there under that name: such a run is
+    /// left to it.
+    fn finds_leftovers(
+        &self,
+        caller: Caller<'_>,
+        target: &[u8],
+        depends: &mut Vec<PathId>,
+    ) -> Result<(), Refusal> {
+        let stem = outputs::stem(target);
+        for path in
+            [[stem, b".wasm"].concat(), [target, b".mem"].concat(), [stem, b".mem"].concat()]
+        {
+            let id = caller.table.intern(&absolute(caller.cwd, &path));
+            depends.push(id);
+            if caller.table.look(id, false) != Seen::Absent {
+                return Err(Refusal { reason: Reason::UnusualOutput, argument: Some(path) });
+            }
+        }
+        Ok(())
+    }
+
     fn understand(
         self,
         caller: Caller<'_>,
@@ -256,7 +278,6 @@ impl Linked<'_> {
         let linker = link::read(&line.words, &self.said, &self.install.root)
             .map_err(|(reason, argument)| Refusal { reason, argument })?;
         let programs = self.install.programs(caller, toolchains)?;
-        depends.extend_from_slice(&self.install.scripts.depends);
         depends.extend_from_slice(&programs.depends);
         let compiles = match line.compiles {
             None => None,
@@ -303,7 +324,17 @@ impl Linked<'_> {
             if side { b"a.out.wasm".to_vec() } else { b"a.out.js".to_vec() }
         });
         let outputs = outputs::of(&target).ok_or(Reason::UnusualOutput)?;
-        let scripted = self.driver.is_scripted() || self.install.is_scripted || !packed.is_empty();
+        let is_made = |path: &&Arg| outputs.iter().any(|output| output.path == **path);
+        let compiled = compiles.iter().flat_map(|compile| &compile.command.sources);
+        let read = linker.files.iter().chain(&packed).chain(self.said.named_files());
+        let overwritten = read.chain(compiled.map(|source| &source.path)).find(is_made).cloned();
+        if overwritten.is_some() {
+            return Err(Refusal { reason: Reason::UnusualOutput, argument: overwritten });
+        }
+        if self.said.removes_wasm {
+            self.finds_leftovers(caller, &target, depends)?;
+        }
+        let scripted = self.driver.is_scripted() || !packed.is_empty();
         let libraries = Libraries::of(self.install.cache(), &self.said, &self.all);
         let meaning = Link {
             args: self.args,
