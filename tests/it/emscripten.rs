@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::kit::{Sandbox, ZCCACHE, eventually, real, shim};
 
@@ -39,7 +40,7 @@ fn sandbox() -> Sandbox {
     s.write("add.c", "int add(int a, int b) { return a + b; }\n");
     // The questions to a toolchain that nobody has met take long on a busy machine.
     s.write("warm.c", "int warm;\n");
-    let known = eventually(std::time::Duration::from_secs(60), || {
+    let known = eventually(Duration::from_secs(60), || {
         s.z("emcc -c warm.c").ok();
         s.z("emcc warm.o -sSIDE_MODULE -o warm.wasm").ok();
         s.status()["hits"].as_u64() >= Some(2)
@@ -61,6 +62,33 @@ fn configure(s: &mut Sandbox, more: &str) {
     s.set("EM_CONFIG", path);
 }
 
+/// Served from the cache, and right each time until then. A busy machine gives up asking about a toolchain
+/// that it has not met, and what may have changed during a long link (all of it, when somebody mounts
+/// something) is not kept: then the next one is.
+#[track_caller]
+fn hit(s: &Sandbox, line: &str) {
+    let served = eventually(Duration::from_secs(90), || s.same(line).1 == 0);
+    assert!(served, "{line} is no hit; {}", s.reasons());
+}
+
+/// Run once, and then served from the cache.
+#[track_caller]
+fn warm(s: &Sandbox, line: &str) {
+    s.miss(line);
+    hit(s, line);
+}
+
+/// The same for a command that need not have zccache in front.
+#[track_caller]
+fn settles(s: &Sandbox, line: &str) {
+    let served = eventually(Duration::from_secs(90), || {
+        let before = s.calls();
+        s.bare(line).ok();
+        s.calls() == before
+    });
+    assert!(served, "{line} is no hit; {}", s.reasons());
+}
+
 /// What the program says under node.
 fn run(s: &Sandbox, program: &str) -> String {
     // Newer nodes have a `fetch` that does not open files, as this emcc takes it to.
@@ -80,20 +108,20 @@ fn compiles_of_every_kind() {
         "low.s",
         ".text\n.globl low\n.type low,@function\nlow:\n.functype low () -> ()\nend_function\n",
     );
-    s.warm("emcc -c main.c");
-    s.warm("emcc -c main.c -o out.o -MD -MF out.d -O2 -g -Wall");
-    s.warm("emcc -MMD -c main.c add.c");
-    s.warm("emcc -S main.c -o main.s");
-    s.warm("emcc -S -emit-llvm main.c");
-    s.warm("em++ -c more.cpp -std=c++17 -fexceptions -pthread");
-    s.warm("emcc -c more.cpp -flto -s USE_PTHREADS=1 -sSTRICT");
-    s.warm("emcc -c low.s");
-    s.warm("emcc -c main.c -gsource-map -g2 --profiling");
+    warm(&s, "emcc -c main.c");
+    warm(&s, "emcc -c main.c -o out.o -MD -MF out.d -O2 -g -Wall");
+    warm(&s, "emcc -MMD -c main.c add.c");
+    warm(&s, "emcc -S main.c -o main.s");
+    warm(&s, "emcc -S -emit-llvm main.c");
+    warm(&s, "em++ -c more.cpp -std=c++17 -fexceptions -pthread");
+    warm(&s, "emcc -c more.cpp -flto -s USE_PTHREADS=1 -sSTRICT");
+    warm(&s, "emcc -c low.s");
+    warm(&s, "emcc -c main.c -gsource-map -g2 --profiling");
     let by_tool = &s.status()["by_tool"]["emscripten"];
     assert_eq!(by_tool["non_cacheable"], 0, "{by_tool}");
     // Messages, and emcc's own among them.
     s.write("bad.c", "int f(void) { int unused; return 1; }\n");
-    s.warm("emcc -Wall -c bad.c --js-library say.h -sASSERTIONS");
+    warm(&s, "emcc -Wall -c bad.c --js-library say.h -sASSERTIONS");
     s.write("wrong.c", "int f(void) { return g(); }\n");
     s.same("emcc -c wrong.c");
     assert_eq!(s.z("emcc -c wrong.c").status.code(), Some(1));
@@ -102,23 +130,23 @@ fn compiles_of_every_kind() {
 #[test]
 fn a_changed_header_is_seen() {
     let s = sandbox();
-    s.warm("emcc -Iinc -c main.c");
+    warm(&s, "emcc -Iinc -c main.c");
     s.write("say.h", "#define SAY \"two\"\n");
-    s.warm("emcc -Iinc -c main.c");
+    warm(&s, "emcc -Iinc -c main.c");
     // One that is found before the system's.
     s.write("inc/stdio.h", "int puts(const char *);\n");
-    s.warm("emcc -Iinc -c main.c");
+    warm(&s, "emcc -Iinc -c main.c");
     s.remove("inc/stdio.h");
-    s.hit("emcc -Iinc -c main.c");
+    hit(&s, "emcc -Iinc -c main.c");
 }
 
 #[test]
 fn called_in_other_ways() {
     let mut s = sandbox();
-    s.warm("emcc -c main.c -o a.o");
-    s.hit("/usr/bin/emcc -c main.c -o a.o");
+    warm(&s, "emcc -c main.c -o a.o");
+    hit(&s, "/usr/bin/emcc -c main.c -o a.o");
     s.write("args", "-c main.c\n-o 'a.o'\n");
-    s.hit("emcc @args");
+    hit(&s, "emcc @args");
     // emcc and clang would read this one each in its own way.
     s.write("args", "-c main.c -DX=\\\"x\\\" -o a.o\n");
     s.same("emcc @args");
@@ -127,26 +155,21 @@ fn called_in_other_ways() {
     let farm = s.aside("farm");
     symlink(ZCCACHE, farm.join("emcc")).unwrap();
     s.path_first(&farm);
-    let before = s.calls();
-    s.bare("emcc -c main.c -o a.o").ok();
-    assert_eq!(s.calls(), before);
+    settles(&s, "emcc -c main.c -o a.o");
     s.set("EM_COMPILER_WRAPPER", ZCCACHE);
-    s.bare("emcc -c main.c -o b.o").ok();
-    s.bare("emcc -c main.c -o b.o").ok();
-    assert!(s.calls() <= before + 1, "{}", s.reasons());
+    settles(&s, "emcc -c main.c -o b.o");
     assert_eq!(s.read("a.o"), s.read("b.o"));
     s.set("EM_COMPILER_WRAPPER", "/usr/bin/env");
     s.bare("emcc -c main.c -o c.o").ok();
     assert!(s.reasons().contains("environment"), "{}", s.reasons());
     s.unset("EM_COMPILER_WRAPPER");
-    s.set("EMCC_CFLAGS", "-DMORE -O1");
-    s.bare("emcc -c main.c -o a.o").ok();
-    let before = s.calls();
-    s.bare("emcc -c main.c -o a.o").ok();
-    assert_eq!(s.calls(), before);
-    s.set("EMCC_CFLAGS", "-DMORE -O2");
-    s.bare("emcc -c main.c -o a.o").ok();
-    assert_eq!(s.calls(), before + 1);
+    for flags in ["-DMORE -O1", "-DMORE -O2"] {
+        s.set("EMCC_CFLAGS", flags);
+        let before = s.calls();
+        s.bare("emcc -c main.c -o a.o").ok();
+        assert_eq!(s.calls(), before + 1, "{flags}");
+        settles(&s, "emcc -c main.c -o a.o");
+    }
 }
 
 #[test]
@@ -189,7 +212,7 @@ fn links_with_their_siblings() {
         "emcc main.o",
         "em++ main.o add.o -o bare",
     ] {
-        s.warm(line);
+        warm(&s, line);
     }
     assert_eq!(run(&s, "plain.js"), "one\n");
     assert_eq!(run(&s, "small.js"), "one\n");
@@ -201,11 +224,11 @@ fn links_with_their_siblings() {
     for name in ["packed.js", "packed.html", "packed.data", "packed.wasm"] {
         s.remove(name);
     }
-    s.hit(line);
+    hit(&s, line);
     assert!(s.read("packed.js") == first);
     assert_eq!(run(&s, "packed.js"), "one\n");
     s.bare("emcc -pthread -c main.c -o threads.o").ok();
-    s.warm("emcc -pthread threads.o -o threads.html");
+    warm(&s, "emcc -pthread threads.o -o threads.html");
     for name in ["mapped.wasm.map", "small.js.symbols", "packed.data", "threads.worker.js"] {
         assert!(s.exists(name), "{name}");
     }
@@ -218,11 +241,11 @@ fn what_was_left_there() {
     let s = sandbox();
     s.bare("emcc -c main.c").ok();
     let line = "emcc main.o -o app.js -sSINGLE_FILE";
-    s.warm(line);
+    warm(&s, line);
     s.bare("emcc main.o -o app.js").ok();
     s.miss(line);
     assert!(!s.exists("app.wasm"));
-    s.hit(line);
+    hit(&s, line);
     // And some would write over what they read.
     s.bare("emcc -r main.o -o app.wasm").ok();
     s.same("emcc app.wasm -o app.js");
@@ -243,7 +266,7 @@ fn everything_a_link_reads() {
     s.write("assets/a.txt", "text\n");
     let line = "emcc main.o -L. -Lnone -ladd -o app.html --js-library lib.js --pre-js pre.js \
         -sEXPORTED_FUNCTIONS=@exports --shell-file shell.html --preload-file assets";
-    s.warm(line);
+    warm(&s, line);
     for (name, text) in [
         ("lib.js", "mergeInto(LibraryManager.library, { own: function() { return 2; } });\n"),
         ("pre.js", "// later\n"),
@@ -256,10 +279,10 @@ fn everything_a_link_reads() {
     ] {
         s.write(name, text);
         s.bare("emcc -c main.c").ok();
-        s.warm(line);
+        warm(&s, line);
     }
     s.remove("assets/a.txt");
-    s.warm(line);
+    warm(&s, line);
     assert_eq!(run(&s, "app.js"), "two\n");
     // Another archive of that name, found first.
     s.write("add.c", "int add(int a, int b) { return b - a; }\n");
@@ -267,7 +290,7 @@ fn everything_a_link_reads() {
     fs::create_dir(s.path("none")).unwrap();
     s.bare("emar rcs none/libadd.a add.o").ok();
     let other = line.replace("-L. -Lnone", "-Lnone -L.");
-    s.warm(&other);
+    warm(&s, &other);
     s.remove("none/libadd.a");
     s.miss(&other);
     // What the user's folders hold may stand for emcc's own libraries.
@@ -284,12 +307,12 @@ fn everything_a_link_reads() {
 #[test]
 fn compile_and_link_in_one() {
     let s = sandbox();
-    s.warm("emcc main.c -o app.js");
-    s.warm("emcc main.c add.c -O1 -o two.js");
+    warm(&s, "emcc main.c -o app.js");
+    warm(&s, "emcc main.c add.c -O1 -o two.js");
     assert_eq!(run(&s, "two.js"), "one\n");
     s.write("say.h", "#define SAY \"two\"\n");
-    s.warm("emcc main.c -o app.js");
-    s.warm("emcc main.c add.c -O1 -o two.js");
+    warm(&s, "emcc main.c -o app.js");
+    warm(&s, "emcc main.c add.c -O1 -o two.js");
     assert_eq!(run(&s, "app.js") + &run(&s, "two.js"), "two\ntwo\n");
 }
 
@@ -332,13 +355,8 @@ fn every_part_of_the_toolchain_counts() {
     let emcc = own.join("emcc").display().to_string();
     let compile = format!("{emcc} -c main.c");
     let link = format!("{emcc} main.o -o app.js");
-    let warm = |line: &str| {
-        // Asked anew about everything, which takes its time.
-        let hit = eventually(std::time::Duration::from_secs(60), || s.same(line).1 == 0);
-        assert!(hit, "{}", s.reasons());
-    };
-    warm(&compile);
-    warm(&link);
+    hit(&s, &compile);
+    hit(&s, &link);
     for (file, both) in [
         ("emcc.py", true),
         ("tools/system_libs.py", true),
@@ -356,8 +374,8 @@ fn every_part_of_the_toolchain_counts() {
         if both {
             s.miss(&compile);
         }
-        warm(&compile);
-        warm(&link);
+        hit(&s, &compile);
+        hit(&s, &link);
     }
     // Another configuration file, and another state of it.
     configure(&mut s, "# another");
@@ -392,23 +410,23 @@ fn libraries_built_on_demand() {
     s.z(line).ok();
     assert!(folder.join("libhtml5.a").exists());
     s.z(line).ok();
-    s.hit(line);
+    hit(&s, line);
     // Another cache folder, by variable only, with a header that is found first.
     let other = s.aside("em-other");
     s.bare(&["cp", "-r", &cache.display().to_string(), &other.display().to_string()]).ok();
     let other = other.join("em-cache");
-    s.warm("emcc -c main.c -o main2.o");
+    warm(&s, "emcc -c main.c -o main2.o");
     s.set("EM_CACHE", &other);
-    s.warm("emcc -c main.c -o main2.o");
+    warm(&s, "emcc -c main.c -o main2.o");
     let compat = other.join("sysroot/include");
     fs::remove_file(&compat).unwrap();
     s.bare(&["cp", "-r", &format!("{ROOT}/cache/sysroot/include"), &compat.display().to_string()])
         .ok();
-    s.hit("emcc -c main.c -o main2.o");
+    hit(&s, "emcc -c main.c -o main2.o");
     fs::write(compat.join("compat/stdio.h"), "int puts(const char *);\nint more;\n").unwrap();
-    s.warm("emcc -c main.c -o main2.o");
+    warm(&s, "emcc -c main.c -o main2.o");
     s.unset("EM_CACHE");
-    s.hit("emcc -c main.c -o main2.o");
+    hit(&s, "emcc -c main.c -o main2.o");
     // Another state of a library.
     fs::remove_file(folder.join("libc.a")).unwrap();
     fs::copy(from.join("lib/wasm32-emscripten/libc-debug.a"), folder.join("libc.a")).unwrap();
