@@ -8,6 +8,7 @@ use super::options::{Refusal, Said};
 use super::outputs::stem;
 use super::packed;
 use super::script::{self, Use};
+use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
@@ -37,6 +38,8 @@ pub(super) struct Link {
     pub(super) compiles: Option<Compile>,
     pub(super) option_inputs: Vec<Arg>,
     pub(super) outputs: Vec<Output>,
+    /// Names that are free, and that the run makes and removes.
+    pub(super) passing: Vec<PathId>,
     pub(super) cwd: Vec<u8>,
 }
 
@@ -162,6 +165,11 @@ impl Meaning for Link {
             discoveries.push(Discovery::by(compiler, unit));
         }
         Plan { run, discoveries }
+    }
+
+    /// Whatever becomes of these names meanwhile, the result is the same.
+    fn rewritten(&self, _unit: usize, _run: &RunReport) -> Vec<PathId> {
+        self.passing.clone()
     }
 
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {

@@ -238,24 +238,23 @@ struct Linked<'a> {
 
 impl Linked<'_> {
     /// emcc removes what it makes on the way, and with it what is there under that name: such a run is
-    /// left to it.
-    fn finds_leftovers(
-        &self,
-        caller: Caller<'_>,
-        target: &[u8],
-        depends: &mut Vec<PathId>,
-    ) -> Result<(), Refusal> {
+    /// left to it. Gives the names that must be free.
+    fn finds_leftovers(&self, caller: Caller<'_>, target: &[u8]) -> Result<Vec<PathId>, Refusal> {
+        if !self.said.removes_wasm {
+            return Ok(Vec::new());
+        }
         let stem = outputs::stem(target);
-        for path in
-            [[stem, b".wasm"].concat(), [target, b".mem"].concat(), [stem, b".mem"].concat()]
-        {
+        let names =
+            [[stem, b".wasm"].concat(), [target, b".mem"].concat(), [stem, b".mem"].concat()];
+        let mut free = Vec::new();
+        for path in names.into_iter().filter(|path| path != target) {
             let id = caller.table.intern(&absolute(caller.cwd, &path));
-            depends.push(id);
+            free.push(id);
             if caller.table.look(id, false) != Seen::Absent {
                 return Err(Refusal { reason: Reason::UnusualOutput, argument: Some(path) });
             }
         }
-        Ok(())
+        Ok(free)
     }
 
     fn understand(
@@ -331,9 +330,8 @@ impl Linked<'_> {
         if overwritten.is_some() {
             return Err(Refusal { reason: Reason::UnusualOutput, argument: overwritten });
         }
-        if self.said.removes_wasm {
-            self.finds_leftovers(caller, &target, depends)?;
-        }
+        let passing = self.finds_leftovers(caller, &target)?;
+        depends.extend_from_slice(&passing);
         let scripted = self.driver.is_scripted() || !packed.is_empty();
         let libraries = Libraries::of(self.install.cache(), &self.said, &self.all);
         let meaning = Link {
@@ -345,6 +343,7 @@ impl Linked<'_> {
             compiles,
             option_inputs: line.option_inputs,
             outputs,
+            passing,
             cwd: caller.cwd.to_vec(),
         };
         Ok(Actions {
