@@ -19,7 +19,9 @@ fn main() {
         && target("CARGO_CFG_TARGET_ARCH") == "x86_64"
         && target("OPT_LEVEL") != "0";
     if able {
+        let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
         println!("cargo:rustc-link-arg-bins=-Wl,-e,zccache_entry");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{folder}/src/sys/quick.ld");
     }
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed=Cargo.toml");

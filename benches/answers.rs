@@ -68,7 +68,10 @@ fn measure(daemon: &Daemon, project: &Project, results: usize, answers: usize, a
     let ask_for = |count: usize| {
         let mut kept = matches!(asking, Asking::Kept).then(|| daemon.client());
         let ask = |n: usize| {
-            let frame = project.request(n);
+            let frame = match kept {
+                Some(_) => project.request(n),
+                None => project.quick_request(n),
+            };
             let started = Instant::now();
             match &mut kept {
                 Some(client) => client.hit(&frame),

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use zccache::protocol::frame::{Build, HEADER_BYTES, Header, Verb};
+use zccache::protocol::frame::{self, HEADER_BYTES, Header};
 use zccache::protocol::message::{Invocation, Request};
 
 pub struct Project {
@@ -54,6 +54,15 @@ impl Project {
 
     /// The frame of the n-th compile. Beyond the number of sources, they come again with another macro.
     pub fn request(&self, n: usize) -> Vec<u8> {
+        self.framed(n, false)
+    }
+
+    /// The same by a client that takes a hit in the short form and leaves with it, as wrappers do.
+    pub fn quick_request(&self, n: usize) -> Vec<u8> {
+        self.framed(n, true)
+    }
+
+    fn framed(&self, n: usize, quick: bool) -> Vec<u8> {
         let (file, round) = (source(n % self.sources), n / self.sources);
         let argv = format!("gcc\0-O1\0-Iinclude\0-DROUND={round}\0-c\0{file}\0-o\0{file}.o\0");
         let invocation = Invocation {
@@ -63,10 +72,9 @@ impl Project {
             ..Invocation::default()
         };
         let request = Request::Compile(invocation);
-        let mut bytes = postcard::to_extend(&request, vec![0; HEADER_BYTES]).expect("a message");
-        let length = bytes.len() - HEADER_BYTES;
-        let header = Header { verb: Verb::Message, length, build: Build::own(), quick: true };
-        bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+        let mut bytes = frame::question(&request).expect("a message");
+        let head = bytes.first_chunk().and_then(Header::decode).expect("a header");
+        bytes[..HEADER_BYTES].copy_from_slice(&Header { quick, ..head }.encode());
         bytes
     }
 

@@ -180,7 +180,7 @@ impl Watcher {
     fn plant(self, file: &CacheFile) {
         let Some(mut stream) = self.ignorant else { return };
         let cache_file = file.path().as_os_str().as_bytes().to_vec();
-        if let Ok(message) = frame::message(&Request::Plant { plot: self.plot, cache_file }) {
+        if let Ok(message) = frame::question(&Request::Plant { plot: self.plot, cache_file }) {
             // A lost request costs the next check a look.
             let _ = io::Write::write_all(&mut stream, &message);
         }

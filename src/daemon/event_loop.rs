@@ -3,8 +3,9 @@
 //! One turn: read what arrived on every connection; drain the watch; answer; take in what
 //! the workers finished; accept; timers. The order matters twice. A request is answered
 //! only after a drain that came after it was read: so everything its build did before is
-//! known. And connections are read before new ones are accepted: so a report is seen before
-//! the request of whoever was started after its sender ended.
+//! known. And while reports are due, what a new client asks waits for the next turn, behind what arrived on
+//! the connections that were there: so a report is seen before the request of whoever was
+//! started after its sender ended.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -140,9 +141,10 @@ impl EventLoop {
 
     /// Runs until told to stop, idle for long, or replaced.
     pub(super) fn run(mut self) {
-        let mut arrived = Vec::new();
+        let (mut arrived, mut new) = (Vec::new(), Vec::new());
         while !self.hub.is_over() {
-            if let Err(error) = self.hub.turn(self.nap(), &mut arrived) {
+            let nap = if new.is_empty() { self.nap() } else { Duration::ZERO };
+            if let Err(error) = self.hub.turn(nap, &mut arrived) {
                 log::error!("poll: {error}");
                 break;
             }
@@ -150,29 +152,8 @@ impl EventLoop {
                 self.end_if_index_is_lost();
                 self.rest();
             }
-            let mut changed = false;
-            for what in arrived.drain(..) {
-                match what {
-                    Arrived::Own => {
-                        changed = true;
-                        self.mute_watch();
-                    }
-                    Arrived::Frame(token, header, payload) => {
-                        // Not from one that we have just let go of.
-                        if self.hub.clients.contains_key(&token) {
-                            self.frame(token, header, &payload);
-                        }
-                    }
-                    Arrived::Gone(token) => self.drop_client(token),
-                }
-            }
-            // Always before an answer; else when there is something.
-            if changed || !self.asked.is_empty() || self.in_flight.has_waiters() {
-                self.shared.table.drain();
-            }
-            for (client, invocation, quick) in std::mem::take(&mut self.asked) {
-                self.answer(client, invocation, quick);
-            }
+            arrived.append(&mut new);
+            self.take(&mut arrived);
             let finished = std::mem::take(&mut *self.done.lock());
             for done in finished {
                 self.take_in(done);
@@ -183,15 +164,46 @@ impl EventLoop {
             if self.hub.is_awaited() {
                 self.resting.store(false, Ordering::Relaxed);
             }
-            while let Some(silent) = self.hub.accept() {
+            while let Some(silent) = self.hub.accept(&mut new) {
                 self.drop_client(silent);
             }
+            if self.tickets.is_empty() {
+                self.take(&mut new);
+            }
+            self.hub.poll_new(&mut new);
             if self.muted.is_some_and(|until| Instant::now() >= until) {
                 self.hear_watch();
             }
             self.upkeep.tick(&self.shared, &self.counters, &self.finishers);
         }
         self.end();
+    }
+
+    /// Does what arrived, and answers.
+    fn take(&mut self, arrived: &mut Vec<Arrived>) {
+        let mut changed = false;
+        for what in arrived.drain(..) {
+            match what {
+                Arrived::Own => {
+                    changed = true;
+                    self.mute_watch();
+                }
+                Arrived::Frame(token, header, payload) => {
+                    // Not from one that we have just let go of.
+                    if self.hub.clients.contains_key(&token) {
+                        self.frame(token, header, &payload);
+                    }
+                }
+                Arrived::Gone(token) => self.drop_client(token),
+            }
+        }
+        // Always before an answer; else when there is something.
+        if changed || !self.asked.is_empty() || self.in_flight.has_waiters() {
+            self.shared.table.drain();
+        }
+        for (client, invocation, quick) in std::mem::take(&mut self.asked) {
+            self.answer(client, invocation, quick);
+        }
     }
 
     fn nap(&self) -> Duration {

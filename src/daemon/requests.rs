@@ -18,7 +18,7 @@ use super::{inspect, upkeep};
 use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
+    Answer, Cleared, Content, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
 };
 use crate::protocol::quick;
 use crate::protocol::told::Json;
@@ -27,7 +27,7 @@ use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
-use crate::store::deliver::LinkMode;
+use crate::store::deliver::{LINK_FROM, LinkMode};
 use crate::store::key::ActionKey;
 use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
@@ -255,7 +255,11 @@ impl EventLoop {
             quick::encode(deliveries, shared.fine_times, path, seen)
         });
         if let Some(Some(payload)) = short {
-            return self.send(token, &frame::around(Verb::QuickHit, &payload));
+            self.send(token, &frame::around(Verb::QuickHit, &payload));
+            if !deliveries.iter().any(|delivery| may_be_linked(delivery)) {
+                self.drop_if_told(token);
+            }
+            return;
         }
         let steps = deliveries.iter();
         let steps =
@@ -263,6 +267,13 @@ impl EventLoop {
         let fine_times = shared.fine_times;
         let work = Work { ticket: 0, steps, fine_times, link_mode, niceness: None };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
+    }
+
+    /// Lets go of a client that has got all it came for, without waiting for it to leave.
+    fn drop_if_told(&mut self, token: Token) {
+        if self.hub.clients.get(&token).is_some_and(Connection::is_flushed) {
+            self.drop_client(token);
+        }
     }
 
     /// The settings file changed: a worker reads it, then the question is answered.
@@ -479,6 +490,13 @@ impl EventLoop {
 pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
     Kind::of_name(base(name))
+}
+
+/// Whether the client may link a file of it into place, and then reports that.
+fn may_be_linked(delivery: &Delivery) -> bool {
+    let is_big =
+        |content: &Content| matches!(content, Content::Blob { size, .. } if *size >= LINK_FROM);
+    delivery.outputs.iter().any(|output| is_big(&output.content))
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, token: Token) {

@@ -372,7 +372,7 @@ impl DownloadHandle {
         let mut sent = || -> io::Result<Reply> {
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            stream.write_all(&frame::message(request)?)?;
+            stream.write_all(&frame::question(request)?)?;
             receive(&mut stream)
         };
         match sent().map_err(unreachable_daemon)? {

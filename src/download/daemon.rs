@@ -84,22 +84,13 @@ impl Daemon {
                 break;
             }
             self.hub.make_round(&mut arrived);
-            for what in arrived.drain(..) {
-                match what {
-                    Arrived::Own => {}
-                    Arrived::Frame(token, header, payload) => {
-                        if self.hub.clients.contains_key(&token) && self.hub.is_ours(token, &header)
-                        {
-                            self.request(token, &payload);
-                        }
-                    }
-                    Arrived::Gone(token) => self.drop_client(token),
-                }
-            }
+            self.take(&mut arrived);
             self.tell_followers();
-            while let Some(silent) = self.hub.accept() {
+            while let Some(silent) = self.hub.accept(&mut arrived) {
                 self.drop_client(silent);
             }
+            self.take(&mut arrived);
+            self.hub.poll_new(&mut arrived);
             if self.is_busy() {
                 self.hub.last_active = Instant::now();
             }
@@ -113,6 +104,20 @@ impl Daemon {
         let deadline = Instant::now() + Duration::from_secs(3);
         while self.is_busy() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn take(&mut self, arrived: &mut Vec<Arrived>) {
+        for what in arrived.drain(..) {
+            match what {
+                Arrived::Own => {}
+                Arrived::Frame(token, header, payload) => {
+                    if self.hub.clients.contains_key(&token) && self.hub.is_ours(token, &header) {
+                        self.request(token, &payload);
+                    }
+                }
+                Arrived::Gone(token) => self.drop_client(token),
+            }
         }
     }
 

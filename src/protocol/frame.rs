@@ -2,10 +2,12 @@
 //! same build decodes.
 //!
 //! Header, little endian: magic (4), verb (4), payload length (4), flags (4: 1 the sender reads
-//! short hits), version (8), build (8). The header's layout never changes; that is what lets a newer client retire an
+//! short hits, 2 the payload begins with the sender's view), version (8), build (8). The header's layout never changes; that is what lets a newer client retire an
 //! older daemon whose messages it can't read.
 
 use std::io::{self, Read};
+
+use crate::sys::view::{VIEW_BYTES, View};
 
 /// Bytes in a header.
 pub const HEADER_BYTES: usize = 32;
@@ -70,8 +72,10 @@ pub struct Header {
     pub verb: Verb,
     pub length: usize,
     pub build: Build,
-    /// The sender reads short hits.
+    /// The sender reads short hits, and is done with the connection when it has got one.
     pub quick: bool,
+    /// The payload begins with the sender's `View`.
+    pub viewed: bool,
 }
 
 impl Header {
@@ -100,7 +104,11 @@ impl Header {
             return None;
         }
         let build = Build { version: long(16), id: long(24) };
-        Some(Header { verb, length, build, quick: word(12) & 1 != 0 })
+        let (quick, viewed) = (word(12) & 1 != 0, word(12) & 2 != 0);
+        if viewed && length < VIEW_BYTES {
+            return None;
+        }
+        Some(Header { verb, length, build, quick, viewed })
     }
 
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
@@ -108,7 +116,7 @@ impl Header {
         bytes[0..4].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[4..8].copy_from_slice(&(self.verb as u32).to_le_bytes());
         bytes[8..12].copy_from_slice(&(self.length as u32).to_le_bytes());
-        bytes[12] = u8::from(self.quick);
+        bytes[12] = u8::from(self.quick) | u8::from(self.viewed) << 1;
         bytes[16..24].copy_from_slice(&self.build.version.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.build.id.to_le_bytes());
         bytes
@@ -117,24 +125,39 @@ impl Header {
 
 /// A frame without a payload.
 pub fn bare(verb: Verb) -> Vec<u8> {
-    Header { verb, length: 0, build: Build::own(), quick: false }.encode().to_vec()
+    own(verb, 0).encode().to_vec()
 }
 
 /// A whole frame around a payload.
 pub fn around(verb: Verb, payload: &[u8]) -> Vec<u8> {
-    let header = Header { verb, length: payload.len(), build: Build::own(), quick: false };
-    [&header.encode()[..], payload].concat()
+    [&own(verb, payload.len()).encode()[..], payload].concat()
 }
 
 /// A whole frame with a message. Fails only on a message over the limit.
 pub fn message(body: &impl serde::Serialize) -> io::Result<Vec<u8>> {
-    let mut bytes = postcard::to_extend(body, vec![0; HEADER_BYTES]).map_err(io::Error::other)?;
+    after(own(Verb::Message, 0), &[], body)
+}
+
+/// A message to a daemon, with what this process sees: without that it counts as foreign.
+pub fn question(body: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    match View::own() {
+        Some(view) => after(Header { viewed: true, ..own(Verb::Message, 0) }, &view.0, body),
+        None => message(body),
+    }
+}
+
+fn own(verb: Verb, length: usize) -> Header {
+    Header { verb, length, build: Build::own(), quick: false, viewed: false }
+}
+
+fn after(header: Header, first: &[u8], body: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let begin = [&[0; HEADER_BYTES], first].concat();
+    let mut bytes = postcard::to_extend(body, begin).map_err(io::Error::other)?;
     let length = bytes.len() - HEADER_BYTES;
     if length > PAYLOAD_BYTES_MAX {
         return Err(io::Error::other("message too long"));
     }
-    let header = Header { verb: Verb::Message, length, build: Build::own(), quick: false };
-    bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+    bytes[..HEADER_BYTES].copy_from_slice(&Header { length, ..header }.encode());
     Ok(bytes)
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use mio::net::UnixStream;
 
 use crate::protocol::frame::{HEADER_BYTES, Header};
+use crate::sys::view::{VIEW_BYTES, View};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +25,11 @@ pub trait Standing: Default {
 
 pub struct Connection<S> {
     pub stream: UnixStream,
+    /// Foreign until it says what it sees.
     pub peer: Peer,
     pub standing: S,
+    /// Poll tells of it.
+    pub(super) polled: bool,
     /// A worker is busy for this client.
     pub waiting: bool,
     /// When it last said something.
@@ -37,7 +41,7 @@ pub struct Connection<S> {
 
 /// What reading gave.
 pub enum Incoming {
-    Frame(Header, Vec<u8>),
+    Frame(Header, Option<View>, Vec<u8>),
     /// Nothing whole yet.
     Partial,
     /// The other end is gone, or talks something else.
@@ -45,11 +49,12 @@ pub enum Incoming {
 }
 
 impl<S: Standing> Connection<S> {
-    pub fn new(stream: UnixStream, peer: Peer) -> Connection<S> {
+    pub fn new(stream: UnixStream) -> Connection<S> {
         Connection {
             stream,
-            peer,
+            peer: Peer::Foreign,
             standing: S::default(),
+            polled: false,
             waiting: false,
             heard: Instant::now(),
             input: Vec::new(),
@@ -87,9 +92,16 @@ impl<S: Standing> Connection<S> {
         if self.input.len() < end {
             return Incoming::Partial;
         }
-        let payload = self.input[HEADER_BYTES..end].to_vec();
+        let mut payload = &self.input[HEADER_BYTES..end];
+        let mut view = None;
+        if header.viewed
+            && let Some((first, rest)) = payload.split_first_chunk::<VIEW_BYTES>()
+        {
+            (view, payload) = (Some(View(*first)), rest);
+        }
+        let payload = payload.to_vec();
         self.input.drain(..end);
-        Incoming::Frame(header, payload)
+        Incoming::Frame(header, view, payload)
     }
 
     /// True for a client that only holds its place: it waits for nothing, and nothing is

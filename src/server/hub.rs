@@ -1,9 +1,9 @@
 //! The inside of a daemon's loop, whatever it serves: poll, clients with their frames, when to
 //! leave. It waits for nothing but `poll`.
 //!
-//! The daemon's own loop calls `turn`, does what arrived, and then calls `accept`. Connections
-//! are read before new ones are accepted: so what a client said last is seen before the
-//! request of whoever was started after it ended.
+//! The daemon's own loop calls `turn`, does what arrived, and then calls `accept`, which reads what new
+//! clients have said already: most need no second turn, and those that have got all they came for
+//! by then are never polled. Who is still there when `poll_new` is called is.
 
 use std::collections::HashMap;
 use std::io;
@@ -73,6 +73,8 @@ pub struct Hub<S> {
     clients_max: usize,
     next_client: usize,
     doorkeeper: Doorkeeper,
+    /// Clients that poll does not tell of yet.
+    new: Vec<Token>,
     /// What a client sends is read into here.
     buffer: Box<[u8]>,
     socket: PathBuf,
@@ -113,6 +115,7 @@ impl<S: Standing> Hub<S> {
             clients_max: clients_max(),
             next_client: FIRST_CLIENT,
             doorkeeper: Doorkeeper::of_this_process(),
+            new: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
             socket: socket.to_owned(),
             socket_inode: inode(socket),
@@ -164,7 +167,7 @@ impl<S: Standing> Hub<S> {
                         arrived.push(Arrived::Gone(token));
                     } else if event.is_readable() || event.is_read_closed() {
                         let ended = event.is_read_closed();
-                        read(token, client, &mut self.buffer, ended, arrived);
+                        read(token, client, &self.doorkeeper, &mut self.buffer, ended, arrived);
                     }
                 }
             }
@@ -195,7 +198,37 @@ impl<S: Standing> Hub<S> {
 
     /// Sends a frame. False when the other end is gone: let go of it.
     pub fn send(&mut self, token: Token, frame: &[u8]) -> bool {
-        self.clients.get_mut(&token).is_none_or(|client| client.send(frame))
+        let Some(client) = self.clients.get_mut(&token) else { return true };
+        if !client.send(frame) {
+            return false;
+        }
+        // Seldom: it does not read. A new one is polled for both from the start then.
+        if client.polled && !client.is_flushed() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let registry = self.poll.registry();
+            return registry.reregister(&mut client.stream, token, interest).is_ok();
+        }
+        true
+    }
+
+    /// Has poll tell of new clients from now on.
+    pub fn poll_new(&mut self, arrived: &mut Vec<Arrived>) {
+        for token in self.new.drain(..) {
+            let Some(client) = self.clients.get_mut(&token) else { continue };
+            // That there is room to write again is of interest only where there was none: else it would
+            // wake the loop for each answer that is read.
+            let interest = match client.is_flushed() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            match self.poll.registry().register(&mut client.stream, token, interest) {
+                Ok(()) => client.polled = true,
+                Err(error) => {
+                    log::warn!("register: {error}");
+                    arrived.push(Arrived::Gone(token));
+                }
+            }
+        }
     }
 
     /// Somebody may wait to be served.
@@ -203,14 +236,14 @@ impl<S: Standing> Hub<S> {
         self.backlog && self.phase == Phase::Serving
     }
 
-    /// Takes in whoever waits to be served, unless we are leaving. Gives the client that has been silent
-    /// for longest where there is no room for another: let go of it, and call again.
-    pub fn accept(&mut self) -> Option<Token> {
+    /// Takes in whoever waits to be served, unless we are leaving, with what they have said. Gives the client that
+    /// has been silent for longest where there is no room for another: let go of it, and call again.
+    pub fn accept(&mut self, arrived: &mut Vec<Arrived>) -> Option<Token> {
         while self.is_awaited() {
             if self.clients.len() >= self.clients_max {
                 return self.silent_longest();
             }
-            let mut stream = match self.listener.accept() {
+            let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.backlog = false;
@@ -221,18 +254,15 @@ impl<S: Standing> Hub<S> {
                     return self.silent_longest();
                 }
             };
-            let Some(peer) = self.doorkeeper.judge(&stream) else {
+            if !self.doorkeeper.admits(&stream) {
                 log::warn!("a connection of another user was refused");
                 continue;
-            };
+            }
             let token = Token(self.next_client);
             self.next_client += 1;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
-                log::warn!("register: {error}");
-                continue;
-            }
-            self.clients.insert(token, Connection::new(stream, peer));
+            let client = self.clients.entry(token).or_insert(Connection::new(stream));
+            self.new.push(token);
+            read(token, client, &self.doorkeeper, &mut self.buffer, false, arrived);
         }
         None
     }
@@ -300,6 +330,7 @@ impl<S: Standing> Hub<S> {
 fn read<S: Standing>(
     token: Token,
     client: &mut Connection<S>,
+    doorkeeper: &Doorkeeper,
     buffer: &mut [u8],
     ended: bool,
     arrived: &mut Vec<Arrived>,
@@ -307,7 +338,10 @@ fn read<S: Standing>(
     let open = client.fill(buffer, ended);
     loop {
         match client.next_frame() {
-            Incoming::Frame(header, payload) => {
+            Incoming::Frame(header, view, payload) => {
+                if let Some(view) = view {
+                    client.peer = doorkeeper.judge(view);
+                }
                 arrived.push(Arrived::Frame(token, header, payload))
             }
             Incoming::Partial if open => return,

@@ -114,7 +114,7 @@ fn exchange(
 ) -> io::Result<(Header, Vec<u8>)> {
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    stream.write_all(&frame::message(request)?)?;
+    stream.write_all(&frame::question(request)?)?;
     frame::read(stream)
 }
 
@@ -135,7 +135,7 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(&frame::message(request)?)?;
+    stream.write_all(&frame::question(request)?)?;
     let (header, _) = frame::read(&mut stream)?;
     if header.verb == Verb::OtherBuild && !retire(root.connect(soon())?, soon())? {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));

@@ -12,3 +12,4 @@ pub mod quick;
 pub mod signals;
 pub mod terminal;
 pub mod termination;
+pub mod view;

@@ -28,6 +28,7 @@ use self::deliver::deliver;
 use self::raw::*;
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::quick::{OUTPUTS_MAX, REPORT_BYTES};
+use crate::sys::view::VIEW_BYTES;
 
 /// What the ordinary path takes over.
 pub struct Handed {
@@ -56,7 +57,7 @@ const PATH_BYTES: usize = 4096;
 
 /// One per process, used before there is a second thread. All zero at first, so that it is in no
 /// file; and what a plain hit touches lies together, for each page costs a fault.
-#[repr(C, align(4096))]
+#[repr(C, align(64))]
 struct State {
     /// 0: none. (A file descriptor up to 2 is never ours.)
     socket: i32,
@@ -77,6 +78,9 @@ struct Single(UnsafeCell<State>);
 // SAFETY: written only by `quick`, which runs before any thread is started.
 unsafe impl Sync for Single {}
 
+// Where the file's data ends (quick.ld): the page that this is in is copied at every start, since the
+// kernel clears its rest.
+#[unsafe(link_section = ".bss.zccache_quick")]
 static STATE: Single = Single(UnsafeCell::new(State {
     socket: 0,
     mute: false,
@@ -140,6 +144,8 @@ const PIECES_MAX: u8 = 8;
 /// `getsockopt`'s words for the peer's process, user and group.
 const SOL_SOCKET: usize = 1;
 const SO_PEERCRED: usize = 17;
+/// Before a request: the header and what we see.
+const BEGIN: usize = HEADER_BYTES + VIEW_BYTES;
 /// More than this is sent by the ordinary path, which can wait for the socket.
 const REQUEST_MAX: usize = 96 << 10;
 
@@ -209,16 +215,16 @@ unsafe extern "C" fn quick(stack: *const usize) {
             return;
         }
         let mut used = length(base);
-        let tail = b"/.zccache/daemon.sock";
-        let tail_from = if at_home { 0 } else { b"/.zccache".len() };
-        if used + tail.len() - tail_from > 107 {
+        if used + b"/.zccache/daemon.sock".len() > 107 {
             return;
         }
         let path = address.add(2);
         address.write_volatile(1); // AF_UNIX
         copy(base, path, used);
-        copy(tail.as_ptr().add(tail_from), path.add(used), tail.len() - tail_from);
-        used += tail.len() - tail_from;
+        if at_home {
+            used += put(path.add(used), b"/.zccache");
+        }
+        used += put(path.add(used), b"/daemon.sock");
 
         let cwd = (&raw mut (*state).buffer).cast::<u8>();
         let cwd_bytes = call(nr::GETCWD, cwd as usize, PATH_BYTES, 0, 0, 0);
@@ -257,15 +263,26 @@ unsafe extern "C" fn quick(stack: *const usize) {
             call(nr::CLOSE, socket, 0, 0, 0, 0);
             return;
         }
+        // What we see, as `sys::view` makes it.
+        let mut root = core::mem::MaybeUninit::<KernelStatx>::uninit();
+        let root_at = root.as_mut_ptr();
+        let flags = STATX_INO | STATX_MNT_ID;
+        let slash = [b'/', 0];
+        let name = slash.as_ptr() as usize;
+        let told = call(nr::STATX, AT_FDCWD, name, 0, flags, root_at as usize);
+        if told != 0 || (*root_at).mask as usize & STATX_MNT_ID == 0 {
+            call(nr::CLOSE, socket, 0, 0, 0, 0);
+            return;
+        }
         // The request, as postcard encodes `Request::Compile(Invocation { .. })`.
         let mut size = [0u16; 4];
         let terminal = call(nr::IOCTL, 2, 0x5413, size.as_mut_ptr() as usize, 0, 0) == 0; // TIOCGWINSZ
-        let mut head = [0u8; HEADER_BYTES + 8];
+        let mut head = [0u8; BEGIN + 8];
         let mut middle = [0u8; 8];
         let mut before_cwd = [0u8; 8];
         let mut end = [0u8; 16];
         let head_at = head.as_mut_ptr();
-        let head_used = HEADER_BYTES + 1 + put_number(head_at.add(HEADER_BYTES + 1), argv_bytes);
+        let head_used = BEGIN + 1 + put_number(head_at.add(BEGIN + 1), argv_bytes);
         let middle_used = put_number(middle.as_mut_ptr(), env_bytes);
         let cwd_used = cwd_bytes as usize - 1;
         let before_cwd_used = put_number(before_cwd.as_mut_ptr(), cwd_used);
@@ -291,9 +308,14 @@ unsafe extern "C" fn quick(stack: *const usize) {
         words.write_unaligned(MAGIC);
         words.add(1).write_unaligned(Verb::Message as u32);
         words.add(2).write_unaligned(payload as u32);
-        words.add(3).write_unaligned(1);
+        words.add(3).write_unaligned(1 | 2);
         head_at.add(16).cast::<u64>().write_unaligned(OWN.version);
         head_at.add(24).cast::<u64>().write_unaligned(OWN.id);
+        let view = head_at.add(HEADER_BYTES);
+        view.cast::<u32>().write_unaligned((*root_at).device_major);
+        view.add(4).cast::<u32>().write_unaligned((*root_at).device_minor);
+        view.add(8).cast::<u64>().write_unaligned((*root_at).inode);
+        view.add(16).cast::<u64>().write_unaligned((*root_at).mount);
         let pieces: [[usize; 2]; 7] = [
             [head_at as usize, head_used],
             [argv_block as usize, argv_bytes],

@@ -121,7 +121,7 @@ fn with_cache(
     for round in 0..2 {
         let asked = match picked_up.take() {
             Some(picked_up) => picked_up,
-            None => match frame::message(&request) {
+            None => match frame::question(&request) {
                 Ok(question) => patience.spend(|deadline| ask::ask(settings, &question, deadline)),
                 Err(_) => return plain,
             },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use zccache::session::reason::Reason;
 
 use crate::kit::{HELLO, SYSTEM_PATH, Sandbox, ZCCACHE, each_file, eventually, finish, real};
 
@@ -251,6 +252,53 @@ fn strange_clients_hurt_nobody() {
     assert_eq!(&answer[..8], b"ZCC\x01\x02\0\0\0");
     drop(kept);
     s.z("stop").code(0);
+}
+
+/// Who takes a hit in the short form has all it came for; and who does not say what it sees
+/// is told to help itself.
+#[test]
+fn hits_end_connections_and_strangers_get_none() {
+    use zccache::protocol::frame::{self, HEADER_BYTES, Header, Verb};
+    use zccache::protocol::message::{Answer, Invocation, Reply, Request};
+
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.miss(COMPILE);
+    let compile = s.command(COMPILE);
+    let variables = compile.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let variables =
+        variables.map(|(name, value)| format!("{}={}\0", name.display(), value.display()));
+    let request = Request::Compile(Invocation {
+        argv: b"gcc\0-c\0a.c\0-o\0a.o\0".to_vec(),
+        env: variables.collect::<String>().into_bytes(),
+        cwd: compile.get_current_dir().unwrap().to_str().unwrap().as_bytes().to_vec(),
+        ..Invocation::default()
+    });
+    let asked = |mut question: Vec<u8>, quick: bool| {
+        let header = Header::decode(question.first_chunk().unwrap()).unwrap();
+        question[..HEADER_BYTES].copy_from_slice(&Header { quick, ..header }.encode());
+        let mut stream = connect(&s);
+        stream.write_all(&question).unwrap();
+        (frame::read(&mut stream).unwrap(), stream)
+    };
+    let question = frame::question(&request).unwrap();
+    let ((header, _), mut stream) = asked(question.clone(), true);
+    assert_eq!(header.verb, Verb::QuickHit);
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the daemon waits for no goodbye");
+    // The ordinary way goes on: what follows on this connection is answered as well.
+    let ((header, payload), mut stream) = asked(question.clone(), false);
+    assert_eq!(header.verb, Verb::Message);
+    let reply = postcard::from_bytes(&payload).unwrap();
+    assert!(matches!(reply, Reply::Answer(Answer::Work(_))), "{reply:?}");
+    stream.write_all(&question).unwrap();
+    assert_eq!(frame::read(&mut stream).unwrap().0.verb, Verb::Message);
+
+    let ((_, payload), _) = asked(frame::message(&request).unwrap(), true);
+    let reply = postcard::from_bytes(&payload).unwrap();
+    assert!(
+        matches!(reply, Reply::Answer(Answer::Plain(Reason::ForeignNamespace, ..))),
+        "{reply:?}"
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn hear(stream: &mut UnixStream) {
 }
 
 fn header(verb: Verb, length: usize, build: Build) -> [u8; HEADER_BYTES] {
-    Header { verb, length, build, quick: false }.encode()
+    Header { verb, length, build, quick: false, viewed: false }.encode()
 }
 
 fn older() -> Build {

@@ -42,7 +42,8 @@ pub(super) unsafe fn length(text: *const u8) -> usize {
 pub(super) unsafe fn begins<const N: usize>(text: *const u8, with: &[u8; N]) -> bool {
     let mut at = 0;
     while at < N {
-        if unsafe { byte(text, at) != byte(with.as_ptr(), at) } {
+        // Unrolled, the word is in the instructions: reading it elsewhere would touch one page more.
+        if unsafe { byte(text, at) != *with.get_unchecked(at) } {
             return false;
         }
         at += 1;
@@ -50,10 +51,25 @@ pub(super) unsafe fn begins<const N: usize>(text: *const u8, with: &[u8; N]) -> 
     true
 }
 
-/// True when `count` bytes are exactly these.
+/// Writes these bytes, which are in the instructions; gives how many.
 #[inline(always)]
-pub(super) unsafe fn is<const N: usize>(text: *const u8, count: usize, word: &[u8; N]) -> bool {
-    count == N && unsafe { begins(text, word) }
+pub(super) unsafe fn put<const N: usize>(to: *mut u8, text: &[u8; N]) -> usize {
+    let mut at = 0;
+    while at < N {
+        unsafe { to.add(at).write_volatile(*text.get_unchecked(at)) };
+        at += 1;
+    }
+    N
+}
+
+/// Up to eight bytes as a number: comparing those can't become a table of jumps.
+const fn number(word: &[u8]) -> u64 {
+    let (mut value, mut at) = (0, 0);
+    while at < word.len() {
+        value |= (word[at] as u64) << (8 * at);
+        at += 1;
+    }
+    value
 }
 
 #[inline(always)]
@@ -94,14 +110,19 @@ pub(super) unsafe fn is_compiler(name: *const u8) -> bool {
         while start > 0 && byte(name, start - 1) != b'-' {
             start -= 1;
         }
-        let (word, count) = (name.add(start), end - start);
-        is(word, count, b"gcc")
-            || is(word, count, b"g++")
-            || is(word, count, b"cc")
-            || is(word, count, b"c++")
-            || is(word, count, b"clang")
-            || is(word, count, b"clang++")
-            || is(word, count, b"rustc")
+        const GCC: u64 = number(b"gcc");
+        const GXX: u64 = number(b"g++");
+        const CC: u64 = number(b"cc");
+        const CXX: u64 = number(b"c++");
+        const CLANG: u64 = number(b"clang");
+        const CLANGXX: u64 = number(b"clang++");
+        const RUSTC: u64 = number(b"rustc");
+        let (mut word, mut at) = (0, start);
+        while at < end && at - start < 8 {
+            word |= u64::from(byte(name, at)) << (8 * (at - start));
+            at += 1;
+        }
+        at == end && matches!(word, GCC | GXX | CC | CXX | CLANG | CLANGXX | RUSTC)
     }
 }
 
@@ -161,6 +182,7 @@ pub(super) mod nr {
     pub(in crate::sys::quick) const GETXATTR: usize = 191;
     pub(in crate::sys::quick) const EXIT_GROUP: usize = 231;
     pub(in crate::sys::quick) const UTIMENSAT: usize = 280;
+    pub(in crate::sys::quick) const STATX: usize = 332;
 }
 
 pub(super) const EEXIST: isize = -17;
@@ -175,6 +197,28 @@ pub(super) const S_ISGID: u32 = 0o2000;
 pub(super) const O_RDONLY_BLOB: usize = 0o2000000 | 0o400000 | 0o4000; // CLOEXEC, NOFOLLOW, NONBLOCK
 pub(super) const O_CREATE_NEW: usize = 0o1 | 0o100 | 0o200 | 0o2000000;
 pub(super) const O_IN_PLACE: usize = 0o1 | 0o100 | 0o1000 | 0o2000000;
+
+pub(super) const AT_FDCWD: usize = -100isize as usize;
+pub(super) const STATX_INO: usize = 0x100;
+pub(super) const STATX_MNT_ID: usize = 0x1000;
+
+/// The kernel's `struct statx` (linux/stat.h), as far as it is read here.
+#[repr(C)]
+pub(super) struct KernelStatx {
+    pub(super) mask: u32,
+    _to_inode: [u32; 7],
+    pub(super) inode: u64,
+    _to_device: [u64; 12],
+    pub(super) device_major: u32,
+    pub(super) device_minor: u32,
+    pub(super) mount: u64,
+    _rest: [u64; 13],
+}
+
+// The kernel writes all of it, wherever we ask for.
+const _: () = assert!(size_of::<KernelStatx>() == 256);
+const _: () = assert!(core::mem::offset_of!(KernelStatx, device_major) == 0x88);
+const _: () = assert!(core::mem::offset_of!(KernelStatx, mount) == 0x90);
 
 /// The kernel's `struct stat` on this architecture (asm/stat.h).
 #[repr(C)]
