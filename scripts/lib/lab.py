@@ -47,7 +47,7 @@ PACKAGES = {
     "valgrind": "valgrind", "clang-tidy": "clang-tidy", "include-what-you-use": "iwyu",
     "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "mkfs.ext4": "e2fsprogs", "depmod": "kmod",
     "mkfs.vfat": "dosfstools", "setquota": "quota", "btrfs": "btrfs-progs", "mount.exfat-fuse": "exfat-fuse",
-    "mkfs.exfat": "exfatprogs",
+    "mkfs.exfat": "exfatprogs", "emcc": "emscripten", "node": "nodejs",
 }
 
 

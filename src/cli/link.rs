@@ -10,6 +10,7 @@ use std::{env, fs, io};
 
 use super::given::Given;
 use super::{USAGE, print, say, shown};
+use crate::tools::emscripten::is_emscripten;
 use crate::tools::find::base;
 use crate::tools::{rustfmt, tidy};
 
@@ -170,7 +171,11 @@ fn is_program(path: &Path) -> bool {
 /// the wrapper takes for a compiler, as nobody asked for these by name.
 fn is_farm_name(name: &[u8]) -> bool {
     // These names are nobody else's.
-    if tidy::is_tidy(name) || rustfmt::is_rustfmt(name) {
+    if tidy::is_tidy(name)
+        || rustfmt::is_rustfmt(name)
+        || is_emscripten(name)
+        || matches!(name, b"emar" | b"emranlib")
+    {
         return true;
     }
     let Ok(name) = std::str::from_utf8(name) else { return false };
@@ -221,6 +226,9 @@ mod tests {
     fn farm_names() {
         for name in [
             "rustfmt",
+            "emcc",
+            "em++",
+            "emar",
             "clang-tidy-14",
             "gcc",
             "c++",

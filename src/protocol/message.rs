@@ -228,8 +228,8 @@ pub struct Run {
     pub units: Vec<RunUnit>,
     /// Files to send back with the report.
     pub read_back: Vec<ReadBack>,
-    /// A folder in which the tool may make files that nobody named.
-    pub observed: Option<Arg>,
+    /// Where the tool may make files that nobody named.
+    pub observed: Option<Observation>,
     /// Exit statuses that may be a result; any other is a failure.
     pub answers: Vec<i32>,
     /// As the tool's standard output is to be.
@@ -248,6 +248,14 @@ pub enum Stage {
     Piece,
     /// Runs only if all before it succeeded.
     Last,
+}
+
+/// A folder to be looked at before and after a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    pub folder: Arg,
+    /// Only files whose names begin so count.
+    pub beginning: Arg,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

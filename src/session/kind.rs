@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tools::archive::is_archiver;
 use crate::tools::command::Flavor;
+use crate::tools::emscripten::is_emscripten;
 use crate::tools::link::is_linker;
 
 /// The family of the tool that was called.
@@ -14,6 +15,8 @@ use crate::tools::link::is_linker;
 pub enum Tool {
     Gcc,
     Clang,
+    /// emcc and em++
+    Emscripten,
     Rustc,
     Clippy,
     /// A linker called by its own name.
@@ -79,6 +82,8 @@ impl Kind {
             Tool::Linker
         } else if is_archiver(name) {
             Tool::Archiver
+        } else if is_emscripten(name) {
+            Tool::Emscripten
         } else if has(b"clang-tidy") {
             Tool::ClangTidy
         } else if has(b"include-what-you-use") || name == b"iwyu" {
@@ -120,6 +125,7 @@ impl Tool {
         match self {
             Tool::Gcc => "gcc",
             Tool::Clang => "clang",
+            Tool::Emscripten => "emscripten",
             Tool::Rustc => "rustc",
             Tool::Clippy => "clippy",
             Tool::Linker => "linker",
@@ -161,6 +167,7 @@ mod tests {
         for tool in [
             Gcc,
             Clang,
+            Emscripten,
             Rustc,
             Clippy,
             Linker,

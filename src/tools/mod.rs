@@ -10,6 +10,7 @@ pub mod plan;
 
 pub mod archive;
 pub mod declared;
+pub mod emscripten;
 pub mod gcc;
 pub mod link;
 pub mod rust;

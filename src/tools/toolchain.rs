@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::command::{Command, Flavor, Language, Mode};
-use super::environment::{Environment, TOOLCHAIN_VARIABLES};
+use super::environment::{Environment, TOOLCHAIN_VARIABLES, names_that_matter};
 use super::find::{absolute, base};
 use super::program::{self, Program};
 use super::query;
@@ -33,6 +33,8 @@ pub struct Driver {
     versions: Vec<Vec<u8>>,
     /// How often its file was replaced before our eyes by one of equal content.
     replaced: u32,
+    /// What its answers depend on beside its own files, where it is a front for many (emcc).
+    front: Option<[u8; 32]>,
     closure: Closure,
 }
 
@@ -43,9 +45,13 @@ impl Driver {
         closure.absent.extend_from_slice(&self.closure.absent);
     }
 
-    /// A script that looks at variables of its own.
+    /// A script that looks at variables of its own, which requests are not remembered by.
     pub(super) fn is_scripted(&self) -> bool {
-        !self.script_variables.is_empty()
+        if self.script_variables.is_empty() {
+            return false;
+        }
+        let known = names_that_matter();
+        self.script_variables.iter().any(|(name, _)| !known.contains(&name[..]))
     }
 
     /// What tells it from others beside its files.
@@ -61,6 +67,9 @@ impl Driver {
         for (name, value) in &self.script_variables {
             field(hasher, name);
             field(hasher, value.as_deref().unwrap_or(b"\0unset"));
+        }
+        if let Some(front) = &self.front {
+            field(hasher, front);
         }
     }
 }
@@ -185,8 +194,19 @@ impl Caller<'_> {
 impl Toolchains {
     /// Who answers at this path. `path` is absolute.
     pub fn driver(&self, caller: Caller<'_>, path: &[u8]) -> Result<Arc<Driver>, Reason> {
+        self.driver_behind(caller, path, None)
+    }
+
+    /// The same of a front, whose answers depend on more than its own file: on what this stands for.
+    pub(super) fn driver_behind(
+        &self,
+        caller: Caller<'_>,
+        path: &[u8],
+        front: Option<[u8; 32]>,
+    ) -> Result<Arc<Driver>, Reason> {
         let mut key = blake3::Hasher::new();
         field(&mut key, path);
+        field(&mut key, front.as_ref().map_or(b"", |front| front));
         toolchain_variables(&mut key, caller.env);
         let slot = self.drivers.lock().entry(*key.finalize().as_bytes()).or_default().clone();
         let mut kept = slot.lock();
@@ -202,6 +222,7 @@ impl Toolchains {
         let verified = caller.table.counter();
         let mut driver = find_driver(caller, path).ok_or(Reason::UnknownCompiler)?;
         driver.replaced = self.replacements(caller, path).ok_or(Reason::UnknownCompiler)?;
+        driver.front = front;
         let driver = Arc::new(driver);
         let closure = driver.closure.clone();
         let digest = caller.digest(&closure).ok_or(Reason::UnknownCompiler)?;
@@ -266,17 +287,13 @@ impl Toolchains {
         let cwd = if relative { caller.cwd } else { b"/" };
         let mut key = blake3::Hasher::new();
         field(&mut key, &driver.path);
-        key.update(&driver.replaced.to_le_bytes());
+        driver.add_variant(&mut key);
         field(&mut key, called);
         field(&mut key, cwd);
         field(&mut key, query_language(language).as_bytes());
         key.update(&[command.mode as u8, u8::from(command.separate_assembler)]);
         for arg in &command.query_args {
             field(&mut key, arg);
-        }
-        for (name, value) in &driver.script_variables {
-            field(&mut key, name);
-            field(&mut key, value.as_deref().unwrap_or(b"\0unset"));
         }
         toolchain_variables(&mut key, caller.env);
         let slot = self.toolchains.lock().entry(*key.finalize().as_bytes()).or_default().clone();
@@ -338,6 +355,7 @@ fn find_driver(caller: Caller<'_>, path: &[u8]) -> Option<Driver> {
         target,
         versions,
         replaced: 0,
+        front: None,
         closure,
     })
 }
@@ -361,6 +379,10 @@ fn find_toolchain(
     plan.extend(language_args);
     let mode: &[u8] = if command.mode == Mode::Assembly { b"-S" } else { b"-c" };
     plan.extend([mode, b"-###", b"/dev/null"].map(<[u8]>::to_vec));
+    if driver.is_script {
+        // emcc looks whether the object is there afterwards, unless none is to be.
+        plan.extend([b"-o".to_vec(), b"-".to_vec()]);
+    }
     let said =
         query::ask(&driver.path, &plan, caller.env, caller.cwd).filter(|said| said.success)?;
     let commands = query::planned_commands(&said.stderr);
@@ -373,7 +395,7 @@ fn find_toolchain(
     field(&mut identity, b"toolchain 1");
     field(&mut identity, called);
     field(&mut identity, &driver.version_line);
-    identity.update(&driver.replaced.to_le_bytes());
+    driver.add_variant(&mut identity);
     let mut assembler_lists = false;
     let places = program_places(caller, driver, command, &verbose.program_folders);
     for words in &commands {
@@ -407,17 +429,13 @@ fn find_toolchain(
     for folder in &system_folders {
         field(&mut identity, folder);
     }
-    for (name, value) in &driver.script_variables {
-        field(&mut identity, name);
-        field(&mut identity, value.as_deref().unwrap_or(b"\0unset"));
-    }
     let toolchain = Toolchain {
         identity: *identity.finalize().as_bytes(),
         flavor: driver.flavor,
         major: driver.major,
         system_folders,
         assembler_lists,
-        scripted: !driver.script_variables.is_empty(),
+        scripted: driver.is_scripted(),
         depends: closure.all(),
     };
     Some((toolchain, closure, digest))

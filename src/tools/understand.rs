@@ -13,7 +13,7 @@ use super::places::Places;
 use super::rust;
 use super::toolchain::{Caller, Toolchains};
 use super::worktree::Sharing;
-use super::{declared, gcc, rustfmt, tidy};
+use super::{declared, emscripten, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};
 use crate::protocol::message::{Invocation, StdoutIs};
 use crate::session::kind::Kind;
@@ -121,6 +121,8 @@ pub fn understand(
         rustfmt::understand::understand
     } else if tidy::is_tidy(called) {
         tidy::understand::understand
+    } else if emscripten::is_emscripten(called) {
+        emscripten::understand::understand
     } else if link::is_linker(called) {
         link::bare::understand
     } else if archive::is_archiver(called) {

@@ -1,6 +1,7 @@
 //! Which tools are worth asking the daemon about, by name alone.
 
 use crate::tools::archive::is_archiver;
+use crate::tools::emscripten::is_emscripten;
 use crate::tools::find::base;
 use crate::tools::link::is_linker;
 use crate::tools::rust::is_rust;
@@ -27,7 +28,12 @@ pub fn is_compiler(tool: &[u8]) -> bool {
 /// Whether a tool of this name may be one whose results are cached.
 pub fn is_known(tool: &[u8]) -> bool {
     let name = base(tool);
-    is_compiler(tool) || is_rust(name) || is_linker(tool) || is_archiver(tool) || minds_stdout(tool)
+    is_compiler(tool)
+        || is_emscripten(tool)
+        || is_rust(name)
+        || is_linker(tool)
+        || is_archiver(tool)
+        || minds_stdout(tool)
 }
 
 /// Whether a tool of this name says on standard output what it found, and in colours where that
@@ -40,7 +46,7 @@ pub fn minds_stdout(tool: &[u8]) -> bool {
 pub fn takes_include_paths(tool: &[u8]) -> bool {
     let name = base(tool);
     let reads_cl = name.split(|byte| b"-.".contains(byte)).any(|part| part == b"cl");
-    is_compiler(tool) || reads_cl
+    is_compiler(tool) || is_emscripten(tool) || reads_cl
 }
 
 /// `clang14` is how some systems name it; `cc1` is a part of gcc, not a version of `cc`.
@@ -84,7 +90,16 @@ mod tests {
 
     #[test]
     fn tools_that_are_cached() {
-        for name in ["rustc", "clippy-driver", "gcc", "ld", "gcc-ar-12", "/usr/bin/wasm-ld-14"] {
+        for name in [
+            "rustc",
+            "clippy-driver",
+            "gcc",
+            "ld",
+            "gcc-ar-12",
+            "/usr/bin/wasm-ld-14",
+            "em++",
+            "emar",
+        ] {
             assert!(is_known(name.as_bytes()), "{name}");
         }
         for name in ["", "make", "gcc-nm", "ld.so", "tar", "ldd", "strip"] {

@@ -7,27 +7,27 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
-use crate::protocol::message::Run;
+use crate::protocol::message::{Observation, Run};
 
 /// Inode, size, mtime and ctime: what tells one state of a file from another.
 type State = (u64, u64, (i64, i64), (i64, i64));
 
 /// A folder as it was.
 pub struct Observed<'a> {
-    folder: &'a [u8],
+    what: &'a Observation,
     /// None: it can't be read.
     files: Option<HashMap<OsString, State>>,
 }
 
 impl<'a> Observed<'a> {
-    pub fn begin(folder: &'a [u8]) -> Observed<'a> {
-        Observed { folder, files: list(folder) }
+    pub fn begin(what: &'a Observation) -> Observed<'a> {
+        Observed { what, files: list(what) }
     }
 
     /// Whether files other than the run's own were made or changed since. What can't be known
     /// counts as if.
     pub fn made_besides(&self, run: &Run) -> bool {
-        let (Some(before), Some(after)) = (&self.files, list(self.folder)) else { return true };
+        let (Some(before), Some(after)) = (&self.files, list(self.what)) else { return true };
         let outputs = run.units.iter().flat_map(|unit| &unit.outputs).map(|output| &output.path);
         let own: Vec<&[u8]> = outputs
             .chain(run.read_back.iter().map(|file| &file.path))
@@ -39,11 +39,14 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// All that is not a folder.
-fn list(folder: &[u8]) -> Option<HashMap<OsString, State>> {
+/// All that counts and is not a folder.
+fn list(what: &Observation) -> Option<HashMap<OsString, State>> {
     let mut files = HashMap::new();
-    for entry in std::fs::read_dir(OsStr::from_bytes(folder)).ok()? {
+    for entry in std::fs::read_dir(OsStr::from_bytes(&what.folder)).ok()? {
         let entry = entry.ok()?;
+        if !entry.file_name().as_bytes().starts_with(&what.beginning) {
+            continue;
+        }
         // One that is gone already was not left by anybody.
         let Ok(meta) = entry.metadata() else { continue };
         if !meta.is_dir() {
@@ -68,15 +71,19 @@ mod tests {
         let path = folder.join("app").into_os_string().into_encoded_bytes();
         let output = Output { role: Role::Main, path, style: WriteStyle::Replace, required: true };
         let run = Run { units: vec![RunUnit { unit: 0, outputs: vec![output] }], ..Run::default() };
-        let observed = Observed::begin(folder.as_os_str().as_bytes());
+        let name = folder.as_os_str().as_bytes().to_vec();
+        let what = Observation { folder: name.clone(), beginning: Vec::new() };
+        let narrow = Observation { folder: name, beginning: b"app.".to_vec() };
+        let observed = Observed::begin(&what);
+        let beside = Observed::begin(&narrow);
         std::fs::write(folder.join("app"), "2").unwrap();
         assert!(!observed.made_besides(&run));
         std::fs::write(folder.join("old"), "22").unwrap();
-        assert!(observed.made_besides(&run));
+        assert!(observed.made_besides(&run) && !beside.made_besides(&run));
         std::fs::remove_file(folder.join("old")).unwrap();
         assert!(!observed.made_besides(&run));
         std::fs::write(folder.join("app.dll"), "3").unwrap();
-        assert!(observed.made_besides(&run));
+        assert!(observed.made_besides(&run) && beside.made_besides(&run));
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(observed.made_besides(&run));
     }

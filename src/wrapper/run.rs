@@ -57,7 +57,7 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     let own_stand_in = around.stand_in.is_none().then(StandIn::begin);
     let Some(stand_in) = around.stand_in.or(own_stand_in.as_ref()) else { return Ran::Plain };
     let _own = OwnFiles(&step.read_back);
-    let observed = step.observed.as_deref().map(Observed::begin);
+    let observed = step.observed.as_ref().map(Observed::begin);
     let before: Vec<take_in::Before> =
         step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();

@@ -18,6 +18,8 @@ mod fuzz;
 mod links;
 // Archives.
 mod archives;
+// Emscripten: compiles, links with siblings, its toolchain.
+mod emscripten;
 // Limits of the system.
 mod limits;
 // Other users.

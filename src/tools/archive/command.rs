@@ -2,7 +2,7 @@
 
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
-use crate::tools::find::plain_name;
+use crate::tools::find::{base, plain_name};
 
 /// What is done to the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(super) type Refusal = (Reason, Option<Arg>);
 
 /// What reads the arguments of a program of this name.
 pub(super) fn reader(called: &[u8]) -> fn(&[Arg]) -> Result<Command, Refusal> {
-    if plain_name(called) == b"ranlib" { ranlib } else { ar }
+    let is_ranlib = plain_name(called) == b"ranlib" || base(called).starts_with(b"emranlib");
+    if is_ranlib { ranlib } else { ar }
 }
 
 /// Reads the arguments of `ar`, in which nothing is left to expand.

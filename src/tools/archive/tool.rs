@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::is_emscriptens;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
+use crate::tools::emscripten;
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::link::tool::plugins as own_plugins;
 use crate::tools::program::Program;
@@ -34,7 +36,15 @@ pub(super) fn tool(
     program: &[u8],
     plugins: &[Arg],
 ) -> Result<Tool, Reason> {
+    let front = match is_emscriptens(program) {
+        true => Some(emscripten::archiver(caller, toolchains, program)?),
+        false => None,
+    };
+    let program = front.as_ref().map_or(program, |front| &front.behind);
     let mut key = blake3::Hasher::new();
+    if let Some(front) = &front {
+        field(&mut key, &front.scripts.identity);
+    }
     for part in [b"archiver", program, caller.cwd].into_iter().chain(plugins.iter().map(|p| &p[..]))
     {
         field(&mut key, part);
@@ -43,6 +53,8 @@ pub(super) fn tool(
         field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
     }
     let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
+        let scripts = front.iter().flat_map(|front| &front.scripts.depends);
+        scripts.for_each(|id| closure.add_seen(caller, *id));
         // What a script does beside nobody knows.
         if matches!(add_program(caller, program, closure)?, Program::Script { .. }) {
             return None;

@@ -28,6 +28,8 @@ pub(in crate::tools) struct Compile {
     /// Arguments of ours that make the result fit other checkouts.
     pub(super) added: Vec<Arg>,
     pub(super) places: Places,
+    /// The driver is a script that may be told to call its compiler through us.
+    pub(super) is_front: bool,
 }
 
 impl Meaning for Compile {
@@ -167,6 +169,29 @@ fn syntax_of(messages: &[u8]) -> Syntax {
 }
 
 impl Compile {
+    /// The inputs of each source of a command that links what it compiled. `compiler` tells those of all,
+    /// or of the only one.
+    pub(in crate::tools) fn inputs_of_all(
+        &self,
+        ground: &mut Ground<'_>,
+        compiler: Told,
+        run: &RunReport,
+    ) -> Result<Vec<InputSet>, Reason> {
+        let mut nth = 0;
+        let mut sets = Vec::new();
+        for (unit, source) in self.command.sources.iter().enumerate() {
+            let is_told = is_preprocessed_here(source.language);
+            let compiler = match compiler {
+                _ if !is_told => Told::SourceOnly,
+                Told::Rule(file, _) => Told::Rule(file, nth),
+                told => told,
+            };
+            nth += usize::from(is_told);
+            sets.push(self.inputs(ground, &Discovery::by(compiler, unit), run)?);
+        }
+        Ok(sets)
+    }
+
     fn question<'a>(
         &'a self,
         unit: usize,

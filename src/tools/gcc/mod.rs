@@ -47,7 +47,12 @@ pub(super) fn expand_responses(
     expanded.map_err(|arg| Refusal { reason: Reason::ResponseFile, argument: Some(arg) })
 }
 
-fn response_file(caller: Caller<'_>, path: &[u8], depends: &mut Vec<PathId>) -> Option<Vec<u8>> {
+/// The text of a response file, which is added to `depends`.
+pub(super) fn response_file(
+    caller: Caller<'_>,
+    path: &[u8],
+    depends: &mut Vec<PathId>,
+) -> Option<Vec<u8>> {
     let id = caller.table.intern(&absolute(caller.cwd, path));
     depends.push(id);
     match caller.table.look(id, true) {

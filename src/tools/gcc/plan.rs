@@ -16,6 +16,10 @@ pub(super) fn plan(
 ) -> Plan {
     let command = &compile.command;
     let mut run = run_of(tool);
+    if compile.is_front {
+        // The same compile need not be asked about twice.
+        run.env.push((b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec()));
+    }
     let left_out: Vec<usize> = (0..command.sources.len())
         .filter(|unit| !units.contains(unit))
         .map(|unit| command.sources[unit].position)

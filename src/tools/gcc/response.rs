@@ -52,7 +52,7 @@ fn expand_one(
 }
 
 /// The arguments in a response file's text; none where gcc and clang would not read it alike.
-fn tokens(text: &[u8]) -> Option<Vec<Arg>> {
+pub(in crate::tools) fn tokens(text: &[u8]) -> Option<Vec<Arg>> {
     if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| text.starts_with(mark))
         || text.iter().any(|byte| matches!(byte, 0 | 0x0b | 0x0c))
     {

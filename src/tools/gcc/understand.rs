@@ -40,8 +40,30 @@ pub(in crate::tools) fn understand(
         }
         Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
     };
+    compile(caller, toolchains, typed, &driver, command, None, depends)
+}
+
+/// A script that stands before a compiler and adds flags of its own.
+pub(in crate::tools) struct Front<'a> {
+    pub(in crate::tools) tool: Tool,
+    /// Hash of everything it is made of.
+    pub(in crate::tools) identity: &'a [u8],
+    /// Variables that only it looks at.
+    pub(in crate::tools) variables: &'a [&'a str],
+}
+
+/// The actions of a compile whose command line has been read.
+pub(in crate::tools) fn compile(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    typed: &Typed<'_>,
+    driver: &Driver,
+    command: Command,
+    front: Option<&Front<'_>>,
+    depends: &mut Vec<PathId>,
+) -> Result<Actions, Refusal> {
     // Each language may have its own programs and folders.
-    let toolchain_of = toolchains_of(caller, toolchains, &driver, typed.called, &command, depends)?;
+    let toolchain_of = toolchains_of(caller, toolchains, driver, typed.called, &command, depends)?;
     let major = toolchain_of.iter().map(|toolchain| toolchain.major).min().unwrap_or(0);
     if command.lists_command && major > LAST_TO_WRITE_ENTRIES_ANEW {
         return Err(Refusal {
@@ -61,13 +83,31 @@ pub(in crate::tools) fn understand(
             Err(refusal) => sharing = Sharing::Refused(refusal),
         }
     }
-    let key = |(unit, toolchain)| key_parts(&command, unit, toolchain, caller, &shared, &places);
+    let key = |(unit, toolchain)| {
+        let mut parts = key_parts(&command, unit, toolchain, caller, &shared, &places);
+        if let Some(front) = front {
+            parts.add(Part::Tool, front.identity);
+            for name in front.variables {
+                parts.add_variable(name, caller.env.get(name.as_bytes()));
+            }
+        }
+        parts
+    };
     let units = toolchain_of.iter().map(|toolchain| &**toolchain).enumerate().map(key).collect();
     let added = shared.added;
-    let kind = kind(driver.flavor, &command);
+    let mut kind = kind(driver.flavor, &command);
+    if let Some(front) = front {
+        kind.tool = front.tool;
+    }
     let text_context = text_context(typed.terminal, command.colour_is_automatic, caller.env);
     let scripted = toolchain_of[0].scripted;
-    let compile = Compile { command, toolchains: toolchain_of, added, places: places.clone() };
+    let compile = Compile {
+        command,
+        toolchains: toolchain_of,
+        added,
+        places: places.clone(),
+        is_front: front.is_some(),
+    };
     let meaning = Box::new(compile);
     let before = Vec::new();
     Ok(Actions { units, kind, meaning, places, sharing, before, scripted, text_context })
@@ -101,7 +141,13 @@ pub(in crate::tools) fn compiles(
     depends: &mut Vec<PathId>,
 ) -> Result<Compile, Refusal> {
     let toolchains = toolchains_of(caller, toolchains, driver, called, &command, depends)?;
-    Ok(Compile { command, toolchains, added: Vec::new(), places: Places::default() })
+    Ok(Compile {
+        command,
+        toolchains,
+        added: Vec::new(),
+        places: Places::default(),
+        is_front: false,
+    })
 }
 
 /// Everything that is known before an input is read.

@@ -6,11 +6,10 @@ use super::split::split;
 use super::tool::Linker;
 use crate::inputs::depfile;
 use crate::inputs::resolve::InputSet;
-use crate::protocol::message::{Run, RunReport, RunUnit};
+use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, ArgPart, Flavor, Output, Role, UserDeps, WriteStyle};
 use crate::tools::gcc::compile::Compile;
-use crate::tools::gcc::is_preprocessed_here;
 use crate::tools::meaning::{Asking, Ground, Meaning, Split};
 use crate::tools::needs::Needs;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
@@ -123,22 +122,12 @@ impl Meaning for Link {
         discovery: &Discovery,
         run: &RunReport,
     ) -> Result<InputSet, Reason> {
-        let mut sets = Vec::new();
-        if let Some(compile) = &self.compiles
-            && discovery.compiler != Told::Apart
-        {
-            let mut nth = 0;
-            for (unit, source) in compile.command.sources.iter().enumerate() {
-                let compiler = match discovery.compiler {
-                    _ if !is_preprocessed_here(source.language) => Told::SourceOnly,
-                    Told::Rule(file, _) => Told::Rule(file, nth),
-                    told => told,
-                };
-                nth += usize::from(is_preprocessed_here(source.language));
-                let discovery = Discovery::by(compiler, unit);
-                sets.push(compile.inputs(ground, &discovery, run)?);
+        let sets = match &self.compiles {
+            Some(compile) if discovery.compiler != Told::Apart => {
+                compile.inputs_of_all(ground, discovery.compiler, run)?
             }
-        }
+            _ => Vec::new(),
+        };
         let listed = match discovery.linker.and_then(|at| run.dependencies.get(at)) {
             // mold writes none for `-r`, where it reads what is named and nothing else.
             Some(text) if text.is_empty() && self.reads_named_only() => None,
@@ -182,7 +171,10 @@ impl Link {
         let mut run = Run {
             // A linker that stands behind a link to us is not asked about once more.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
-            observed: self.is_scripted.then(|| folder(&self.outputs[0].path).to_vec()),
+            observed: self.is_scripted.then(|| Observation {
+                folder: folder(&self.outputs[0].path).to_vec(),
+                beginning: Vec::new(),
+            }),
             ..run_of(tool)
         };
         run.argv.extend(args.iter().cloned());

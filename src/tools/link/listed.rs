@@ -14,18 +14,18 @@ use crate::tools::find::{absolute, base};
 use crate::tools::needs::Needs;
 
 /// One link that succeeded.
-pub(super) struct Link<'a> {
-    pub(super) linker: Linker,
-    pub(super) said: &'a Said,
+pub(in crate::tools) struct Link<'a> {
+    pub(in crate::tools) linker: Linker,
+    pub(in crate::tools) said: &'a Said,
     /// Folders that driver and linker search by themselves.
-    pub(super) folders: &'a [Arg],
-    pub(super) cwd: &'a [u8],
-    pub(super) env: Environment<'a>,
+    pub(in crate::tools) folders: &'a [Arg],
+    pub(in crate::tools) cwd: &'a [u8],
+    pub(in crate::tools) env: Environment<'a>,
 }
 
 /// Adds the inputs of a link. `listed` is what the linker's dependency output names; None of a
 /// linker that has none.
-pub(super) fn inputs(
+pub(in crate::tools) fn inputs(
     needs: &mut Needs<'_, '_>,
     link: &Link<'_>,
     listed: Option<Vec<Arg>>,
@@ -166,8 +166,16 @@ fn in_folder(needs: &mut Needs<'_, '_>, folder: &[u8], names: &[Arg]) {
     }
 }
 
+/// The members that a thin archive names, relative to its folder. None: the file can't be read.
+pub(in crate::tools) fn members_of(path: &[u8]) -> Option<Vec<Arg>> {
+    Some(match binary::inspect(path)? {
+        Content::Thin(members) => members,
+        _ => Vec::new(),
+    })
+}
+
 /// The folder that a file lies in.
-pub(super) fn folder(path: &[u8]) -> &[u8] {
+pub(in crate::tools) fn folder(path: &[u8]) -> &[u8] {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(0) => b"/",
         Some(at) => &path[..at],
@@ -176,7 +184,7 @@ pub(super) fn folder(path: &[u8]) -> &[u8] {
 }
 
 /// A name as seen from the folder of another file.
-fn beside(path: &[u8], name: &[u8]) -> Arg {
+pub(in crate::tools) fn beside(path: &[u8], name: &[u8]) -> Arg {
     if name.starts_with(b"/") || !path.contains(&b'/') {
         return name.to_vec();
     }

@@ -12,7 +12,7 @@ pub(super) mod bare;
 mod binary;
 pub(super) mod driver;
 pub(super) mod listed;
-mod options;
+pub(super) mod options;
 mod script;
 mod split;
 pub(super) mod tool;

@@ -8,32 +8,32 @@ use crate::tools::command::{Arg, Role};
 
 /// What a linker's command line says.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Said {
+pub(in crate::tools) struct Said {
     /// `-o`
-    pub(super) output: Option<Arg>,
+    pub(in crate::tools) output: Option<Arg>,
     /// `-L`, in order.
-    pub(super) folders: Vec<Arg>,
+    pub(in crate::tools) folders: Vec<Arg>,
     /// Where shared libraries of shared libraries are looked for: `-rpath`, `-rpath-link`.
-    pub(super) run_folders: Vec<Arg>,
+    pub(in crate::tools) run_folders: Vec<Arg>,
     /// File names that `-l` stands for, all of them.
-    pub(super) names: Vec<Arg>,
+    pub(in crate::tools) names: Vec<Arg>,
     /// Objects, archives, libraries and scripts to be linked.
-    pub(super) files: Vec<Arg>,
+    pub(in crate::tools) files: Vec<Arg>,
     /// Files that options name.
-    pub(super) read: Vec<Arg>,
+    pub(in crate::tools) read: Vec<Arg>,
     /// `-R`: a file of symbols, or a folder.
-    pub(super) symbols: Vec<Arg>,
-    pub(super) plugins: Vec<Arg>,
+    pub(in crate::tools) symbols: Vec<Arg>,
+    pub(in crate::tools) plugins: Vec<Arg>,
     /// Other files it writes.
-    pub(super) writes: Vec<(Role, Arg)>,
+    pub(in crate::tools) writes: Vec<(Role, Arg)>,
     /// `--dependency-file`, which the user wants too.
-    pub(super) listing: Option<Arg>,
+    pub(in crate::tools) listing: Option<Arg>,
     /// What chooses the default folders: `-m`, `--sysroot`.
-    pub(super) choosing: Vec<Arg>,
+    pub(in crate::tools) choosing: Vec<Arg>,
 }
 
 /// Why a command runs plain, and the argument to blame.
-pub(super) type Refusal = (Reason, Option<Arg>);
+pub(in crate::tools) type Refusal = (Reason, Option<Arg>);
 
 #[derive(Clone, Copy)]
 enum Takes {
@@ -214,7 +214,7 @@ static BY_NAME: LazyLock<HashMap<&[u8], (Takes, Class)>> = LazyLock::new(|| {
 });
 
 /// Reads a linker's arguments, in which nothing is left to expand.
-pub(super) fn read(words: &[Arg]) -> Result<Said, Refusal> {
+pub(in crate::tools) fn read(words: &[Arg]) -> Result<Said, Refusal> {
     let mut said = Said::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {

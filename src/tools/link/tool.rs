@@ -17,7 +17,7 @@ use crate::tools::toolchain::{
 
 /// The linkers we know how to ask what they read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Linker {
+pub(in crate::tools) enum Linker {
     Bfd,
     Gold,
     Lld,

@@ -1,0 +1,360 @@
+//! The keys of what emcc and em++ do.
+
+use super::install::Install;
+use super::link::{self, Libraries, Link};
+use super::options::{self, Said};
+use super::{outputs, packed};
+use crate::files::{PathId, Seen};
+use crate::session::kind::{self, Kind, Tool};
+use crate::session::reason::Reason;
+use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Parsed};
+use crate::tools::environment::{
+    EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, REFUSED_VARIABLES, RESULT_VARIABLES, text_context,
+};
+use crate::tools::find::{absolute, base};
+use crate::tools::gcc::understand::Front;
+use crate::tools::gcc::{self, response};
+use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::places::Places;
+use crate::tools::toolchain::{Caller, Driver, Toolchains};
+use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::worktree::Sharing;
+
+/// Understands a command of emcc's; what it looked at is added to `depends`.
+pub(in crate::tools) fn understand(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    typed: &Typed<'_>,
+    depends: &mut Vec<PathId>,
+) -> Result<Actions, Refusal> {
+    check_variables(caller)?;
+    let refused = |(reason, argument)| Refusal { reason, argument };
+    let args = expand(caller, typed.args, depends)?;
+    let all = [&args[..], &more_args(caller)?].concat();
+    let said = options::read(&all).map_err(refused)?;
+    agrees_with_clang(&said.clang)?;
+
+    let cxx = typed.called.starts_with(b"em++");
+    let parsed = gcc::parse(Flavor::Clang, cxx, &said.clang, &mut |_| None);
+    // Refused before anybody is asked.
+    if let Parsed::Plain(reason, argument) = parsed {
+        return Err(Refusal { reason, argument });
+    }
+    let install = Install::of(caller, toolchains, typed.program)?;
+    let front = install.front(caller);
+    let driver = toolchains.driver_behind(caller, typed.program, Some(front))?;
+    depends.extend_from_slice(&install.scripts.depends);
+    let mut actions = match parsed {
+        Parsed::Link(line) => {
+            let linked = Linked { driver: &driver, install: &install, args, all, said };
+            linked.understand(caller, toolchains, typed, *line, depends)?
+        }
+        Parsed::Compile(command) => {
+            let command = as_typed(*command, args, &said)?;
+            let front = Front {
+                tool: Tool::Emscripten,
+                identity: &install.scripts.identity,
+                variables: EMSCRIPTEN_VARIABLES,
+            };
+            let compile = gcc::understand::compile;
+            compile(caller, toolchains, typed, &driver, command, Some(&front), depends)?
+        }
+        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
+    };
+    actions.scripted |= install.is_scripted;
+    Ok(actions)
+}
+
+/// Whether no variable asks for what can't be cached.
+pub(super) fn check_variables(caller: Caller<'_>) -> Result<(), Reason> {
+    let asks = |name: &&str| {
+        caller.env.get(name.as_bytes()).is_some_and(|value| !value.is_empty() && value != b"0")
+    };
+    let is_there = |name: &&str| caller.env.get(name.as_bytes()).is_some();
+    match REFUSED_VARIABLES.iter().any(is_there) || EMSCRIPTEN_REFUSED.iter().any(asks) {
+        true => Err(Reason::Environment),
+        false => Ok(()),
+    }
+}
+
+/// Replaces `@FILE`. emcc reads such files by Python's rules, which are gcc's for texts without
+/// backslashes, and does not look for further ones in them.
+fn expand(
+    caller: Caller<'_>,
+    args: &[Arg],
+    depends: &mut Vec<PathId>,
+) -> Result<Vec<Arg>, Refusal> {
+    let refused = |arg| Refusal { reason: Reason::ResponseFile, argument: Some(arg) };
+    if let Some(arg) = args.iter().find(|arg| arg.starts_with(b"-Wl,@")) {
+        return Err(refused(arg.clone()));
+    }
+    let mut read =
+        |path: &[u8]| gcc::response_file(caller, path, depends).filter(|text| is_read_alike(text));
+    response::expand(args, &mut read).map_err(refused)
+}
+
+fn is_read_alike(text: &[u8]) -> bool {
+    let names_another = text
+        .split(u8::is_ascii_whitespace)
+        .any(|word| word.starts_with(b"@") || word.starts_with(b"\"@") || word.starts_with(b"'@"));
+    text.is_ascii() && !text.contains(&b'\\') && !names_another
+}
+
+/// What `EMCC_CFLAGS` adds behind the arguments.
+fn more_args(caller: Caller<'_>) -> Result<Vec<Arg>, Refusal> {
+    let Some(text) = caller.env.get(b"EMCC_CFLAGS") else { return Ok(Vec::new()) };
+    let words = Some(text).filter(|text| is_read_alike(text)).and_then(response::tokens);
+    words.ok_or(Reason::Environment.into())
+}
+
+/// emcc takes each argument without a dash for a file, but behind some options. Where clang would read
+/// it otherwise, the call runs plain; so it does where `-x` stands for some sources only, since emcc
+/// moves all sources to the end.
+fn agrees_with_clang(args: &[Arg]) -> Result<(), Refusal> {
+    const ONLY_CLANGS: &[&str] = &[
+        "-cxx-isystem",
+        "--sysroot",
+        "-target",
+        "--target",
+        "--param",
+        "-B",
+        "-Xassembler",
+        "-T",
+        "-u",
+        "-e",
+        "-z",
+        "-G",
+        "-resource-dir",
+        "-gcc-toolchain",
+        "--gcc-toolchain",
+        "-meabi",
+        "-mthread-model",
+        "--serialize-diagnostics",
+        "-serialize-diagnostics",
+    ];
+    const TAKING: &[&str] = &[
+        "-MT",
+        "-MF",
+        "-MJ",
+        "-MQ",
+        "-D",
+        "-U",
+        "-o",
+        "-x",
+        "-Xpreprocessor",
+        "-include",
+        "-imacros",
+        "-idirafter",
+        "-isysroot",
+        "-isystem",
+        "-iquote",
+        "-I",
+        "-L",
+        "-l",
+        "-include-pch",
+        "-Xlinker",
+        "-Xclang",
+        "-mllvm",
+    ];
+    let is_one_of =
+        |names: &[&str], arg: &Arg| names.iter().any(|name| name.as_bytes() == &arg[..]);
+    let mut languages = 0;
+    let mut files = 0;
+    let mut at = 0;
+    while let Some(arg) = args.get(at) {
+        let takes_file = args.get(at + 1).is_some_and(|next| !next.starts_with(b"-"));
+        languages += usize::from(arg.starts_with(b"-x"));
+        // The entry it writes is clang's, with flags that emcc chose.
+        if arg.starts_with(b"-MJ")
+            || is_one_of(ONLY_CLANGS, arg) && takes_file
+            || arg.starts_with(b"-x") && (languages > 1 || files > 0)
+        {
+            let argument = Some(arg.clone());
+            return Err(Refusal { reason: Reason::UncacheableArgument, argument });
+        }
+        files += usize::from(!arg.starts_with(b"-"));
+        at += 1 + usize::from(is_one_of(TAKING, arg));
+    }
+    let by_name = |arg: &&Arg| !arg.starts_with(b"-") && languages == 0 && is_source_elsewhere(arg);
+    match args.iter().find(by_name) {
+        Some(arg) => Err(Refusal { reason: Reason::UnknownLanguage, argument: Some(arg.clone()) }),
+        None => Ok(()),
+    }
+}
+
+/// emcc and clang differ on whether this is a source: emcc passes over version numbers (`a.c.1`), and does
+/// not know all endings.
+fn is_source_elsewhere(path: &[u8]) -> bool {
+    let mut stem = path;
+    let mut versioned = false;
+    while let Some(dot) = base(stem).iter().rposition(|byte| *byte == b'.') {
+        let dot = stem.len() - base(stem).len() + dot;
+        let ending = &stem[dot + 1..];
+        if !ending.is_empty() && ending.iter().all(u8::is_ascii_digit) {
+            versioned = true;
+            stem = &stem[..dot];
+            continue;
+        }
+        return match ending {
+            b"c" | b"i" | b"cpp" | b"cxx" | b"cc" | b"c++" | b"CPP" | b"CXX" | b"C" | b"CC"
+            | b"C++" | b"ii" | b"m" | b"mm" | b"ll" | b"S" | b"s" => versioned,
+            b"cp" | b"M" | b"mi" | b"mii" => true,
+            _ => false,
+        };
+    }
+    false
+}
+
+/// A compile as it is to be run: by the arguments as typed.
+fn as_typed(mut command: Command, args: Vec<Arg>, said: &Said) -> Result<Command, Refusal> {
+    // clang decides its name by rules of its own.
+    if command.mode == Mode::Precompile {
+        return Err(Reason::UnusualOutput.into());
+    }
+    for source in &mut command.sources {
+        source.position = said.positions[source.position];
+        // Named by EMCC_CFLAGS: it can't be left out of a run.
+        if source.position >= args.len() {
+            return Err(Reason::Environment.into());
+        }
+    }
+    command.args = args;
+    command.key_args.extend(said.own.iter().cloned());
+    command.query_args.extend(said.asking.iter().cloned());
+    // emcc looks whether they are there, even where they have no use.
+    command.option_inputs.extend(said.named_files().cloned());
+    Ok(command)
+}
+
+/// A command that links.
+struct Linked<'a> {
+    driver: &'a Driver,
+    install: &'a Install,
+    args: Vec<Arg>,
+    /// With those of `EMCC_CFLAGS`.
+    all: Vec<Arg>,
+    said: Said,
+}
+
+impl Linked<'_> {
+    /// emcc removes what it makes on the way, and with it what is there under that name: such a run is
+    /// left to it. Gives the names that must be free.
+    fn finds_leftovers(&self, caller: Caller<'_>, target: &[u8]) -> Result<Vec<PathId>, Refusal> {
+        if !self.said.removes_wasm {
+            return Ok(Vec::new());
+        }
+        let stem = outputs::stem(target);
+        let names =
+            [[stem, b".wasm"].concat(), [target, b".mem"].concat(), [stem, b".mem"].concat()];
+        let mut free = Vec::new();
+        for path in names.into_iter().filter(|path| path != target) {
+            let id = caller.table.intern(&absolute(caller.cwd, &path));
+            free.push(id);
+            if caller.table.look(id, false) != Seen::Absent {
+                return Err(Refusal { reason: Reason::UnusualOutput, argument: Some(path) });
+            }
+        }
+        Ok(free)
+    }
+
+    fn understand(
+        self,
+        caller: Caller<'_>,
+        toolchains: &Toolchains,
+        typed: &Typed<'_>,
+        line: LinkLine,
+        depends: &mut Vec<PathId>,
+    ) -> Result<Actions, Refusal> {
+        let uncacheable =
+            |argument| Refusal { reason: Reason::UncacheableArgument, argument: Some(argument) };
+        if let Some(arg) = &self.said.unlinkable {
+            return Err(uncacheable(arg.clone()));
+        }
+        // emcc takes this name for a question of configure's, and makes other files then.
+        if let Some(arg) = self.args.iter().find(|arg| &arg[..] == b"conftest.c") {
+            return Err(uncacheable(arg.clone()));
+        }
+        let linker = link::read(&line.words, &self.said, &self.install.root)
+            .map_err(|(reason, argument)| Refusal { reason, argument })?;
+        let programs = self.install.programs(caller, toolchains)?;
+        depends.extend_from_slice(&programs.depends);
+        let compiles = match line.compiles {
+            None => None,
+            Some(mut command) => {
+                // Beside an object of a passing name: it is lost.
+                let goes_nowhere = !command.outputs[0].is_empty()
+                    && !self.args.iter().any(|arg| arg.starts_with(b"-MF"));
+                if command.records_command || goes_nowhere {
+                    return Err(Reason::UncacheableArgument.into());
+                }
+                command.query_args.extend(self.said.asking.iter().cloned());
+                let called = typed.called;
+                let compiles = gcc::understand::compiles;
+                Some(compiles(caller, toolchains, self.driver, called, command, depends)?)
+            }
+        };
+        let packed = packed::list(caller.cwd, &self.said.packed).ok_or_else(|| {
+            self.said.packed.first().cloned().map_or(Reason::Link.into(), uncacheable)
+        })?;
+
+        let mut parts = KeyParts::default();
+        parts.add(Part::Rules, b"emscripten link 1");
+        parts.add(Part::Called, typed.called);
+        parts.add(Part::Tool, &self.install.scripts.identity);
+        parts.add(Part::Tool, &programs.identity);
+        parts.add(Part::Tool, &self.driver.mark());
+        for toolchain in compiles.iter().flat_map(|compile| &compile.toolchains) {
+            parts.add(Part::Tool, &toolchain.identity);
+        }
+        for arg in &self.args {
+            parts.add(Part::Flag, arg);
+        }
+        for name in RESULT_VARIABLES.iter().chain(EMSCRIPTEN_VARIABLES) {
+            parts.add_variable(name, caller.env.get(name.as_bytes()));
+        }
+        parts.add(Part::Folder, caller.cwd);
+        parts.add(Part::Folder, caller.env.get(b"PWD").unwrap_or_default());
+        // Which files there are; what they contain is told by the input set.
+        for path in &packed {
+            parts.add(Part::ExtraInput, path);
+        }
+        let target = linker.output.clone().unwrap_or_else(|| {
+            let side = self.said.own.iter().any(|arg| arg.starts_with(b"-sSIDE_MODULE"));
+            if side { b"a.out.wasm".to_vec() } else { b"a.out.js".to_vec() }
+        });
+        let outputs = outputs::of(&target).ok_or(Reason::UnusualOutput)?;
+        let is_made = |path: &&Arg| outputs.iter().any(|output| output.path == **path);
+        let compiled = compiles.iter().flat_map(|compile| &compile.command.sources);
+        let read = linker.files.iter().chain(&packed).chain(self.said.named_files());
+        let overwritten = read.chain(compiled.map(|source| &source.path)).find(is_made).cloned();
+        if overwritten.is_some() {
+            return Err(Refusal { reason: Reason::UnusualOutput, argument: overwritten });
+        }
+        let passing = self.finds_leftovers(caller, &target)?;
+        depends.extend_from_slice(&passing);
+        let scripted = self.driver.is_scripted() || !packed.is_empty();
+        let libraries = Libraries::of(self.install.cache(), &self.said, &self.all);
+        let meaning = Link {
+            args: self.args,
+            linker,
+            libraries,
+            said: self.said,
+            packed,
+            compiles,
+            option_inputs: line.option_inputs,
+            outputs,
+            passing,
+            cwd: caller.cwd.to_vec(),
+        };
+        Ok(Actions {
+            units: vec![parts],
+            kind: Kind { tool: Tool::Emscripten, language: kind::Language::Link },
+            meaning: Box::new(meaning),
+            places: Places::default(),
+            sharing: Sharing::never(caller),
+            before: Vec::new(),
+            scripted,
+            text_context: text_context(typed.terminal, line.colour_is_automatic, caller.env),
+        })
+    }
+}
