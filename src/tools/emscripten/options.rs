@@ -197,7 +197,12 @@ impl Said {
             self.reads.push(path.to_vec());
         }
         self.main_module |= name == b"MAIN_MODULE" && value != b"0";
-        self.removes_wasm |= matches!(name, b"SINGLE_FILE" | b"WASM" | b"MINIMAL_RUNTIME");
+        self.removes_wasm |= match name {
+            // With 2 there are both forms in the end.
+            b"WASM" => !matches!(value, b"1" | b"2"),
+            b"SINGLE_FILE" | b"MINIMAL_RUNTIME" => value != b"0",
+            _ => false,
+        };
         self.wide |= name == b"MEMORY64" && value != b"0";
         if settings::is_for_clang(name) {
             self.asking.push(whole.clone());
