@@ -2,7 +2,7 @@
  *
  *   rounds ROUNDS FILE
  *
- * FILE holds commands, one argument a line, a line `--` after each command. First lines `rm=PATH`
+ * FILE holds commands, one argument a line, a line `@END@` after each command. First lines `rm=PATH`
  * are removed before every start, outside the time taken; `env=NAME=VALUE` are set for it; `exit=N` is
  * the status that is right for it, where that is not 0. `@ROUND@`
  * in an argument becomes the round's number. In every round each command runs once, in turn, so
@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
     while ((length = getline(&line, &room, list)) > 0) {
         if (line[length - 1] == '\n') line[length - 1] = 0;
         struct command *command = &commands[count];
-        if (!strcmp(line, "--")) {
+        if (!strcmp(line, "@END@")) {
             command->times = calloc(rounds, sizeof(long));
             set_environment(command);
             if (++count == COMMANDS) break;

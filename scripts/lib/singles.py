@@ -100,7 +100,7 @@ class Singles:
             for words, cache, outputs in commands:
                 lines = [f"rm={path}" for path in outputs] + ([f"exit={status}"] if status else [])
                 lines += [f"env={name}={value}" for name, value in (cache.own.items() if cache else ())]
-                file.writelines(f"{line}\n" for line in [*lines, *words, "--"])
+                file.writelines(f"{line}\n" for line in [*lines, *words, "@END@"])
         done = subprocess.run(["./rounds", str(count), str(script)], cwd=self.folder, env=self.env, capture_output=True, text=True)
         if done.returncode:
             raise Failure(f"the timed run broke off: {done.stderr.strip()}")

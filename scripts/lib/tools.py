@@ -6,6 +6,8 @@ import subprocess
 from figures import cell
 from lab import REPO, Failure, say
 
+# The timed run looks for nothing on PATH.
+ENV = shutil.which("env")
 OBJECTS = 100
 FUNCTIONS = 30
 
@@ -60,7 +62,7 @@ class Tools:
             ("clang-tidy", "clang-tidy", Tool("clang-tidy, C++", ["clang-tidy", "--quiet", "--checks=-*,bugprone-*", "large.cpp", "--", "-Imany", "-std=c++17"])),
             ("include-what-you-use", "include-what-you-use", Tool("include-what-you-use, C++", ["include-what-you-use", "-Imany", "-std=c++17", "large.cpp"])),
             ("cargo", "rustfmt", Tool("cargo fmt --check, this repository", ["cargo", "fmt", "--check", *manifest],
-                                      cached=lambda _: ["env", f"RUSTFMT={farm / 'rustfmt'}", "cargo", "fmt", "--check", *manifest])),
+                                      cached=lambda _: [ENV, f"RUSTFMT={farm / 'rustfmt'}", "cargo", "fmt", "--check", *manifest])),
             ("sh", "sort", Tool("exec, a sort of 5 MiB", script, ["sorted.txt"],
                                 cached=lambda program: [program, "exec", "--input", "data.txt", "--output", "sorted.txt", "--", *script])),
         ]
@@ -89,7 +91,7 @@ class Tools:
                 raise Failure("ends otherwise than the bare tool")
         hits, misses = self.cache.counts()
         # Every one of these is run and stored anew.
-        fresh = ["env", "ZCCACHE_RECACHE=1", *ours]
+        fresh = [ENV, "ZCCACHE_RECACHE=1", *ours]
         commands = [(tool.words, None), (fresh, self.cache), (ours, self.cache)]
         times = self.singles.rounds(count, [(words, cache, tool.outputs) for words, cache in commands], status)
         for name, samples in zip(["bare", "a miss", "a hit"], times):
