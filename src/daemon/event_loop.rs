@@ -3,9 +3,10 @@
 //! One turn: read what arrived on every connection; drain the watch; answer; take in what
 //! the workers finished; accept; timers. The order matters twice. A request is answered
 //! only after a drain that came after it was read: so everything its build did before is
-//! known. And while reports are due, what a new client asks waits for the next turn, behind what arrived on
-//! the connections that were there: so a report is seen before the request of whoever was
-//! started after its sender ended.
+//! known. And what a new client asks waits for the next turn, behind what arrived on the connections
+//! that were there: so a report is seen before the request of whoever was started after its
+//! sender ended, and the end of a command before a question about it. Only compiles that may be
+//! short hits do not wait, unless reports are due.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -168,7 +169,8 @@ impl EventLoop {
                 self.drop_client(silent);
             }
             if self.tickets.is_empty() {
-                self.take(&mut new);
+                let mut compiles = new.extract_if(.., |what| what.is_quick()).collect();
+                self.take(&mut compiles);
             }
             self.hub.poll_new(&mut new);
             if self.muted.is_some_and(|until| Instant::now() >= until) {

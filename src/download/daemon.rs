@@ -76,21 +76,23 @@ pub fn serve(settings: &Settings, root: &Root, detached: bool) -> io::Result<()>
 
 impl Daemon {
     fn run(mut self) {
-        let mut arrived = Vec::new();
+        let (mut arrived, mut new) = (Vec::new(), Vec::new());
         while !self.hub.is_over() {
             let due = if self.is_busy() { TOLD } else { Duration::MAX };
-            if let Err(error) = self.hub.turn(self.hub.nap(due), &mut arrived) {
+            let nap = if new.is_empty() { self.hub.nap(due) } else { Duration::ZERO };
+            if let Err(error) = self.hub.turn(nap, &mut arrived) {
                 log::error!("poll: {error}");
                 break;
             }
             self.hub.make_round(&mut arrived);
+            // Behind what arrived from those who were there: that somebody left is seen first.
+            arrived.append(&mut new);
             self.take(&mut arrived);
             self.tell_followers();
-            while let Some(silent) = self.hub.accept(&mut arrived) {
+            while let Some(silent) = self.hub.accept(&mut new) {
                 self.drop_client(silent);
             }
-            self.take(&mut arrived);
-            self.hub.poll_new(&mut arrived);
+            self.hub.poll_new(&mut new);
             if self.is_busy() {
                 self.hub.last_active = Instant::now();
             }

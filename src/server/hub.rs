@@ -2,8 +2,8 @@
 //! leave. It waits for nothing but `poll`.
 //!
 //! The daemon's own loop calls `turn`, does what arrived, and then calls `accept`, which reads what new
-//! clients have said already: most need no second turn, and those that have got all they came for
-//! by then are never polled. Who is still there when `poll_new` is called is.
+//! clients have said already. What must not overtake those who were there before is for after the
+//! next `turn`. Who has got all it came for by then is never polled; `poll_new` is for the others.
 
 use std::collections::HashMap;
 use std::io;
@@ -60,6 +60,13 @@ pub enum Arrived {
     Gone(Token),
     /// The daemon's own source is readable.
     Own,
+}
+
+impl Arrived {
+    /// The question of a client that takes a short hit.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Arrived::Frame(_, header, _) if header.quick)
+    }
 }
 
 pub struct Hub<S> {
