@@ -98,8 +98,15 @@ pub fn ask(
     deadline: Instant,
 ) -> io::Result<(UnixStream, Answer)> {
     fault::at(Point::Ask);
-    let stream = start::connect_if_allowed(settings, deadline)?;
-    let (header, payload) = exchange(&stream, question, deadline)?;
+    let once = || {
+        let stream = start::connect_if_allowed(settings, deadline)?;
+        exchange(&stream, question, deadline).map(|reply| (stream, reply))
+    };
+    let asked = match once() {
+        Err(error) if was_not_heard(&error) => once(),
+        asked => asked,
+    };
+    let (stream, (header, payload)) = asked?;
     if header.verb != Verb::OtherBuild {
         return Ok((stream, decode(&header, &payload)?));
     }
@@ -111,6 +118,12 @@ pub fn ask(
     let stream = start::replace(settings, deadline)?;
     let (header, payload) = exchange(&stream, question, deadline)?;
     Ok((stream, decode(&header, &payload)?))
+}
+
+/// A process that is being killed can be connected to until its end, and then resets whoever it has not
+/// accepted. One that heard us and died of it ends the connection in order; nobody else is to hear that.
+fn was_not_heard(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// Tells what became of the answer. Best effort: a lost report costs a later miss.

@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
 use zccache::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use zccache::protocol::message::{Answer, Reply};
 use zccache::session::reason::Reason;
@@ -78,6 +79,22 @@ fn start_does_not_take_one_that_is_dying_for_a_daemon() {
     s.z("start").ok();
     dying.join().unwrap();
     s.daemon();
+}
+
+/// Whoever asks it is heard by the next one.
+#[test]
+fn a_compile_does_not_give_up_over_a_daemon_that_is_dying() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    s.z("stop").ok();
+    let listener = UnixListener::bind(s.cache.join("daemon.sock")).unwrap();
+    let dying = thread::spawn(move || {
+        let mut asked = [PollFd::new(&listener, PollFlags::IN)];
+        rustix::event::poll(&mut asked, None).unwrap();
+    });
+    s.hit(COMPILE);
+    dying.join().unwrap();
 }
 
 #[test]
