@@ -15,12 +15,11 @@ FUNCTIONS = 30
 class Tool:
     """A command to be measured: `words` bare, `cached` with zccache, `outputs` what is removed before each."""
 
-    def __init__(self, label, words, outputs=(), cached=None, folder=None):
+    def __init__(self, label, words, outputs=(), cached=None):
         self.label = label
         self.words = [shutil.which(words[0]) or words[0], *words[1:]]
         self.outputs = list(outputs)
         self.cached = cached
-        self.folder = folder
 
     def with_cache(self, program):
         return self.cached(program) if self.cached else [program, *self.words]

@@ -215,7 +215,8 @@ unsafe extern "C" fn quick(stack: *const usize) {
             return;
         }
         let mut used = length(base);
-        if used + b"/.zccache/daemon.sock".len() > 107 {
+        let tail = if at_home { b"/.zccache/daemon.sock".len() } else { b"/daemon.sock".len() };
+        if used + tail > 107 {
             return;
         }
         let path = address.add(2);

@@ -98,9 +98,19 @@ pub fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
     if path.starts_with(b"/") { path.to_vec() } else { [cwd, b"/", path].concat() }
 }
 
-/// All but the last part of an absolute path, without a slash at the end.
+/// The folder that a file lies in.
 pub fn folder_of(path: &[u8]) -> &[u8] {
-    &path[..path.len() - base(path).len() - 1]
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(0) => b"/",
+        Some(at) => &path[..at],
+        None => b".",
+    }
+}
+
+/// A path without what follows the last dot of its name.
+pub fn without_ending(path: &[u8]) -> &[u8] {
+    let dot = base(path).iter().rposition(|byte| *byte == b'.');
+    dot.map_or(path, |dot| &path[..path.len() - base(path).len() + dot])
 }
 
 /// The last part of a path.

@@ -13,10 +13,10 @@ use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role, UserDeps};
-use crate::tools::find::{absolute, base};
+use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::gcc::compile::Compile;
 use crate::tools::gcc::is_preprocessed_here;
-use crate::tools::link::listed::{self, folder};
+use crate::tools::link::listed;
 use crate::tools::link::options;
 use crate::tools::link::tool::Linker;
 use crate::tools::meaning::{Ground, Meaning};
@@ -152,7 +152,7 @@ impl Meaning for Link {
             // It calls itself for libraries that are not built yet.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             observed: Some(Observation {
-                folder: folder(target).to_vec(),
+                folder: folder_of(target).to_vec(),
                 beginning: [base(stem(target)), b"."].concat(),
             }),
             ..run_of(tool)

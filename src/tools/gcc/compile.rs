@@ -13,6 +13,7 @@ use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Flavor, Language, Output, Role, UserDeps};
 use crate::tools::environment::Environment;
+use crate::tools::find::{base, without_ending};
 use crate::tools::meaning::{Ground, Meaning, Text};
 use crate::tools::places::{Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told};
@@ -362,15 +363,10 @@ pub(in crate::tools) fn option_language(language: Language) -> Option<&'static s
 /// What the assembler lists without reading it for us: the compiler's temporary assembly
 /// text, which is gone, and the source by the bare name that a `.file` line gives it.
 fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
-    fn base(path: &[u8]) -> &[u8] {
-        path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
-    }
     let temporary = ground.env.get(b"TMPDIR").unwrap_or(b"/tmp");
     let name = base(path);
     // gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
-    let source_name = base(source);
-    let stem = source_name.iter().rposition(|byte| *byte == b'.');
-    let stem = &source_name[..stem.unwrap_or(source_name.len())];
+    let stem = without_ending(base(source));
     let is_clangs = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"));
     let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
         && (name.starts_with(b"cc") || is_clangs)

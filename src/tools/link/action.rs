@@ -1,6 +1,6 @@
 //! A link, to the daemon: how it runs, and what it read afterwards.
 
-use super::listed::{self, folder, inputs};
+use super::listed::{self, inputs};
 use super::options::Said;
 use super::split::split;
 use super::tool::Linker;
@@ -9,6 +9,7 @@ use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, ArgPart, Flavor, Output, Role, UserDeps, WriteStyle};
+use crate::tools::find::folder_of;
 use crate::tools::gcc::compile::Compile;
 use crate::tools::meaning::{Asking, Ground, Meaning, Split};
 use crate::tools::needs::Needs;
@@ -172,7 +173,7 @@ impl Link {
             // A linker that stands behind a link to us is not asked about once more.
             env: vec![(b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec())],
             observed: self.is_scripted.then(|| Observation {
-                folder: folder(&self.outputs[0].path).to_vec(),
+                folder: folder_of(&self.outputs[0].path).to_vec(),
                 beginning: Vec::new(),
             }),
             ..run_of(tool)

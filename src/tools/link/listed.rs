@@ -10,7 +10,7 @@ use crate::inputs::resolve::Presence;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::environment::Environment;
-use crate::tools::find::{absolute, base};
+use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::needs::Needs;
 
 /// One link that succeeded.
@@ -69,7 +69,7 @@ pub(in crate::tools) fn inputs(
             }
             Content::Shared(needed) if link.linker.opens_needed() => {
                 looked.needed.extend(needed.names);
-                let own = folder(&path);
+                let own = folder_of(&path);
                 looked.run_folders.extend(needed.folders.iter().map(|folder| {
                     let text = String::from_utf8_lossy(folder);
                     let own = String::from_utf8_lossy(own);
@@ -174,27 +174,18 @@ pub(in crate::tools) fn members_of(path: &[u8]) -> Option<Vec<Arg>> {
     })
 }
 
-/// The folder that a file lies in.
-pub(in crate::tools) fn folder(path: &[u8]) -> &[u8] {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(0) => b"/",
-        Some(at) => &path[..at],
-        None => b".",
-    }
-}
-
 /// A name as seen from the folder of another file.
 pub(in crate::tools) fn beside(path: &[u8], name: &[u8]) -> Arg {
     if name.starts_with(b"/") || !path.contains(&b'/') {
         return name.to_vec();
     }
-    [folder(path), b"/", name].concat()
+    [folder_of(path), b"/", name].concat()
 }
 
 /// Right in a folder for temporary files, where drivers and plugins put theirs.
 fn is_temporary(path: &[u8], env: Environment<'_>) -> bool {
     let folders = ["TMPDIR", "TMP", "TEMP"].map(|name| env.get(name.as_bytes()).unwrap_or(b"/tmp"));
-    let own = folder(path);
+    let own = folder_of(path);
     let mut folders = folders.iter().map(|folder| folder.strip_suffix(b"/").unwrap_or(folder));
     own == b"/tmp" || (own.starts_with(b"/") && folders.any(|folder| folder == own))
 }
@@ -209,7 +200,7 @@ mod tests {
         assert_eq!(beside(b"b.a", b"c.o"), b"c.o");
         assert_eq!(beside(b"/b.a", b"c.o"), b"//c.o");
         assert_eq!(beside(b"a/b.a", b"/c.o"), b"/c.o");
-        assert_eq!(folder(b"b.a"), b".");
+        assert_eq!(folder_of(b"b.a"), b".");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::files::Seen;
 use crate::protocol::message::Stage;
 use crate::tools::command::{Arg, ArgPart, Command, Flavor, UserDeps};
 use crate::tools::environment::Environment;
-use crate::tools::find::{absolute, base};
+use crate::tools::find::{absolute, base, without_ending};
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::query;
 use crate::tools::toolchain::{Caller, Driver, field};
@@ -127,9 +127,7 @@ fn object_name(flavor: Flavor, folder: &[u8], source: &[u8]) -> Arg {
             [&b"cc"[..], &letters].concat()
         }
         Flavor::Clang => {
-            let name = base(source);
-            let stem = name.iter().rposition(|byte| *byte == b'.').map_or(name, |at| &name[..at]);
-            [stem, b"-", &letters(b"0123456789abcdef")].concat()
+            [without_ending(base(source)), b"-", &letters(b"0123456789abcdef")].concat()
         }
     };
     [folder, b"/", &name, b".o"].concat()
