@@ -17,7 +17,7 @@ use crate::tracer::{Trail, real};
 type State = (u64, u64, (i64, i64), (i64, i64));
 
 /// Folders in which a listing is the system's, and changes with what is installed.
-const SYSTEM: [&[u8]; 4] = [b"/usr", b"/etc", b"/lib", b"/bin"];
+const SYSTEM: [&[u8]; 5] = [b"/usr", b"/etc", b"/lib", b"/bin", b"/opt"];
 
 /// A folder as it was.
 pub struct Observed<'a> {
@@ -86,13 +86,16 @@ fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Settled
         trail.made.iter().filter(|path| !own.contains(path) && is_there(path)).collect();
     let is_gone = |path: &&Arg| !own.contains(path) && !is_there(path);
     let mut others = left.iter().filter(|path| within(path).is_none());
+    let is_systems =
+        |path: &Arg| SYSTEM.iter().any(|system| path == system || below(path, system).is_some());
+    let has_siblings = left.iter().any(|path| within(path).is_some());
     let is_unclear = trail.is_unclear
         || left.iter().any(|path| within(path).is_some() && trail.mixed.contains(path))
         // Files elsewhere would not come back, and would not go.
         || others.any(|path| !is_temporary(path))
         || trail.removed.iter().filter(is_gone).any(|path| within(path).is_some() || !is_temporary(path))
-        // What is in a folder can't be told from its names as they are now.
-        || trail.listed.iter().any(|path| !SYSTEM.iter().any(|system| below(path, system).is_some()));
+        // What was in a folder can't be told later, and siblings may come from there.
+        || has_siblings && !trail.listed.iter().all(is_systems);
     // Without its own folder it fails, and others there come back with what was made in them.
     let is_needed = |path: &Arg| {
         let path = real(path);
@@ -200,7 +203,8 @@ mod tests {
         assert!(unclear(Trail { removed: vec![path("out/old")], ..all.clone() }));
         assert!(!unclear(Trail { removed: vec![path("out/left")], ..all.clone() }));
         assert!(unclear(Trail { listed: vec![path("out")], ..all.clone() }));
-        assert!(!unclear(Trail { listed: names(&["/usr/lib/x"]), ..all.clone() }));
+        assert!(!unclear(Trail { listed: vec![path("out")], ..made(&["out/app"]) }));
+        assert!(!unclear(Trail { listed: names(&["/usr/lib/x", "/opt"]), ..all.clone() }));
         assert!(unclear(Trail { is_unclear: true, ..all }));
         // This machine's folder for temporary files may be where all of this lies.
         let elsewhere = Trail { made: names(&["/etc/passwd"]), is_whole: true, ..Trail::default() };
