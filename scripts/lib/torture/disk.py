@@ -194,8 +194,12 @@ def read_only(ground):
             ground.many(row, jobs())
             # The kernel refuses while a daemon has its log open.
             ground.zccache("stop")
-            if ground.bare("mount", "-o", "remount,ro", root).status != 0:
-                row.notes.append("it could not be made read-only")
+            deadline = time.monotonic() + 5
+            while ground.bare("mount", "-o", "remount,ro", root).status != 0:
+                if time.monotonic() > deadline:
+                    row.notes.append("it could not be made read-only")
+                    break
+                time.sleep(0.05)
             ground.many(row, jobs())
             edit()
             ground.many(row, jobs())
@@ -222,13 +226,21 @@ def quota(ground):
         def limit(kib, files):
             if kind == "ext4":
                 return ground.bare("setquota", "-u", "0", "0", str(kib), "0", str(files), root)
-            return ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            ran = ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            if b"quota exceeded" in ran.err.lower():
+                # Nor can the limit be written down while it is exceeded.
+                ground.zccache("stop")
+                shutil.rmtree(root / "cache", ignore_errors=True)
+                ground.bare("btrfs", "filesystem", "sync", root)
+                ran = ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            return ran
 
         refused = 0
         for _ in ground.rounds(row, 25):
             edit()
-            if limit(ground.random.choice([300, 700, 1500, 4000]), ground.random.choice([0, 0, 20, 60])).status:
-                row.skipped = "skipped: no quota can be set"
+            limited = limit(ground.random.choice([300, 700, 1500, 4000]), ground.random.choice([0, 0, 20, 60]))
+            if limited.status:
+                row.skipped = f"skipped: no quota can be set: {limited.err.decode().strip()}"
                 break
             ground.many(row, jobs())
             edit()
