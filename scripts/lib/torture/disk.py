@@ -256,7 +256,7 @@ def quota(ground):
             limit(0, 0)
             if ground.random.random() < 0.3:
                 ground.zccache("stop")
-                shutil.rmtree(root / "cache")
+                shutil.rmtree(root / "cache", ignore_errors=True)
         else:
             row.name += f" ({refused} times refused)"
             ground.zccache("stop")
