@@ -18,4 +18,5 @@ pub mod session;
 pub mod store;
 pub mod sys;
 pub mod tools;
+pub mod tracer;
 pub mod watch;

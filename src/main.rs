@@ -37,6 +37,7 @@ fn enter() -> i32 {
             }
             cli::run(command, rest)
         }
+        Call::Trace(words) => return zccache::tracer::run(words),
         Call::Help => cli::help(),
         Call::Unclear(why) => cli::unclear(&why),
     };

@@ -85,6 +85,7 @@ impl Client {
         let taken = Taken { role: Role::Main, executable: false, content: Some(object) };
         let report = RunReport {
             made_besides: false,
+            looked_at: Default::default(),
             exit: Exit::Status(0),
             text: Vec::new(),
             units: vec![TakenUnit { unit: 0, outputs: vec![taken] }],

@@ -53,11 +53,14 @@ class Tools:
         data.write_text("".join(f"{n * 7919 % 1000003} line\n" for n in range(400_000)))
         script = ["/bin/sh", "-c", "sort data.txt > sorted.txt"]
         manifest = ["--manifest-path", str(REPO / "Cargo.toml")]
+        (self.folder / "page.c").write_text("#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n")
         tools = [
             ("gcc", "ld.bfd", Tool(f"link, gcc and bfd, {OBJECTS} objects", ["gcc", "-fuse-ld=bfd", *objects, "-o", "linked"], ["linked"])),
             ("clang", "ld.lld", Tool(f"link, clang and lld, {OBJECTS} objects", ["clang", "-fuse-ld=lld", *objects, "-o", "linked"], ["linked"])),
             ("gcc", "ld", Tool("compile and link, 8 sources", ["gcc", "-g", "-O1", "part-main.c", *(f"part{n}.c" for n in range(7)), "-o", "linked"], ["linked"])),
             ("ar", "ar", Tool(f"archive, {OBJECTS} objects", ["ar", "rcs", "all.a", *objects], ["all.a"])),
+            ("emcc", "node", Tool("emcc -c, C", ["emcc", "-O1", "-c", "page.c", "-o", "page.o"], ["page.o"])),
+            ("emcc", "node", Tool("emcc, compile and link", ["emcc", "-O1", "page.c", "-o", "page.js"], ["page.js", "page.wasm"])),
             ("clang-tidy", "clang-tidy", Tool("clang-tidy, C++", ["clang-tidy", "--quiet", "--checks=-*,bugprone-*", "large.cpp", "--", "-Imany", "-std=c++17"])),
             ("include-what-you-use", "include-what-you-use", Tool("include-what-you-use, C++", ["include-what-you-use", "-Imany", "-std=c++17", "large.cpp"])),
             ("cargo", "rustfmt", Tool("cargo fmt --check, this repository", ["cargo", "fmt", "--check", *manifest],

@@ -41,6 +41,7 @@ use table::Command;
 use crate::settings::Settings;
 use crate::tools::find::base;
 use crate::tools::gcc::strict_paths::StrictPaths;
+use crate::tracer;
 use crate::wrapper::names::is_known;
 
 /// The status for a command line that makes no sense.
@@ -55,6 +56,8 @@ pub enum Call<'a> {
     Help,
     /// A tool with its arguments, never empty.
     Tool { argv: &'a [OsString], masquerade: bool, strict: Option<StrictPaths> },
+    /// What the wrapper has to say to the tracer.
+    Trace(&'a [OsString]),
     /// Neither: a line that says why.
     Unclear(String),
 }
@@ -81,7 +84,9 @@ pub fn classify(args: &[OsString]) -> Call<'_> {
             );
         };
         let bytes = first.as_bytes();
-        if base(bytes) == b"zccache" {
+        if bytes == tracer::WORD.as_bytes() {
+            return Call::Trace(rest);
+        } else if base(bytes) == b"zccache" {
             // `zccache zccache gcc`: a launcher set twice.
             words = rest;
         } else if let Some(mode) = strict_mode(bytes) {

@@ -250,12 +250,14 @@ pub enum Stage {
     Last,
 }
 
-/// A folder to be looked at before and after a run.
+/// A folder to be looked at before and after a run, or all the while.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     pub folder: Arg,
     /// Only files whose names begin so count.
     pub beginning: Arg,
+    /// The run is traced, so that what it makes is told from what others make meanwhile.
+    pub is_traced: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -300,11 +302,23 @@ pub struct RunReport {
     pub units: Vec<TakenUnit>,
     /// One for each `Run::read_back`, in order; empty where the file was not there.
     pub dependencies: Vec<serde_bytes::ByteBuf>,
-    /// In the observed folder other files than the outputs were made or changed meanwhile, by
-    /// whomever.
+    /// Files were made or changed meanwhile that can't be told to be outputs or somebody else's.
     pub made_besides: bool,
+    /// What a traced run was seen to depend on.
+    pub looked_at: LookedAt,
     /// Wall time of the run.
     pub took_ns: u64,
+}
+
+/// Names that a run used, absolute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LookedAt {
+    /// Files that were read, or could have been.
+    pub read: Vec<Arg>,
+    /// Where nothing was.
+    pub absent: Vec<Arg>,
+    /// Folders.
+    pub exists: Vec<Arg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ pub fn encode(
             WriteStyle::Replace => 0,
             WriteStyle::InPlace => IN_PLACE,
             WriteStyle::ReplaceFile => REPLACES_FILE,
-            WriteStyle::Packed => return None,
+            WriteStyle::Packed | WriteStyle::Among => return None,
         };
         match &output.content {
             Content::Inline(bytes) => {

@@ -16,7 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::blob::{Bad, BlobDir, BlobId, BlobStat, Verified, as_path, is_regular};
-use super::pack;
+use super::pack::{self, InTheWay};
 use crate::protocol::message::Content;
 use crate::sys;
 use crate::tools::command::WriteStyle;
@@ -155,7 +155,8 @@ pub fn deliver_checked(
     match target.style {
         WriteStyle::InPlace => job.in_place()?,
         WriteStyle::Replace | WriteStyle::ReplaceFile => job.replace()?,
-        WriteStyle::Packed => job.unpack()?,
+        WriteStyle::Packed => job.unpack(InTheWay::Goes)?,
+        WriteStyle::Among => job.unpack(InTheWay::Stays)?,
     }
     Ok(job.news)
 }
@@ -182,15 +183,14 @@ impl Job<'_> {
     }
 
     /// All that is in a pack.
-    fn unpack(&mut self) -> Result<(), DeliverError> {
+    fn unpack(&mut self, in_the_way: InTheWay) -> Result<(), DeliverError> {
         let path = as_path(self.target.path);
         let umask = self.target.umask;
         let done = match &self.source {
-            Held::Bytes(bytes) => pack::unpack(&mut &bytes[..], path, umask),
-            Held::Blob(_, found) => found
-                .file
-                .try_clone()
-                .and_then(|file| pack::unpack(&mut BufReader::new(File::from(file)), path, umask)),
+            Held::Bytes(bytes) => pack::unpack(&mut &bytes[..], path, umask, in_the_way),
+            Held::Blob(_, found) => found.file.try_clone().and_then(|file| {
+                pack::unpack(&mut BufReader::new(File::from(file)), path, umask, in_the_way)
+            }),
             Held::Later(id, ..) => return Err(DeliverError::Damaged(*id)),
         };
         done.map_err(DeliverError::Output)

@@ -1,8 +1,10 @@
 //! A file or a whole folder as one blob, for outputs of which nothing but the name is known: a tar
 //! of one entry, or of one for each thing in the folder.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -24,14 +26,32 @@ pub fn pack(path: &Path, umask: u32, to: &mut dyn Write) -> io::Result<()> {
     tar.finish()
 }
 
-fn add(
-    tar: &mut Builder<&mut dyn Write>,
-    path: &Path,
-    name: &Path,
+/// Writes only these of a folder, by their names from there, folders before what is in them.
+pub fn pack_among(
+    folder: &Path,
+    names: &[Vec<u8>],
     umask: u32,
-    depth: usize,
+    to: &mut dyn Write,
 ) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
+    let mut tar = Builder::new(to);
+    for name in names {
+        let name = Path::new(OsStr::from_bytes(name));
+        let path = folder.join(name);
+        let meta = fs::symlink_metadata(&path)?;
+        let name = Path::new(TOP).join(name);
+        if meta.is_dir() {
+            let mut header = header(&meta, umask);
+            header.set_entry_type(EntryType::Directory);
+            tar.append_data(&mut header, name, io::empty())?;
+        } else {
+            add(&mut tar, &path, &name, umask, 0)?;
+        }
+    }
+    tar.finish()
+}
+
+/// What is said of everything alike.
+fn header(meta: &fs::Metadata, umask: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_size(0);
     header.set_uid(0);
@@ -46,6 +66,18 @@ fn add(
             header.set_uid(CHOSEN);
         }
     }
+    header
+}
+
+fn add(
+    tar: &mut Builder<&mut dyn Write>,
+    path: &Path,
+    name: &Path,
+    umask: u32,
+    depth: usize,
+) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    let mut header = header(&meta, umask);
     if meta.is_symlink() {
         header.set_entry_type(EntryType::Symlink);
         tar.append_link(&mut header, name, fs::read_link(path)?)
@@ -74,9 +106,23 @@ fn changing(path: &Path) -> io::Error {
     io::Error::other(format!("{}: changed while it was read", path.display()))
 }
 
-/// Puts in place at `path` what `pack` wrote. In a folder that is there already, what has other
-/// names stays.
-pub fn unpack(from: &mut dyn Read, path: &Path, umask: u32) -> io::Result<()> {
+/// What may lie where something is unpacked.
+#[derive(Clone, Copy, PartialEq)]
+pub enum InTheWay {
+    /// Any file: it is replaced.
+    Goes,
+    /// Only what is the same: anything else is an error.
+    Stays,
+}
+
+/// Puts in place at `path` what `pack` or `pack_among` wrote. In a folder that is there already, what has
+/// other names stays.
+pub fn unpack(
+    from: &mut dyn Read,
+    path: &Path,
+    umask: u32,
+    in_the_way: InTheWay,
+) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -101,12 +147,27 @@ pub fn unpack(from: &mut dyn Read, path: &Path, umask: u32) -> io::Result<()> {
                 folders.push((target, mode));
             }
             EntryType::Symlink => {
-                clear(&target)?;
                 let to = entry.link_name()?.ok_or_else(|| io::Error::other("a link to nothing"))?;
+                if in_the_way == InTheWay::Stays {
+                    allow_only(&target, |there| Ok(fs::read_link(there)? == to))?;
+                }
+                make_way(&target)?;
                 symlink(to, &target)?;
             }
             _ => {
-                clear(&target)?;
+                let mut entry: Box<dyn Read> = match in_the_way {
+                    InTheWay::Goes => Box::new(entry),
+                    InTheWay::Stays => {
+                        let mut bytes = Vec::new();
+                        entry.read_to_end(&mut bytes)?;
+                        allow_only(&target, |there| {
+                            Ok(!fs::symlink_metadata(there)?.is_symlink()
+                                && fs::read(there)? == bytes)
+                        })?;
+                        Box::new(io::Cursor::new(bytes))
+                    }
+                };
+                make_way(&target)?;
                 let mut file = fs::OpenOptions::new()
                     .write(true)
                     .create_new(true)
@@ -139,11 +200,25 @@ fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file in the way. A folder is left alone, and what comes fails.
-fn clear(path: &Path) -> io::Result<()> {
+/// An error where something else lies than what is the same.
+fn allow_only(path: &Path, is_same: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
+    match is_same(path) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(false) | Err(_) => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file has that name"))
+        }
+    }
+}
+
+/// Removes a file in the way, and makes the folder that is missing. A folder in the way is left alone,
+/// and what comes fails.
+fn make_way(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), fs::create_dir_all)
+        }
+        result => result,
     }
 }
 
@@ -199,7 +274,7 @@ mod tests {
         fs::write(to.join("mine"), "").unwrap();
         fs::write(to.join("deep"), "in the way").unwrap();
         for _ in 0..2 {
-            unpack(&mut &packed[..], &to, 0o77).unwrap();
+            unpack(&mut &packed[..], &to, 0o77, InTheWay::Goes).unwrap();
         }
         assert_eq!(fs::read(to.join("deep/a")).unwrap(), vec![7; 100_000]);
         assert_eq!(fs::read_link(to.join("deep/link")).unwrap(), Path::new("../nowhere"));
@@ -212,6 +287,35 @@ mod tests {
     }
 
     #[test]
+    fn some_of_a_folder_come_back() {
+        let here = Here::new("among");
+        let from = here.path().join("from");
+        fs::create_dir_all(from.join("mine")).unwrap();
+        fs::write(from.join("mine/a"), "a").unwrap();
+        fs::write(from.join("mine/yours"), "b").unwrap();
+        fs::write(from.join("other"), "c").unwrap();
+        symlink("mine/a", from.join("link")).unwrap();
+        let names = ["link", "mine", "mine/a"].map(|name| name.as_bytes().to_vec());
+        let mut packed = Vec::new();
+        pack_among(&from, &names, 0o22, &mut packed).unwrap();
+        let to = here.path().join("to");
+        fs::create_dir(&to).unwrap();
+        let put = || unpack(&mut &packed[..], &to, 0o22, InTheWay::Stays);
+        for _ in 0..2 {
+            put().unwrap();
+        }
+        assert_eq!(fs::read(to.join("link")).unwrap(), b"a");
+        assert!(!to.join("mine/yours").exists() && !to.join("other").exists());
+        fs::write(to.join("mine/a"), "mine").unwrap();
+        assert!(put().is_err());
+        assert_eq!(fs::read(to.join("mine/a")).unwrap(), b"mine");
+        fs::remove_file(to.join("mine/a")).unwrap();
+        fs::remove_file(to.join("link")).unwrap();
+        fs::write(to.join("link"), "a").unwrap();
+        assert!(put().is_err(), "a file where a link was");
+    }
+
+    #[test]
     fn a_file_comes_back() {
         let here = Here::new("file");
         let path = here.path().join("file");
@@ -219,11 +323,14 @@ mod tests {
         let mut packed = Vec::new();
         pack(&path, 0o22, &mut packed).unwrap();
         let to = here.path().join("a/b/file");
-        unpack(&mut &packed[..], &to, 0o22).unwrap();
+        unpack(&mut &packed[..], &to, 0o22, InTheWay::Goes).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"text");
         fs::remove_file(&to).unwrap();
         fs::create_dir(&to).unwrap();
-        assert!(unpack(&mut &packed[..], &to, 0o22).is_err(), "a folder is not replaced by a file");
+        assert!(
+            unpack(&mut &packed[..], &to, 0o22, InTheWay::Goes).is_err(),
+            "a folder is not replaced by a file"
+        );
         assert!(pack(Path::new("/dev/null"), 0o22, &mut Vec::new()).is_err());
         assert!(pack(&here.path().join("none"), 0o22, &mut Vec::new()).is_err());
     }

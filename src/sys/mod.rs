@@ -7,6 +7,7 @@ pub mod fs;
 pub mod names;
 pub mod priority;
 pub mod process;
+pub mod ptrace;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod quick;
 pub mod signals;

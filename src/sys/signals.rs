@@ -66,6 +66,13 @@ pub fn ignore_broken_pipe() -> Before {
 /// SIGPIPE's number.
 pub const BROKEN_PIPE: c_int = libc::SIGPIPE;
 
+/// Gives these signals their default action, for a program about to be started.
+pub(super) fn set_default(signals: &[c_int]) {
+    for &signal in signals {
+        change(signal, libc::SIG_DFL);
+    }
+}
+
 extern "C" fn pass_on(signal: c_int) {
     let child = CHILD.load(Ordering::Relaxed);
     if child > 0 {

@@ -83,6 +83,9 @@ pub enum WriteStyle {
     InPlace,
     /// Made in a way that is not known, as a file or a folder: stored as a pack (`store::pack`).
     Packed,
+    /// Several files of one folder, which the tool named itself; the output's name is the folder's.
+    /// Stored as a pack; delivered only where nothing else has one of the names.
+    Among,
 }
 
 /// What an output is, which says how to find it in a stored result.
@@ -118,6 +121,8 @@ pub enum Role {
     ImportLibrary,
     /// Any other file of a tool that may make several of a kind, by its number.
     Other(u16),
+    /// Files that nobody named, made beside the main one
+    Siblings,
     /// `-MJ FILE`: the compile's entry in a compilation database
     DatabaseEntry,
 }

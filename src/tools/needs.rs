@@ -3,6 +3,7 @@
 use super::meaning::Ground;
 use crate::files::ContentHash;
 use crate::inputs::resolve::{InputSet, Presence};
+use crate::protocol::message::LookedAt;
 use crate::session::reason::Reason;
 
 /// What a result depends on, as it is found out.
@@ -57,6 +58,23 @@ impl<'a, 'g> Needs<'a, 'g> {
         if self.ground.world.presence(path) == Presence::Absent {
             self.set.absent.push(path);
         }
+    }
+
+    /// What a run was seen to use.
+    pub(super) fn looked_at(&mut self, looked: &LookedAt) -> Result<(), Reason> {
+        for path in looked.read.iter().chain(&looked.exists) {
+            let path = self.ground.world.intern(path);
+            match self.ground.world.presence(path) {
+                Presence::File(_) => self.set.read.push(path),
+                Presence::Folder(_) => self.set.exists.push(path),
+                Presence::Absent => return Err(Reason::ChangedDuringCompile),
+            }
+        }
+        for path in &looked.absent {
+            let path = self.ground.world.intern(path);
+            self.set.absent.push(path);
+        }
+        Ok(())
     }
 
     /// Takes in what another part of the same command depends on.

@@ -1,16 +1,23 @@
-//! What becomes of a folder while a tool runs that may make files nobody named there. Whose such
-//! a file is can't be told: other tools work in the same folder. So it is only said that there
-//! was one.
+//! What becomes of a folder while a tool runs that may make files nobody named there.
+//!
+//! A traced run tells which of them are its own; those come back with the result. Of any other it can't be
+//! told whose a file is: other tools work in the same folder. Then it is only said that there was one.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
-use crate::protocol::message::{Observation, Run};
+use crate::protocol::message::{LookedAt, Observation, Run};
+use crate::tools::command::Arg;
+use crate::tools::find::{absolute, base};
+use crate::tracer::{Trail, real};
 
 /// Inode, size, mtime and ctime: what tells one state of a file from another.
 type State = (u64, u64, (i64, i64), (i64, i64));
+
+/// Folders in which a listing is the system's, and changes with what is installed.
+const SYSTEM: [&[u8]; 4] = [b"/usr", b"/etc", b"/lib", b"/bin"];
 
 /// A folder as it was.
 pub struct Observed<'a> {
@@ -19,24 +26,96 @@ pub struct Observed<'a> {
     files: Option<HashMap<OsString, State>>,
 }
 
+/// What a run did besides what it was asked for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Besides {
+    /// Its own files and folders in the observed folder, by their names from there.
+    pub siblings: Vec<Arg>,
+    pub looked_at: LookedAt,
+    /// There is something that can't be told to be a sibling or somebody else's.
+    pub is_unclear: bool,
+}
+
 impl<'a> Observed<'a> {
     pub fn begin(what: &'a Observation) -> Observed<'a> {
         Observed { what, files: list(what) }
     }
 
-    /// Whether files other than the run's own were made or changed since. What can't be known
-    /// counts as if.
-    pub fn made_besides(&self, run: &Run) -> bool {
-        let (Some(before), Some(after)) = (&self.files, list(self.what)) else { return true };
+    /// What happened since. `cwd` is where the run's relative names begin, `temporary` the folder for its
+    /// temporary files.
+    pub fn end(&self, run: &Run, trail: Option<Trail>, cwd: &[u8], temporary: &[u8]) -> Besides {
         let outputs = run.units.iter().flat_map(|unit| &unit.outputs).map(|output| &output.path);
-        let own: Vec<&[u8]> = outputs
-            .chain(run.read_back.iter().map(|file| &file.path))
-            .filter_map(|path| path.rsplit(|byte| *byte == b'/').next())
-            .collect();
-        after
-            .iter()
-            .any(|(name, state)| !own.contains(&name.as_bytes()) && before.get(name) != Some(state))
+        let own = outputs.chain(run.read_back.iter().map(|file| &file.path));
+        let Some(trail) = trail else {
+            let own: Vec<Arg> = own.map(|path| base(path).to_vec()).collect();
+            return Besides { is_unclear: self.made_besides(&own), ..Besides::default() };
+        };
+        let own: Vec<Arg> = own.map(|path| real(&absolute(cwd, path))).collect();
+        let folder = real(&[&absolute(cwd, &self.what.folder)[..], b"/."].concat());
+        let mut besides = settle(trail, &own, &folder, temporary);
+        if besides.others_may_help {
+            let own = own.iter().map(|path| base(path).to_vec());
+            let own: Vec<Arg> = own.chain(besides.told.siblings.iter().cloned()).collect();
+            besides.told.is_unclear |= self.made_besides(&own);
+        }
+        besides.told
     }
+
+    /// Whether files of other names were made or changed since. What can't be known counts as if.
+    fn made_besides(&self, own: &[Arg]) -> bool {
+        let (Some(before), Some(after)) = (&self.files, list(self.what)) else { return true };
+        let is_own = |name: &OsString| own.iter().any(|own| own == name.as_bytes());
+        after.iter().any(|(name, state)| !is_own(name) && before.get(name) != Some(state))
+    }
+}
+
+struct Settled {
+    told: Besides,
+    /// The trail does not say everything.
+    others_may_help: bool,
+}
+
+/// What a trail comes to; all names have no symlinks in their folders.
+fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Settled {
+    let is_there = |path: &Arg| std::fs::symlink_metadata(OsStr::from_bytes(path)).is_ok();
+    let within = |path: &Arg| below(path, folder).map(<[u8]>::to_vec);
+    let is_temporary = |path: &Arg| {
+        [temporary, b"/tmp", b"/var/tmp"].iter().any(|folder| below(path, folder).is_some())
+    };
+    let left: Vec<&Arg> =
+        trail.made.iter().filter(|path| !own.contains(path) && is_there(path)).collect();
+    let is_gone = |path: &&Arg| !own.contains(path) && !is_there(path);
+    let mut others = left.iter().filter(|path| within(path).is_none());
+    let is_unclear = trail.is_unclear
+        || left.iter().any(|path| within(path).is_some() && trail.mixed.contains(path))
+        // Files elsewhere would not come back, and would not go.
+        || others.any(|path| !is_temporary(path))
+        || trail.removed.iter().filter(is_gone).any(|path| within(path).is_some() || !is_temporary(path))
+        // What is in a folder can't be told from its names as they are now.
+        || trail.listed.iter().any(|path| !SYSTEM.iter().any(|system| below(path, system).is_some()));
+    // Without its own folder it fails, and others there come back with what was made in them.
+    let is_needed = |path: &Arg| {
+        let path = real(path);
+        let is_above = |file: &[u8]| below(file, &path).is_some();
+        path != folder && !is_above(folder) && !left.iter().any(|file| is_above(file))
+    };
+    let told = Besides {
+        siblings: left.iter().filter_map(|path| within(path)).collect(),
+        looked_at: LookedAt {
+            // Its own files were there before, or are for us.
+            read: trail.read.into_iter().filter(|path| !own.contains(&real(path))).collect(),
+            absent: trail.absent.into_iter().filter(|path| !own.contains(&real(path))).collect(),
+            exists: trail.exists.into_iter().filter(is_needed).collect(),
+        },
+        is_unclear,
+    };
+    Settled { told, others_may_help: !trail.is_whole }
+}
+
+/// The rest of a path that lies in a folder.
+fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(folder)?;
+    if folder.ends_with(b"/") { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
 /// All that counts and is not a folder.
@@ -72,19 +151,60 @@ mod tests {
         let output = Output { role: Role::Main, path, style: WriteStyle::Replace, required: true };
         let run = Run { units: vec![RunUnit { unit: 0, outputs: vec![output] }], ..Run::default() };
         let name = folder.as_os_str().as_bytes().to_vec();
-        let what = Observation { folder: name.clone(), beginning: Vec::new() };
-        let narrow = Observation { folder: name, beginning: b"app.".to_vec() };
+        let what = Observation { folder: name.clone(), beginning: Vec::new(), is_traced: false };
+        let narrow = Observation { folder: name, beginning: b"app.".to_vec(), is_traced: false };
         let observed = Observed::begin(&what);
         let beside = Observed::begin(&narrow);
+        let made_besides =
+            |observed: &Observed<'_>| observed.end(&run, None, b"/", b"/tmp").is_unclear;
         std::fs::write(folder.join("app"), "2").unwrap();
-        assert!(!observed.made_besides(&run));
+        assert!(!made_besides(&observed));
         std::fs::write(folder.join("old"), "22").unwrap();
-        assert!(observed.made_besides(&run) && !beside.made_besides(&run));
+        assert!(made_besides(&observed) && !made_besides(&beside));
         std::fs::remove_file(folder.join("old")).unwrap();
-        assert!(!observed.made_besides(&run));
+        assert!(!made_besides(&observed));
         std::fs::write(folder.join("app.dll"), "3").unwrap();
-        assert!(observed.made_besides(&run) && beside.made_besides(&run));
+        assert!(made_besides(&observed) && made_besides(&beside));
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(observed.made_besides(&run));
+        assert!(made_besides(&observed));
+    }
+
+    fn names(list: &[&str]) -> Vec<Arg> {
+        list.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    /// Files that are there stand for those that were made.
+    #[test]
+    fn only_what_is_told_whole_comes_back() {
+        let folder = std::env::temp_dir().join(format!("zcc-settle-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("out/sub")).unwrap();
+        std::fs::create_dir_all(folder.join("logs")).unwrap();
+        let folder = std::fs::canonicalize(&folder).unwrap();
+        let path = |name: &str| folder.join(name).into_os_string().into_encoded_bytes();
+        for name in ["out/app", "out/app.dll", "out/sub/x", "logs/1", "out/left"] {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+        let made = |all: &[&str]| Trail {
+            made: all.iter().map(|name| path(name)).collect(),
+            is_whole: true,
+            ..Trail::default()
+        };
+        let settled = |trail| settle(trail, &[path("out/app")], &path("out"), &path("tmp")).told;
+        let all = made(&["out/app", "out/app.dll", "out/gone", "out/sub", "out/sub/x"]);
+        let told = settled(all.clone());
+        assert_eq!(told.siblings, names(&["app.dll", "sub", "sub/x"]));
+        assert!(!told.is_unclear);
+        let unclear = |trail| settled(trail).is_unclear;
+        assert!(unclear(Trail { mixed: vec![path("out/app.dll")], ..all.clone() }));
+        assert!(!unclear(Trail { mixed: vec![path("out/app")], ..all.clone() }));
+        assert!(unclear(Trail { removed: vec![path("out/old")], ..all.clone() }));
+        assert!(!unclear(Trail { removed: vec![path("out/left")], ..all.clone() }));
+        assert!(unclear(Trail { listed: vec![path("out")], ..all.clone() }));
+        assert!(!unclear(Trail { listed: names(&["/usr/lib/x"]), ..all.clone() }));
+        assert!(unclear(Trail { is_unclear: true, ..all }));
+        // This machine's folder for temporary files may be where all of this lies.
+        let elsewhere = Trail { made: names(&["/etc/passwd"]), is_whole: true, ..Trail::default() };
+        assert!(unclear(elsewhere));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

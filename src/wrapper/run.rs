@@ -1,12 +1,14 @@
 //! A miss: the tool runs as our child, and what it writes is kept.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use rustix::termios::Winsize;
@@ -22,6 +24,8 @@ use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
 use crate::sys::signals::{self, Before, StandIn};
 use crate::sys::terminal;
+use crate::tools::command::Arg;
+use crate::tracer::{self, Trail};
 
 /// What became of a run.
 #[derive(Debug)]
@@ -61,7 +65,9 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     let before: Vec<take_in::Before> =
         step.units.iter().map(|unit| take_in::Before::of(&unit.outputs)).collect();
     let start = Instant::now();
-    let Ok((exit, captured)) = run_captured(step, around, stand_in, held) else {
+    let is_traced = step.observed.as_ref().is_some_and(|observed| observed.is_traced);
+    let trail = if is_traced { TrailFile::make().ok() } else { None };
+    let Ok((exit, captured)) = run_captured(step, trail.as_ref(), around, stand_in, held) else {
         return Ran::Plain;
     };
     let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -71,12 +77,26 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
         }
         return Ran::Streamed(exit);
     }
+    let trail = match trail.map(TrailFile::read) {
+        None => None,
+        Some(Ok(trail)) => Some(trail),
+        // Nothing was run, or its end was not seen.
+        Some(Err(_)) if matches!(exit, Exit::Status(_)) => return Ran::Plain,
+        Some(Err(_)) => None,
+    };
+    let besides = observed.map(|observed| {
+        let temporary = around.call.variable(b"TMPDIR").unwrap_or(b"/tmp");
+        let cwd = std::env::current_dir().unwrap_or_default();
+        observed.end(step, trail, cwd.as_os_str().as_bytes(), temporary)
+    });
+    let besides = besides.unwrap_or_default();
     let mut report = RunReport {
         exit,
         text: captured.text,
         units: vec![],
         dependencies: vec![],
-        made_besides: observed.is_some_and(|observed| observed.made_besides(step)),
+        made_besides: besides.is_unclear,
+        looked_at: besides.looked_at,
         took_ns,
     };
     if let Exit::Status(_) = exit {
@@ -89,8 +109,9 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
     match exit {
         Exit::Status(status) if step.answers.contains(&status) => {
             // The tool has done its work: a fault of ours from here on must not repeat it.
-            let taken =
-                catch_unwind(AssertUnwindSafe(|| take_results(step, &before, around, &mut report)));
+            let taken = catch_unwind(AssertUnwindSafe(|| {
+                take_results(step, &before, &besides.siblings, around, &mut report);
+            }));
             if taken.is_err() {
                 if !passes_text(step) {
                     held.hold(report.text);
@@ -107,6 +128,7 @@ pub fn run(step: &Run, around: &Surroundings<'_, '_>, held: &mut Held) -> Ran {
 fn take_results(
     step: &Run,
     before: &[take_in::Before],
+    siblings: &[Arg],
     around: &Surroundings<'_, '_>,
     report: &mut RunReport,
 ) {
@@ -116,19 +138,27 @@ fn take_results(
         report.dependencies.push(bytes.unwrap_or_default().into());
     }
     let units = step.units.iter().zip(before);
-    report.units =
-        units.map(|(unit, before)| take_in(unit, before, around.blobs, around.umask)).collect();
+    let take = |(unit, before)| take_in(unit, before, siblings, around.blobs, around.umask);
+    report.units = units.map(take).collect();
 }
 
 /// Starts the tool, reads its text and waits for its end. An error means that it did not run.
 fn run_captured(
     step: &Run,
+    trail: Option<&TrailFile>,
     around: &Surroundings<'_, '_>,
     stand_in: &StandIn,
     held: &mut Held,
 ) -> io::Result<(Exit, Captured)> {
-    let program = CString::new(step.program.as_slice())?;
-    let argv = Strings::new(step.argv.iter().map(Vec::as_slice))?;
+    let (program, argv) = match trail {
+        None => (CString::new(step.program.as_slice())?, step.argv.clone()),
+        Some(trail) => {
+            let words =
+                [b"zccache".to_vec(), tracer::WORD.into(), trail.name(), step.program.clone()];
+            (c"/proc/self/exe".to_owned(), [&words[..], &step.argv].concat())
+        }
+    };
+    let argv = Strings::new(argv.iter().map(Vec::as_slice))?;
     let env = around.call.child_env(&step.env)?;
     let mut reset: Vec<_> = stand_in.to_reset().collect();
     if around.broken_pipe.is_some_and(Before::was_default) {
@@ -158,6 +188,27 @@ fn run_captured(
     let live = passes_text(step);
     let captured = capture::capture(streams, ended, held, capture::TEXT_BYTES_MAX, live);
     Ok((wait(pid, stand_in), captured))
+}
+
+/// Where the tracer writes what a run did; gone with the value.
+struct TrailFile(File);
+
+impl TrailFile {
+    fn make() -> io::Result<TrailFile> {
+        Ok(TrailFile(File::from(memfd_create(c"trail", MemfdFlags::CLOEXEC)?)))
+    }
+
+    /// By what name another process opens it.
+    fn name(&self) -> Vec<u8> {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into_bytes()
+    }
+
+    fn read(mut self) -> io::Result<Trail> {
+        let mut bytes = Vec::new();
+        self.0.rewind()?;
+        self.0.read_to_end(&mut bytes)?;
+        postcard::from_bytes(&bytes).map_err(io::Error::other)
+    }
 }
 
 /// Runs a program to its end, with these two streams.

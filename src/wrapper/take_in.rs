@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::protocol::message::{Content, ReadBack, RunUnit, Taken, TakenUnit};
 use crate::store::blob::BlobDir;
 use crate::store::pack;
-use crate::tools::command::{Output, WriteStyle};
+use crate::tools::command::{Arg, Output, WriteStyle};
 
 /// Outputs up to this size travel in the report and later in the answers.
 const INLINE_BYTES_MAX: usize = 1024;
@@ -30,7 +30,12 @@ struct Stamp {
 
 impl Before {
     pub fn of(outputs: &[Output]) -> Before {
-        let stamp = |output: &Output| if output.required { None } else { stamp(&output.path) };
+        let stamp = |output: &Output| match output.style {
+            // Its files count, not the folder.
+            WriteStyle::Among => None,
+            _ if output.required => None,
+            _ => stamp(&output.path),
+        };
         Before(outputs.iter().map(stamp).collect())
     }
 
@@ -52,10 +57,22 @@ fn stamp(path: &[u8]) -> Option<Stamp> {
 }
 
 /// Takes in what a successful run made of one unit.
-pub fn take_in(unit: &RunUnit, before: &Before, blobs: &BlobDir, umask: u32) -> TakenUnit {
+///
+/// `siblings`: its files that nobody named, see [`super::observe`].
+pub fn take_in(
+    unit: &RunUnit,
+    before: &Before,
+    siblings: &[Arg],
+    blobs: &BlobDir,
+    umask: u32,
+) -> TakenUnit {
     let outputs = unit.outputs.iter().enumerate();
     let outputs = outputs.filter(|(at, output)| !before.is_still(*at, output));
-    let outputs = outputs.filter_map(|(_, output)| take_output(output, blobs, umask));
+    let outputs = outputs.filter_map(|(_, output)| match output.style {
+        WriteStyle::Among if siblings.is_empty() => None,
+        WriteStyle::Among => Some(take_siblings(output, siblings, blobs, umask)),
+        _ => take_output(output, blobs, umask),
+    });
     TakenUnit { unit: unit.unit, outputs: outputs.collect() }
 }
 
@@ -99,9 +116,22 @@ fn take_pack(output: &Output, path: &Path, blobs: &BlobDir, umask: u32) -> Optio
     if matches!(std::fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return None;
     }
-    let taken = blobs.take_written(|to| pack::pack(path, umask, to));
+    Some(take_packed(output, blobs, |to| pack::pack(path, umask, to)))
+}
+
+fn take_siblings(output: &Output, names: &[Arg], blobs: &BlobDir, umask: u32) -> Taken {
+    let folder = Path::new(OsStr::from_bytes(&output.path));
+    take_packed(output, blobs, |to| pack::pack_among(folder, names, umask, to))
+}
+
+fn take_packed(
+    output: &Output,
+    blobs: &BlobDir,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Taken {
+    let taken = blobs.take_written(write);
     let content = taken.map(|(id, size, stat)| Content::Blob { id, size, seen: Some(stat) });
-    Some(Taken { role: output.role, executable: false, content: content.ok() })
+    Taken { role: output.role, executable: false, content: content.ok() }
 }
 
 /// None if it can't be read, or has grown: someone still writes to it.

@@ -1,7 +1,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
 
-use crate::kit::{Sandbox, link_shims, real};
+use crate::kit::{Sandbox, eventually, finish, link_shims, real};
 
 const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
@@ -672,26 +673,139 @@ fn a_program_stays_executable() {
     assert_eq!(s.path("app").metadata().unwrap().permissions().mode() & 0o777, 0o755);
 }
 
-/// A driver that is a script may leave more files than it was asked for. They are not lost, and
-/// nobody else's are taken for them.
-#[test]
-fn a_script_that_makes_other_files() {
-    let s = objects();
+/// A driver that does something of its own before it links.
+fn scripted(s: &Sandbox, before: &str) {
     let gcc = link_shims().join("gcc").display().to_string();
-    s.script("tools/quiet-gcc", format!("#!/bin/sh\nexec {gcc} \"$@\"\n"));
-    s.warm("tools/quiet-gcc main.o one.o -o app");
-    s.script(
-        "tools/busy-gcc",
-        format!(
-            "#!/bin/sh\ncase \"$*\" in *main.o*) echo dll > app.dll;; esac\nexec {gcc} \"$@\"\n"
-        ),
+    let text =
+        format!("#!/bin/sh\ncase \"$*\" in *main.o*) : \n{before}\n;; esac\nexec {gcc} \"$@\"\n");
+    s.script("tools/busy-gcc", text);
+}
+
+const SCRIPTED: &str = "tools/busy-gcc main.o one.o -o out/app";
+
+/// Forgets all that links left.
+fn empty(s: &Sandbox) {
+    fs::remove_dir_all(s.path("out")).unwrap();
+    fs::create_dir(s.path("out")).unwrap();
+}
+
+/// They come back, whatever they are, and depend on what they were made of.
+#[test]
+fn siblings_that_nobody_named() {
+    let s = objects();
+    s.write("rt/app.dll", "library 1");
+    s.write("settings", "colour\n");
+    fs::create_dir(s.path("out")).unwrap();
+    scripted(
+        &s,
+        "cp rt/app.dll out/app.dll; chmod 755 out/app.dll; ln -sf app.dll out/link.dll
+         mkdir -p out/plugins; cat settings > out/plugins/settings
+         [ -e more ] && cp more out/more
+         t=$(mktemp); echo temporary > $t; rm $t",
     );
-    let line = "tools/busy-gcc main.o one.o -o app";
+    s.miss(SCRIPTED);
     for _ in 0..2 {
-        s.miss(line);
-        assert!(s.exists("app.dll"));
-        s.remove("app.dll");
-        s.remove("app");
+        s.hit(SCRIPTED);
+        empty(&s);
+        s.hit(SCRIPTED);
+        assert_eq!(s.path("out/app.dll").metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_link(s.path("out/link.dll")).unwrap().to_str(), Some("app.dll"));
+        assert_eq!(s.read("out/plugins/settings"), s.read("settings"));
     }
-    assert!(s.reasons().contains("side_files"), "{}", s.reasons());
+    s.write("rt/app.dll", "library 2");
+    s.warm(SCRIPTED);
+    s.write("settings", "none\n");
+    s.warm(SCRIPTED);
+    s.write("more", "more");
+    s.warm(SCRIPTED);
+    empty(&s);
+    s.hit(SCRIPTED);
+    assert!(s.exists("out/more"));
+    // What lies there may be the script's to leave alone.
+    scripted(&s, "[ -f out/kept ] || echo kept > out/kept");
+    s.warm(SCRIPTED);
+    s.write("out/kept", "mine");
+    s.miss(SCRIPTED);
+    assert_eq!(s.read("out/kept"), b"mine");
+    empty(&s);
+    s.hit(SCRIPTED);
+}
+
+/// What others make meanwhile is theirs.
+#[test]
+fn neighbours_of_siblings() {
+    let s = objects();
+    fs::create_dir(s.path("out")).unwrap();
+    scripted(&s, "echo begin > out/app.begin");
+    for round in 0..3 {
+        empty(&s);
+        s.write("settings", format!("{round}"));
+        scripted(&s, &format!("echo {round} > out/app.begin; cat settings > out/app.settings"));
+        let child = s.start_slow(SCRIPTED, 300);
+        s.write(format!("out/other{round}.map"), "other");
+        s.write("out/app.settings.bak", "other");
+        let output = finish(child).ok();
+        assert_eq!(output.err(), "");
+        empty(&s);
+        s.hit(SCRIPTED);
+        assert!(s.exists("out/app.begin") && s.exists("out/app.settings"));
+        assert!(!s.exists(format!("out/other{round}.map")) && !s.exists("out/app.settings.bak"));
+    }
+}
+
+/// Scripts whose doings can't be told from one look run each time.
+#[test]
+fn scripts_that_are_never_served() {
+    for before in [
+        "echo again >> out/log",
+        "n=$(cat out/count 2>/dev/null); echo $((n + 1)) > out/count",
+        "rm -f out/old; [ -e out/old2 ] && rm out/old2",
+        "for f in rt/*.dll; do cp $f out; done",
+    ] {
+        let s = objects();
+        fs::create_dir(s.path("out")).unwrap();
+        s.write("rt/a.dll", "a");
+        scripted(&s, before);
+        for round in 0..3 {
+            s.write("out/old2", "old");
+            let output = s.z(SCRIPTED).ok();
+            assert_eq!(output.err(), "", "{before}");
+            if before.contains("count") {
+                assert_eq!(s.read("out/count"), format!("{}\n", round + 1).as_bytes());
+            }
+            if before.contains("log") {
+                assert_eq!(s.read("out/log"), "again\n".repeat(round + 1).as_bytes());
+            }
+            if before.contains("*.dll") {
+                s.write(format!("rt/{round}.dll"), "b");
+                s.z(SCRIPTED).ok();
+                assert!(s.exists(format!("out/{round}.dll")));
+            }
+            assert_eq!(s.exists("out/old2"), !before.contains("old2"));
+        }
+        assert!(s.reasons().contains("side_files"), "{before}: {}", s.reasons());
+    }
+}
+
+/// How a script ends, and what it is, is the same with somebody looking on.
+#[test]
+fn scripts_end_as_they_do() {
+    let s = objects();
+    fs::create_dir(s.path("out")).unwrap();
+    for (before, status) in [
+        ("exit 3", Some(3)),
+        ("kill -TERM $$", None),
+        ("kill -KILL $$", None),
+        ("exit 127", Some(127)),
+    ] {
+        scripted(&s, before);
+        let output = s.z(SCRIPTED);
+        assert_eq!(output.status.code(), status, "{before}: {}", output.err());
+        assert!(!s.exists("out/app"));
+    }
+    // One that leaves somebody behind is not waited for, and that one goes on.
+    scripted(&s, "(sleep 1; echo late > out/late) >/dev/null 2>&1 &");
+    s.z(SCRIPTED).ok();
+    assert!(!s.exists("out/late"));
+    assert!(eventually(Duration::from_secs(20), || s.exists("out/late")));
 }

@@ -154,6 +154,7 @@ impl Meaning for Link {
             observed: Some(Observation {
                 folder: folder_of(target).to_vec(),
                 beginning: [base(stem(target)), b"."].concat(),
+                is_traced: false,
             }),
             ..run_of(tool)
         };

@@ -156,6 +156,7 @@ impl Meaning for Link {
         for path in &self.option_inputs {
             needs.maybe(path);
         }
+        needs.looked_at(&run.looked_at)?;
         sets.into_iter().for_each(|set| needs.add(set));
         Ok(needs.conclude())
     }
@@ -175,6 +176,7 @@ impl Link {
             observed: self.is_scripted.then(|| Observation {
                 folder: folder_of(&self.outputs[0].path).to_vec(),
                 beginning: Vec::new(),
+                is_traced: true,
             }),
             ..run_of(tool)
         };

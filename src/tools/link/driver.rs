@@ -6,8 +6,9 @@ use super::tool::{Tool, behind};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
-use crate::tools::command::LinkLine;
+use crate::tools::command::{LinkLine, Output, Role, WriteStyle};
 use crate::tools::environment::{LINK_VARIABLES, RESULT_VARIABLES, text_context};
+use crate::tools::find::folder_of;
 use crate::tools::gcc;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
@@ -62,7 +63,15 @@ pub(in crate::tools) fn understand(
     parts.add(Part::Folder, caller.cwd);
     parts.add(Part::Folder, caller.env.get(b"PWD").unwrap_or_default());
 
-    let outputs = outputs(&said, compiles.as_ref()).ok_or(Reason::UnusualOutput)?;
+    let mut outputs = outputs(&said, compiles.as_ref()).ok_or(Reason::UnusualOutput)?;
+    if driver.is_script {
+        outputs.push(Output {
+            role: Role::Siblings,
+            path: folder_of(&outputs[0].path).to_vec(),
+            style: WriteStyle::Among,
+            required: false,
+        });
+    }
     let meaning = Link {
         through: Through::Driver,
         args: line.args,
