@@ -123,8 +123,8 @@ def deleted(ground):
             edit()
             ground.many(row, jobs())
     row.rounds = deleter.done
-    ground.works(row)
-    # A daemon whose socket is gone notices within half a minute.
+    # A daemon whose socket is gone notices within half a minute, and no other can start before.
+    ground.works(row, tries=100)
     deadline = time.monotonic() + 60
     while len(ground.lab.daemons()) > 1 and time.monotonic() < deadline:
         time.sleep(1)
@@ -152,6 +152,10 @@ def doctor(ground):
         edit()
         ground.many(row, jobs())
         ground.signal(KILL)
+        # One that is dying counts as running.
+        deadline = time.monotonic() + 10
+        while ground.lab.daemons() and time.monotonic() < deadline:
+            time.sleep(0.02)
         all_blobs = blobs_of(ground)
         victim = ground.random.choice(all_blobs)
         before = victim.read_bytes()  # all are whole after the repair of the round before
