@@ -124,7 +124,7 @@ def deleted(ground):
             ground.many(row, jobs())
     row.rounds = deleter.done
     # A daemon whose socket is gone notices within half a minute, and no other can start before.
-    ground.works(row, tries=100)
+    ground.works(row, tries=250)
     deadline = time.monotonic() + 60
     while len(ground.lab.daemons()) > 1 and time.monotonic() < deadline:
         time.sleep(1)
