@@ -9,7 +9,7 @@ mod daemon;
 mod doctor;
 mod download;
 mod downloader;
-mod exec;
+pub mod exec;
 mod explain;
 mod fp;
 mod given;

@@ -1,6 +1,6 @@
 //! Requests for what is being compiled at this moment: they wait for that compile's result.
 //!
-//! A request that waits holds nothing that another could wait for, and is told every second
+//! A request that waits holds nothing that another could wait for, and is told again and again
 //! that it still waits, so neither a circle nor a daemon that died can hold it up.
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +12,8 @@ use mio::Token;
 use crate::protocol::message::Invocation;
 use crate::store::key::ActionKey;
 
-/// How often a waiting client hears of us; well below its own patience.
-pub(super) const ROUND: Duration = Duration::from_secs(1);
+/// How often a waiting client hears of us; well below `wrapper::ask`'s `ROUND_MAX`.
+pub(super) const ROUND: Duration = Duration::from_millis(400);
 /// A request waits no longer than this for a compile that is not its own.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Actions remembered as not worth waiting for.
@@ -92,7 +92,7 @@ impl InFlight {
         !self.waiters.is_empty()
     }
 
-    /// Once a second: gives who still waits, and the requests that have waited enough: too
+    /// Once a `ROUND`: gives who still waits, and the requests that have waited enough: too
     /// long, or for a compile that `is_stopped`.
     pub(super) fn round(&mut self, is_stopped: impl Fn(u64) -> bool) -> (Vec<Token>, Vec<Waiter>) {
         let now = Instant::now();
@@ -163,7 +163,7 @@ mod tests {
         flight.last_round -= ROUND;
         let (waiting, enough) = flight.round(|_| false);
         assert_eq!((waiting, enough.len()), (vec![Token(1)], 0));
-        assert!(flight.round(|_| true).1.is_empty(), "only once a second");
+        assert!(flight.round(|_| true).1.is_empty(), "only once a round");
         flight.last_round -= ROUND;
         assert_eq!(flight.round(|ticket| ticket == 7).1.len(), 1);
         assert!(!flight.has_waiters());

@@ -2,7 +2,7 @@
 //! when it is older than we are. Everything here is bounded in time.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -67,12 +67,27 @@ pub fn replace(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
 
 /// Asks a daemon to leave for one of our build. False where it is newer.
 fn retire(mut stream: UnixStream, deadline: Instant) -> io::Result<bool> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    // None at all would mean: for ever.
-    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
     stream.write_all(&frame::bare(Verb::Retire))?;
-    let (header, _) = frame::read(&mut stream)?;
+    let (header, _) = frame::read(&mut Until { stream: &stream, deadline })?;
     Ok(header.verb == Verb::Leaving)
+}
+
+/// Reads until a deadline, however little comes at a time.
+struct Until<'a> {
+    stream: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        // To the system that would mean: for ever.
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
 }
 
 /// Asks a running daemon. None when there is none; one that takes longer than `patience` is an

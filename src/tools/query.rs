@@ -1,11 +1,16 @@
 //! Asking a compiler about itself: run it, bounded in time, and read its answer.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::command::{Arg, Flavor};
 use super::environment::Environment;
@@ -19,7 +24,9 @@ pub(super) struct Said {
 
 /// A driver that has not answered by then is not asked again for this call.
 const PATIENCE: Duration = Duration::from_secs(3);
-const OUTPUT_BYTES_MAX: u64 = 4 << 20;
+/// How long its streams may stay open once it has ended: whoever holds them then may do so for ever.
+const AFTER_END: Duration = Duration::from_millis(200);
+const OUTPUT_BYTES_MAX: usize = 4 << 20;
 
 /// Variables that would add to an answer what is accounted for elsewhere.
 const HIDDEN: &[&[u8]] = &[
@@ -84,39 +91,60 @@ fn run(
         // Whoever does not read it all answers something else, or nothing.
         std::thread::spawn(move || pipe.write_all(&input));
     }
-    let collect = |pipe: Option<Box<dyn Read + Send>>| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(pipe) = pipe {
-                // What could not be read is missed by the parser, which then refuses.
-                let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
-            }
-            bytes
-        })
-    };
-    let stdout = collect(child.stdout.take().map(|pipe| Box::new(pipe) as _));
-    let stderr = collect(child.stderr.take().map(|pipe| Box::new(pipe) as _));
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_micros(200);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break Some(status),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
-            _ => break None,
-        }
-        pause = (pause * 2).min(Duration::from_millis(5));
-    };
-    let Some(status) = status else {
-        // The collecting threads end when the last holder of the pipes does.
+    let said = listen(&mut child, Instant::now() + PATIENCE);
+    if said.is_none() {
         let _ = child.kill();
         let _ = child.wait();
-        return None;
-    };
-    Some(Said {
-        success: status.success(),
-        stdout: stdout.join().ok()?,
-        stderr: stderr.join().ok()?,
-    })
+    }
+    let (status, [stdout, stderr]) = said?;
+    Some(Said { success: status.success(), stdout, stderr })
+}
+
+/// Reads all that a program says, and waits for its end. None when that takes too long, when it says
+/// too much, or when a process that it left behind may still say more.
+fn listen(child: &mut Child, deadline: Instant) -> Option<(ExitStatus, [Vec<u8>; 2])> {
+    let mut deadline = deadline;
+    // Without it (Linux before 5.3) the end of the streams is the program's.
+    let mut ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
+    let mut streams =
+        [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    let mut said = [Vec::new(), Vec::new()];
+    let mut buffer = vec![0; 16 << 10];
+    while ended.is_some() || streams.iter().any(Option::is_some) {
+        let sources = streams.iter().flatten().chain(&ended);
+        let mut fds: Vec<PollFd<'_>> = sources.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match rustix::event::poll(&mut fds, Some(&left)) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            Err(_) => return None,
+        }
+        let mut ready =
+            fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
+        for (stream, said) in streams.iter_mut().zip(&mut said) {
+            let Some(fd) = stream.as_ref().filter(|_| ready.next() == Some(true)) else { continue };
+            match rustix::io::read(fd, &mut buffer) {
+                Ok(0) => *stream = None,
+                Ok(count) if said.len() + count > OUTPUT_BYTES_MAX => return None,
+                Ok(count) => said.extend_from_slice(&buffer[..count]),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) => return None,
+            }
+        }
+        if ready.next() == Some(true) {
+            ended = None;
+            deadline = deadline.min(Instant::now() + AFTER_END);
+        }
+    }
+    loop {
+        match child.try_wait().ok()? {
+            Some(status) => return Some((status, said)),
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            None => return None,
+        }
+    }
 }
 
 /// Which family answers `-v`, and the line that says which version.
@@ -235,6 +263,30 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn say(script: &str) -> Option<Said> {
+        let args = [b"-c".to_vec(), script.as_bytes().to_vec()];
+        ask(b"/bin/sh", &args, Environment::new(b"PATH=/usr/bin:/bin\0"), b"/")
+    }
+
+    #[test]
+    fn all_that_is_said_is_heard() {
+        let said = say("echo a; head -c 300000 /dev/zero >&2; exec >&- 2>&-; sleep 0.1; exit 3");
+        let said = said.expect("an answer");
+        assert_eq!(
+            (said.success, &said.stdout[..], said.stderr.len()),
+            (false, &b"a\n"[..], 300_000)
+        );
+        assert!(say("head -c 5000000 /dev/zero").is_none());
+    }
+
+    #[test]
+    fn a_process_left_behind_is_not_waited_for() {
+        let begin = Instant::now();
+        assert!(say("sleep 20 & echo a").is_none());
+        assert!(say("sleep 20 > /dev/null 2>&1 & echo a").is_some());
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
 
     #[test]
     fn a_search_list_is_read() {

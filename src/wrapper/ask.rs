@@ -19,6 +19,8 @@ use crate::sys::fault::{self, Point};
 const REPORT_TIME: Duration = Duration::from_millis(500);
 /// A daemon may ask for patience, but not for ever; a little more than `daemon::in_flight` does.
 const WAITING_MAX: Duration = Duration::from_secs(125);
+/// Within this a daemon that asked for patience says so again; a little more than `daemon::in_flight` does.
+const ROUND_MAX: Duration = Duration::from_secs(1);
 /// Room for a usual answer, so that one read gets it whole.
 const READ_BYTES: usize = 16 << 10;
 
@@ -164,14 +166,21 @@ fn exchange(
     receive(stream, &[], deadline)
 }
 
-/// Reads a whole frame, of which this has arrived already. A frame that says to wait begins
-/// the time anew.
+/// The time that a daemon has between two frames that say to wait, of which the first came with so much time
+/// left. All the time for which a daemon was silent, before that and when it falls silent afterwards, comes to
+/// little more than the patience for one that never says a word.
+fn between_waits(left: Duration) -> Duration {
+    left.max(ROUND_MAX)
+}
+
+/// Reads a whole frame, of which this has arrived already. Frames that say to wait give time again.
 fn receive(
     stream: &UnixStream,
     arrived: &[u8],
     mut deadline: Instant,
 ) -> io::Result<(Header, Vec<u8>)> {
     let end = Instant::now() + WAITING_MAX;
+    let mut patience: Option<Duration> = None;
     let mut bytes = vec![0; READ_BYTES.max(arrived.len())];
     bytes[..arrived.len()].copy_from_slice(arrived);
     let mut filled = arrived.len();
@@ -190,7 +199,10 @@ fn receive(
             if header.verb == Verb::Wait {
                 bytes.copy_within(HEADER_BYTES + header.length..filled, 0);
                 filled -= HEADER_BYTES + header.length;
-                deadline = (Instant::now() + Patience::ALL).min(end);
+                let now = Instant::now();
+                let patience = *patience
+                    .get_or_insert_with(|| between_waits(deadline.saturating_duration_since(now)));
+                deadline = (now + patience).min(end);
                 continue;
             }
             bytes.truncate(HEADER_BYTES + header.length);
@@ -285,6 +297,21 @@ mod tests {
         let bytes = [&wait[..], &wait, &frame::bare(Verb::Leaving)].concat();
         let (header, payload) = answered_with(bytes, frame::bare(Verb::Retire)).unwrap();
         assert_eq!((header.verb, payload.len()), (Verb::Leaving, 0));
+    }
+
+    #[test]
+    fn what_was_waited_before_counts_afterwards() {
+        for waited_ms in [0, 500, 2500, 3990] {
+            let waited = Duration::from_millis(waited_ms);
+            let all = waited + between_waits(Patience::ALL - waited);
+            assert!(all >= Patience::ALL && all <= Duration::from_secs(5), "{all:?}");
+        }
+        // The deadline is over by the time that is looked at, and it says to wait once.
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&frame::bare(Verb::Wait)).unwrap();
+        let begin = Instant::now();
+        assert!(receive(&ours, &[], begin).is_err());
+        assert!(begin.elapsed() < Patience::ALL);
     }
 
     #[test]

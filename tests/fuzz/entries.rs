@@ -2,8 +2,11 @@
 //! of every answer. The fuzz targets beside this file and `tests/it/fuzz.rs` both call these.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
+use zccache::cli::exec;
 use zccache::files::ContentHash;
 use zccache::inputs::resolve::{self, PathRef, Presence, Question, Read, Resolver, World};
 use zccache::inputs::scan::{self, Scan};
@@ -15,18 +18,24 @@ use zccache::protocol::quick;
 use zccache::store::record::{
     self, FileRecord, ManifestRecord, Record, ResultRecord, SCHEMA, SetRecord,
 };
-use zccache::tools::command::{Arg, Flavor, Language, Parsed, Search, WriteStyle};
-use zccache::tools::{archive, gcc, link, rust};
+use zccache::sys::view::VIEW_BYTES;
+use zccache::tools::command::{Arg, ArgPart, Flavor, Language, Parsed, Search, WriteStyle};
+use zccache::tools::{archive, emscripten, gcc, link, rust, rustfmt, tidy};
 
 /// A parser's name and the function that tries it.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them; the names are those of the targets and of the folders of seeds.
-pub const ALL: [Entry; 11] = [
+pub const ALL: [Entry; 16] = [
     ("gcc", gcc),
     ("clang", clang),
     ("rustc", rustc),
+    ("emscripten", emscripten),
     ("linker", linker),
+    ("split", split),
+    ("tidy", tidy),
+    ("rustfmt", rustfmt),
+    ("exec", exec),
     ("response", response),
     ("depfile", depfile),
     ("scan", scan),
@@ -64,12 +73,27 @@ fn driver(flavor: Flavor, data: &[u8]) {
     for cxx in [false, true] {
         let parsed = parse(cxx);
         assert_eq!(parsed, parse(cxx));
-        let Parsed::Compile(command) = parsed else { continue };
+        let (command, is_linked) = match parsed {
+            Parsed::Compile(command) => (*command, false),
+            Parsed::Link(line) => {
+                assert_eq!(line.args.len(), line.parts.len());
+                let _ = link::outputs_of(&line.words);
+                let Some(command) = line.compiles else { continue };
+                let sources = line.parts.iter().filter(|part| **part == ArgPart::Source);
+                assert_eq!(sources.count(), command.sources.len());
+                // The objects have names of the driver's making.
+                (command, true)
+            }
+            Parsed::Plain(..) => continue,
+        };
         assert!(!command.sources.is_empty());
         assert_eq!(command.sources.len(), command.outputs.len());
         for (source, outputs) in command.sources.iter().zip(&command.outputs) {
             assert_eq!(command.args[source.position], source.path);
-            assert!(!outputs.is_empty() && outputs.iter().all(|output| !output.path.is_empty()));
+            assert!(
+                (is_linked || !outputs.is_empty())
+                    && outputs.iter().all(|output| !output.path.is_empty())
+            );
         }
     }
 }
@@ -95,6 +119,23 @@ pub fn rustc(data: &[u8]) {
     }
 }
 
+/// As for a driver; the last text is the value of `EMCC_CFLAGS`.
+pub fn emscripten(data: &[u8]) {
+    let (args, mut texts) = command_line(data);
+    let more = texts.pop().unwrap_or_default();
+    for cxx in [false, true] {
+        let read = || {
+            let mut left = texts.iter();
+            emscripten::outputs_of(cxx, &args, &more, &mut |_| left.next().cloned())
+        };
+        let found = read();
+        assert_eq!(found, read());
+        if let Ok(outputs) = found {
+            assert!(!outputs.is_empty() && outputs.iter().all(|output| !output.path.is_empty()));
+        }
+    }
+}
+
 /// A linker's arguments, then scripts; and the same arguments to archivers.
 pub fn linker(data: &[u8]) {
     let (args, texts) = command_line(data);
@@ -112,6 +153,58 @@ pub fn linker(data: &[u8]) {
         if let Ok(path) = archive::changes(called, &args) {
             assert!(!path.is_empty());
         }
+    }
+}
+
+/// What a driver says that it would do: for a whole command, for its compiles, for the link; NULs between.
+pub fn split(data: &[u8]) {
+    let mut texts = data.split(|byte| *byte == 0);
+    let mut text = || texts.next().unwrap_or_default();
+    let (whole, compiles, last) = (text(), text(), text());
+    let stand_ins = [b"/".to_vec(), b"/./".to_vec()];
+    for count in 0..=stand_ins.len() {
+        if link::is_sum(whole, compiles, last, &stand_ins[..count], b"/tmp") {
+            assert!(!whole.is_empty() && !last.is_empty());
+        }
+    }
+}
+
+/// The arguments of a tool that looks at sources, then databases of compiles and mapping files.
+pub fn tidy(data: &[u8]) {
+    let (args, texts) = command_line(data);
+    let bytes = |words: &[Arg]| words.iter().map(Vec::len).sum::<usize>();
+    for found in [tidy::sources_of(&args), tidy::mappings_of(&args)] {
+        assert!(
+            found.is_err()
+                || found.is_ok_and(|(one, other)| bytes(&one) + bytes(&other) <= bytes(&args))
+        );
+    }
+    for text in &texts {
+        assert!(tidy::compiles_in(text).is_none_or(|count| count <= text.len()));
+        if let Some(names) = tidy::named_by_mapping(text) {
+            assert!(names.iter().all(|name| name.len() <= text.len()));
+        }
+    }
+}
+
+/// rustfmt's arguments, then texts of Rust.
+pub fn rustfmt(data: &[u8]) {
+    let (args, texts) = command_line(data);
+    if let Ok(files) = rustfmt::files_of(&args) {
+        assert!(!files.is_empty() && files.len() <= args.len());
+    }
+    for text in &texts {
+        if let Some(files) = rustfmt::files_of_modules(b"/s/a.rs", text) {
+            assert!(files.iter().all(|path| path.starts_with(b"/")));
+        }
+    }
+}
+
+/// What is declared of a command, as `exec` and `explain exec` read it.
+pub fn exec(data: &[u8]) {
+    let words: Vec<OsString> = command_line(data).0.into_iter().map(OsString::from_vec).collect();
+    if let Ok((_, command)) = exec::read(&words) {
+        assert!(!command.is_empty() && words.ends_with(&command));
     }
 }
 
@@ -232,6 +325,7 @@ pub fn frame(data: &[u8]) {
     // A frame that promises much must not cost much before it comes.
     if let Ok((header, payload)) = frame::read(&mut &data[..]) {
         assert_eq!(header.length, payload.len());
+        assert!(!header.viewed || payload.len() >= VIEW_BYTES);
     }
     // Equality is not asked: there are longer spellings of a number.
     if let Ok(request) = postcard::from_bytes::<Request>(data) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use zccache::sys::fault::Point;
 
-use crate::kit::{HELLO, Sandbox, eventually, finish};
+use crate::kit::{HELLO, Sandbox, ZCCACHE, eventually, finish};
 
 const COMPILE: &str = "gcc -Wall -MD -c a.c -o a.o";
 
@@ -176,6 +176,23 @@ fn an_index_that_hangs_keeps_nobody() {
     s.unset("ZCCACHE_FAULT");
     s.z("stop").code(0);
     recovers(&mut s, "a hanging index");
+}
+
+/// Compilers are scripts at times, and what one leaves running holds the streams that it was asked through.
+#[test]
+fn a_compiler_that_leaves_a_process_behind_keeps_nobody() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    s.script("cc", "#!/bin/sh\nsleep 60 &\necho $! >> left\nexec gcc \"$@\"\n");
+    // More than there are threads to answer.
+    for round in 0..8 {
+        let line = format!("{ZCCACHE} ./cc -c a.c -o {round}.o > said 2>&1");
+        s.bare(&["sh", "-c", &line]).code(0);
+        assert!(s.exists(format!("{round}.o")));
+    }
+    s.warm("gcc -O1 -c a.c -o again.o");
+    s.bare(&["sh", "-c", "kill $(cat left)"]).code(0);
 }
 
 /// A compaction is due where the folder is much larger than what is in it.

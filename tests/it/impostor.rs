@@ -11,7 +11,7 @@ use zccache::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use zccache::protocol::message::{Answer, Reply};
 use zccache::session::reason::Reason;
 
-use crate::kit::{HELLO, Sandbox};
+use crate::kit::{HELLO, Sandbox, finish_within};
 
 const COMPILE: &str = "gcc -c a.c -o a.o";
 
@@ -176,6 +176,29 @@ fn other_versions() {
             });
         }
     }
+}
+
+/// It says a byte of its answer each time before anybody would lose patience over that byte.
+#[test]
+fn one_of_another_version_that_takes_long_to_say_that_it_leaves() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    impostor(&s, |mut stream, _| {
+        let mut heard = [0; HEADER_BYTES];
+        let _ = stream.read_exact(&mut heard);
+        let asked = Header::decode(&heard).map(|header| header.verb);
+        if asked != Some(Verb::Retire) {
+            let _ = stream.write_all(&header(Verb::OtherBuild, 0, older()));
+            return stay(stream);
+        }
+        for byte in header(Verb::Leaving, 0, older()) {
+            let _ = stream.write_all(&[byte]);
+            thread::sleep(Duration::from_secs(3));
+        }
+    });
+    // All of that would take longer than this.
+    finish_within(s.z_command(COMPILE).spawn().unwrap(), Duration::from_secs(60)).ok();
+    assert!(s.exists("a.o"));
 }
 
 #[test]

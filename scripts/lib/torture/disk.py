@@ -123,8 +123,8 @@ def deleted(ground):
             edit()
             ground.many(row, jobs())
     row.rounds = deleter.done
-    ground.works(row)
-    # A daemon whose socket is gone notices within half a minute.
+    # A daemon whose socket is gone notices within half a minute, and no other can start before.
+    ground.works(row, tries=250)
     deadline = time.monotonic() + 60
     while len(ground.lab.daemons()) > 1 and time.monotonic() < deadline:
         time.sleep(1)
@@ -152,6 +152,10 @@ def doctor(ground):
         edit()
         ground.many(row, jobs())
         ground.signal(KILL)
+        # One that is dying counts as running.
+        deadline = time.monotonic() + 10
+        while ground.lab.daemons() and time.monotonic() < deadline:
+            time.sleep(0.02)
         all_blobs = blobs_of(ground)
         victim = ground.random.choice(all_blobs)
         before = victim.read_bytes()  # all are whole after the repair of the round before
@@ -194,8 +198,12 @@ def read_only(ground):
             ground.many(row, jobs())
             # The kernel refuses while a daemon has its log open.
             ground.zccache("stop")
-            if ground.bare("mount", "-o", "remount,ro", root).status != 0:
-                row.notes.append("it could not be made read-only")
+            deadline = time.monotonic() + 5
+            while ground.bare("mount", "-o", "remount,ro", root).status != 0:
+                if time.monotonic() > deadline:
+                    row.notes.append("it could not be made read-only")
+                    break
+                time.sleep(0.05)
             ground.many(row, jobs())
             edit()
             ground.many(row, jobs())
@@ -222,13 +230,21 @@ def quota(ground):
         def limit(kib, files):
             if kind == "ext4":
                 return ground.bare("setquota", "-u", "0", "0", str(kib), "0", str(files), root)
-            return ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            ran = ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            if b"quota exceeded" in ran.err.lower():
+                # Nor can the limit be written down while it is exceeded.
+                ground.zccache("stop")
+                shutil.rmtree(root / "cache", ignore_errors=True)
+                ground.bare("btrfs", "filesystem", "sync", root)
+                ran = ground.bare("btrfs", "qgroup", "limit", f"{kib}k" if kib else "none", root)
+            return ran
 
         refused = 0
         for _ in ground.rounds(row, 25):
             edit()
-            if limit(ground.random.choice([300, 700, 1500, 4000]), ground.random.choice([0, 0, 20, 60])).status:
-                row.skipped = "skipped: no quota can be set"
+            limited = limit(ground.random.choice([300, 700, 1500, 4000]), ground.random.choice([0, 0, 20, 60]))
+            if limited.status:
+                row.skipped = f"skipped: no quota can be set: {limited.err.decode().strip()}"
                 break
             ground.many(row, jobs())
             edit()
@@ -244,7 +260,7 @@ def quota(ground):
             limit(0, 0)
             if ground.random.random() < 0.3:
                 ground.zccache("stop")
-                shutil.rmtree(root / "cache")
+                shutil.rmtree(root / "cache", ignore_errors=True)
         else:
             row.name += f" ({refused} times refused)"
             ground.zccache("stop")

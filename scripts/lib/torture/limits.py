@@ -252,41 +252,48 @@ def crowded_disk(ground):
         ground.works(row)
 
 
-def no_links(ground):
+def vfat(ground):
+    without_links(ground, "vfat")
+
+
+def exfat(ground):
+    without_links(ground, "exfat")
+
+
+def without_links(ground, kind):
     """Build tree and cache where there are no hard links, no modes, no sockets, and (exfat, by FUSE) no watch to rely on."""
-    for kind in ("vfat", "exfat"):
-        probe = ground.row(f"no hard links: {kind}")
-        if not ground.can_mount(probe):
-            continue
-        place = ground.mount_image(probe, kind, "umask=077")
-        if not place:
-            continue
-        ground.rows.remove(probe)
-        usual = ground.work, dict(ground.env)
-        ground.work = place / "work"
-        ground.work.mkdir()
-        # A socket can't be there: without another place for it there is no daemon, and no failure.
-        for socket_at, name in ((None, "no socket"), (ground.lab.folder / f"{kind}.sock", "cache and tree")):
-            ground.env = dict(usual[1], ZCCACHE_CACHE_DIR=str(place / "cache"))
-            if socket_at:
-                ground.env["ZCCACHE_ENDPOINT"] = str(socket_at)
-                inputs(ground, 150, f"{kind}, {name}: inputs changed in a compile")
-            row = ground.row(f"{kind}, {name}: builds")
-            jobs, edit = ground.project(3, filler=600_000)
-            for _ in ground.rounds(row, 20):
-                edit()
-                ground.env["ZCCACHE_LINK_MODE"] = ground.random.choice(["auto", "reflink", "hardlink", "copy"])
-                ground.many(row, jobs())
-                ground.many(row, jobs())
-            if socket_at:
-                ground.works(row)
-            ground.zccache("stop")
-        # The tree there, the cache elsewhere.
-        ground.env = dict(usual[1])
-        inputs(ground, 150, f"{kind}, tree only: inputs changed in a compile")
+    probe = ground.row(f"no hard links: {kind}")
+    if not ground.can_mount(probe):
+        return
+    place = ground.mount_image(probe, kind, "umask=077")
+    if not place:
+        return
+    ground.rows.remove(probe)
+    usual = ground.work, dict(ground.env)
+    ground.work = place / "work"
+    ground.work.mkdir()
+    # A socket can't be there: without another place for it there is no daemon, and no failure.
+    for socket_at, name in ((None, "no socket"), (ground.lab.folder / f"{kind}.sock", "cache and tree")):
+        ground.env = dict(usual[1], ZCCACHE_CACHE_DIR=str(place / "cache"))
+        if socket_at:
+            ground.env["ZCCACHE_ENDPOINT"] = str(socket_at)
+            inputs(ground, 150, f"{kind}, {name}: inputs changed in a compile")
+        row = ground.row(f"{kind}, {name}: builds")
+        jobs, edit = ground.project(3, filler=600_000)
+        for _ in ground.rounds(row, 20):
+            edit()
+            ground.env["ZCCACHE_LINK_MODE"] = ground.random.choice(["auto", "reflink", "hardlink", "copy"])
+            ground.many(row, jobs())
+            ground.many(row, jobs())
+        if socket_at:
+            ground.works(row)
         ground.zccache("stop")
-        ground.work = usual[0]
-        ground.bare("umount", "-l", place)
+    # The tree there, the cache elsewhere.
+    ground.env = dict(usual[1])
+    inputs(ground, 150, f"{kind}, tree only: inputs changed in a compile")
+    ground.zccache("stop")
+    ground.work = usual[0]
+    ground.bare("umount", "-l", place)
 
 
-FAULTS = [storm, no_watches, descriptors, connections, full_queue, arguments, clocks, crowded_disk, no_links]
+FAULTS = [storm, no_watches, descriptors, connections, full_queue, arguments, clocks, crowded_disk, vfat, exfat]

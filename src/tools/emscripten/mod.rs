@@ -18,14 +18,27 @@ pub(super) mod understand;
 
 use std::sync::Arc;
 
+use super::command::{Arg, Output};
 use super::find::base;
 use super::toolchain::{Answer, Caller, Toolchains};
+use super::understand::Refusal;
 use crate::session::reason::Reason;
 
 /// Whether a program of this name is Emscripten's compiler.
 pub fn is_emscripten(called: &[u8]) -> bool {
     let name = base(called);
     matches!(name.strip_suffix(b".py").unwrap_or(name), b"emcc" | b"em++")
+}
+
+/// The files that `argv`, given to emcc or (`cxx`) em++ without its name, may make, or why it runs plain.
+/// `more` is the text of `EMCC_CFLAGS`; `read` reads a response file, or says that it can't.
+pub fn outputs_of(
+    cxx: bool,
+    argv: &[Arg],
+    more: &[u8],
+    read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Vec<Output>, Refusal> {
+    understand::outputs_of(cxx, argv, more, read)
 }
 
 /// What stands behind `emar` or `emranlib`.

@@ -7,7 +7,7 @@ use super::{outputs, packed};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Parsed};
+use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Output, Parsed};
 use crate::tools::environment::{
     EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, REFUSED_VARIABLES, RESULT_VARIABLES, text_context,
 };
@@ -15,6 +15,7 @@ use crate::tools::find::{absolute, base};
 use crate::tools::gcc::understand::Front;
 use crate::tools::gcc::{self, response};
 use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::link::options::Said as LinkerSaid;
 use crate::tools::places::Places;
 use crate::tools::toolchain::{Caller, Driver, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
@@ -28,41 +29,81 @@ pub(in crate::tools) fn understand(
     depends: &mut Vec<PathId>,
 ) -> Result<Actions, Refusal> {
     check_variables(caller)?;
-    let refused = |(reason, argument)| Refusal { reason, argument };
-    let args = expand(caller, typed.args, depends)?;
-    let all = [&args[..], &more_args(caller)?].concat();
-    let said = options::read(&all).map_err(refused)?;
-    agrees_with_clang(&said.clang)?;
+    let args = expand(typed.args, &mut |path| gcc::response_file(caller, path, depends))?;
+    let more = caller.env.get(b"EMCC_CFLAGS").map_or(Ok(Vec::new()), more_args)?;
+    let all = [&args[..], &more].concat();
+    // What is refused for its arguments is refused before anybody is asked.
+    let (line, said) = read(typed.called.starts_with(b"em++"), &all, args.len())?;
 
-    let cxx = typed.called.starts_with(b"em++");
-    let parsed = gcc::parse(Flavor::Clang, cxx, &said.clang, &mut |_| None);
-    // Refused before anybody is asked.
-    if let Parsed::Plain(reason, argument) = parsed {
-        return Err(Refusal { reason, argument });
-    }
     let install = Install::of(caller, toolchains, typed.program)?;
     let front = install.front(caller);
     let driver = toolchains.driver_behind(caller, typed.program, Some(front))?;
     depends.extend_from_slice(&install.scripts.depends);
-    let mut actions = match parsed {
-        Parsed::Link(line) => {
+    let mut actions = match line {
+        Line::Link(line) => {
             let linked = Linked { driver: &driver, install: &install, args, all, said };
             linked.understand(caller, toolchains, typed, *line, depends)?
         }
-        Parsed::Compile(command) => {
-            let command = as_typed(*command, args, &said)?;
+        Line::Compile(command) => {
             let front = Front {
                 tool: Tool::Emscripten,
                 identity: &install.scripts.identity,
                 variables: EMSCRIPTEN_VARIABLES,
             };
             let compile = gcc::understand::compile;
-            compile(caller, toolchains, typed, &driver, command, Some(&front), depends)?
+            compile(caller, toolchains, typed, &driver, *command, Some(&front), depends)?
         }
-        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
     };
     actions.scripted |= install.is_scripted;
     Ok(actions)
+}
+
+/// What a command is for.
+enum Line {
+    Compile(Box<Command>),
+    Link(Box<LinkLine>),
+}
+
+/// Reads arguments in which nothing is left to expand, of which so many were typed.
+fn read(cxx: bool, all: &[Arg], typed: usize) -> Result<(Line, Said), Refusal> {
+    let said = options::read(all).map_err(|(reason, argument)| Refusal { reason, argument })?;
+    agrees_with_clang(&said.clang)?;
+    let line = match gcc::parse(Flavor::Clang, cxx, &said.clang, &mut |_| None) {
+        Parsed::Compile(command) => {
+            Line::Compile(Box::new(as_typed(*command, &all[..typed], &said)?))
+        }
+        Parsed::Link(line) => Line::Link(line),
+        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
+    };
+    Ok((line, said))
+}
+
+/// The files that a command makes, by its arguments alone. `more`: the text of `EMCC_CFLAGS`.
+pub(super) fn outputs_of(
+    cxx: bool,
+    args: &[Arg],
+    more: &[u8],
+    reads: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Vec<Output>, Refusal> {
+    let args = expand(args, reads)?;
+    let all = [&args[..], &more_args(more)?].concat();
+    let (line, said) = read(cxx, &all, args.len())?;
+    match line {
+        Line::Compile(command) => Ok(command.outputs.concat()),
+        Line::Link(line) => {
+            let linker = link::read(&line.words, &said, b"")
+                .map_err(|(reason, argument)| Refusal { reason, argument })?;
+            Ok(outputs::of(&target(&linker, &said)).ok_or(Reason::UnusualOutput)?)
+        }
+    }
+}
+
+/// What a link makes.
+fn target(linker: &LinkerSaid, said: &Said) -> Arg {
+    linker.output.clone().unwrap_or_else(|| {
+        let side = said.own.iter().any(|arg| arg.starts_with(b"-sSIDE_MODULE"));
+        if side { b"a.out.wasm".to_vec() } else { b"a.out.js".to_vec() }
+    })
 }
 
 /// Whether no variable asks for what can't be cached.
@@ -80,17 +121,15 @@ pub(super) fn check_variables(caller: Caller<'_>) -> Result<(), Reason> {
 /// Replaces `@FILE`. emcc reads such files by Python's rules, which are gcc's for texts without
 /// backslashes, and does not look for further ones in them.
 fn expand(
-    caller: Caller<'_>,
     args: &[Arg],
-    depends: &mut Vec<PathId>,
+    reads: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
 ) -> Result<Vec<Arg>, Refusal> {
     let refused = |arg| Refusal { reason: Reason::ResponseFile, argument: Some(arg) };
     if let Some(arg) = args.iter().find(|arg| arg.starts_with(b"-Wl,@")) {
         return Err(refused(arg.clone()));
     }
-    let mut read =
-        |path: &[u8]| gcc::response_file(caller, path, depends).filter(|text| is_read_alike(text));
-    response::expand(args, &mut read).map_err(refused)
+    let mut alike = |path: &[u8]| reads(path).filter(|text| is_read_alike(text));
+    response::expand(args, &mut alike).map_err(refused)
 }
 
 fn is_read_alike(text: &[u8]) -> bool {
@@ -101,8 +140,7 @@ fn is_read_alike(text: &[u8]) -> bool {
 }
 
 /// What `EMCC_CFLAGS` adds behind the arguments.
-fn more_args(caller: Caller<'_>) -> Result<Vec<Arg>, Refusal> {
-    let Some(text) = caller.env.get(b"EMCC_CFLAGS") else { return Ok(Vec::new()) };
+fn more_args(text: &[u8]) -> Result<Vec<Arg>, Refusal> {
     let words = Some(text).filter(|text| is_read_alike(text)).and_then(response::tokens);
     words.ok_or(Reason::Environment.into())
 }
@@ -206,7 +244,7 @@ fn is_source_elsewhere(path: &[u8]) -> bool {
 }
 
 /// A compile as it is to be run: by the arguments as typed.
-fn as_typed(mut command: Command, args: Vec<Arg>, said: &Said) -> Result<Command, Refusal> {
+fn as_typed(mut command: Command, args: &[Arg], said: &Said) -> Result<Command, Refusal> {
     // clang decides its name by rules of its own.
     if command.mode == Mode::Precompile {
         return Err(Reason::UnusualOutput.into());
@@ -218,7 +256,7 @@ fn as_typed(mut command: Command, args: Vec<Arg>, said: &Said) -> Result<Command
             return Err(Reason::Environment.into());
         }
     }
-    command.args = args;
+    command.args = args.to_vec();
     command.key_args.extend(said.own.iter().cloned());
     command.query_args.extend(said.asking.iter().cloned());
     // emcc looks whether they are there, even where they have no use.
@@ -318,10 +356,7 @@ impl Linked<'_> {
         for path in &packed {
             parts.add(Part::ExtraInput, path);
         }
-        let target = linker.output.clone().unwrap_or_else(|| {
-            let side = self.said.own.iter().any(|arg| arg.starts_with(b"-sSIDE_MODULE"));
-            if side { b"a.out.wasm".to_vec() } else { b"a.out.js".to_vec() }
-        });
+        let target = target(&linker, &self.said);
         let outputs = outputs::of(&target).ok_or(Reason::UnusualOutput)?;
         let is_made = |path: &&Arg| outputs.iter().any(|output| output.path == **path);
         let compiled = compiles.iter().flat_map(|compile| &compile.command.sources);

@@ -20,6 +20,7 @@ pub(super) mod tool;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 use crate::tools::find::plain_name;
+use crate::tools::query;
 
 /// Whether a program of this name is a linker: `ld`, `x86_64-linux-gnu-ld.gold`, `wasm-ld-14`.
 pub fn is_linker(called: &[u8]) -> bool {
@@ -37,4 +38,18 @@ pub fn outputs_of(argv: &[Arg]) -> Result<Vec<Output>, (Reason, Option<Arg>)> {
 pub fn named_by_script(text: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let named = script::named(text);
     (named.files, named.folders)
+}
+
+/// Whether a driver that compiles and links says (`-###`) the same of the whole as of its parts: of the
+/// compiles, and of a link that was given `stand_ins` in place of the objects. `folder` is where it puts
+/// temporary files.
+pub fn is_sum(
+    whole: &[u8],
+    compiles: &[u8],
+    last: &[u8],
+    stand_ins: &[Arg],
+    folder: &[u8],
+) -> bool {
+    let [whole, compiles, last] = [whole, compiles, last].map(query::planned_commands);
+    split::are_equal(&whole, &compiles, &last, stand_ins, folder)
 }

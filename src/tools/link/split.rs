@@ -185,7 +185,7 @@ fn is_the_same(link: &Link, asking: &Asking<'_>, driver: &Driver, folder: &[u8])
 type Words = Vec<Arg>;
 
 /// Compares planned commands. `stand_ins` are what the link was given in place of the objects.
-fn are_equal(
+pub(super) fn are_equal(
     whole: &[Words],
     compiles: &[Words],
     last: &[Words],
@@ -256,13 +256,10 @@ fn without_dumps(words: &Words) -> Vec<&[u8]> {
 mod tests {
     use super::*;
 
-    fn commands(text: &str) -> Vec<Words> {
-        query::planned_commands(text.as_bytes())
-    }
-
     fn equal(whole: &str, compiles: &str, last: &str) -> bool {
         let stand_ins = [b"/".to_vec(), b"/./".to_vec()];
-        are_equal(&commands(whole), &commands(compiles), &commands(last), &stand_ins, b"/var/t")
+        let [whole, compiles, last] = [whole, compiles, last].map(str::as_bytes);
+        super::super::is_sum(whole, compiles, last, &stand_ins, b"/var/t")
     }
 
     #[test]

@@ -13,6 +13,21 @@ mod settings;
 mod tree;
 pub(super) mod understand;
 
+use std::collections::BTreeSet;
+
+use crate::tools::command::Arg;
+use crate::tools::understand::Refusal;
+
+/// The files that rustfmt's `argv`, given without its name, is to format, or why it runs plain.
+pub fn files_of(argv: &[Arg]) -> Result<Vec<Arg>, Refusal> {
+    args::parse(argv).map(|command| command.files)
+}
+
+/// The places where the modules that a Rust file (absolute) leaves to others may be. None: too many.
+pub fn files_of_modules(file: &[u8], text: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
+    tree::candidates(file, text)
+}
+
 /// Whether a program of this name is one of this family.
 pub fn is_rustfmt(called: &[u8]) -> bool {
     called == b"rustfmt"

@@ -12,8 +12,12 @@ pub(super) struct Declared {
     pub(super) paths: Vec<Vec<u8>>,
 }
 
-/// Finds all declarations, in order.
-pub(super) fn declared(text: &[u8]) -> Vec<Declared> {
+/// Deeper than any modules nest in one file, and more than any file declares.
+const DEEPEST: usize = 100;
+const MOST: usize = 20_000;
+
+/// Finds all declarations, in order. None where there are too many to follow.
+pub(super) fn declared(text: &[u8]) -> Option<Vec<Declared>> {
     let mut tokens = Tokens { text, at: 0 };
     let mut found = Vec::new();
     // Of each open brace: the folder names of the module that it begins, if it does.
@@ -41,7 +45,10 @@ pub(super) fn declared(text: &[u8]) -> Vec<Declared> {
             Token::Name(word) if after_mod => name = Some(word.to_vec()),
             Token::Sign(b';') => {
                 if let Some(name) = name.take() {
-                    let within = open.iter().flatten().cloned().collect();
+                    let within: Vec<_> = open.iter().flatten().cloned().collect();
+                    if within.len() > DEEPEST || found.len() == MOST {
+                        return None;
+                    }
                     found.push(Declared { within, name, paths: std::mem::take(&mut paths) });
                 }
                 paths.clear();
@@ -63,7 +70,7 @@ pub(super) fn declared(text: &[u8]) -> Vec<Declared> {
         }
         after_mod = false;
     }
-    found
+    Some(found)
 }
 
 enum Token<'a> {
@@ -231,7 +238,7 @@ mod tests {
             }
             line
         };
-        declared(text.as_bytes()).into_iter().map(one).collect()
+        declared(text.as_bytes()).unwrap().into_iter().map(one).collect()
     }
 
     #[test]

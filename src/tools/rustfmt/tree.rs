@@ -10,6 +10,10 @@ use crate::tools::toolchain::Caller;
 
 /// More files than any crate has.
 const FILES_MAX: usize = 20_000;
+/// More folders than any file's modules have.
+const FOLDERS_MAX: usize = 256;
+/// The kernel opens nothing under a longer name.
+const PATH_BYTES_MAX: usize = 4096;
 
 /// What was found at a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +44,7 @@ impl Tree {
                 Seen::Absent => Place::Absent,
                 Seen::File { hash: Some(hash), .. } => {
                     let text = caller.table.text(id, &hash)?;
-                    todo.extend(candidates(&path, &text));
+                    todo.extend(candidates(&path, &text)?);
                     Place::File(hash, text.into())
                 }
                 _ => Place::Other,
@@ -82,17 +86,21 @@ fn without_ending(path: &[u8]) -> &[u8] {
     dot.map_or(path, |dot| &path[..name + dot])
 }
 
-/// Where the modules that a file declares may be.
-fn candidates(file: &[u8], text: &[u8]) -> BTreeSet<Vec<u8>> {
+/// Where the modules that a file declares may be. None: in too many places.
+pub(super) fn candidates(file: &[u8], text: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
     let slash = file.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let bases = [file[..slash].to_vec(), without_ending(file).to_vec()];
     let mut found = BTreeSet::new();
-    for module in declared(text) {
+    for module in declared(text)? {
         let mut folders: Vec<Vec<u8>> = bases.to_vec();
         for names in &module.within {
+            if folders.len() * names.len() > FOLDERS_MAX {
+                return None;
+            }
             let below =
                 |folder: &Vec<u8>| names.iter().map(|name| join(folder, name)).collect::<Vec<_>>();
             folders = folders.iter().flat_map(below).collect();
+            folders.retain(|folder| folder.len() <= PATH_BYTES_MAX);
         }
         for folder in &folders {
             let name = &module.name;
@@ -100,8 +108,11 @@ fn candidates(file: &[u8], text: &[u8]) -> BTreeSet<Vec<u8>> {
             found.insert([folder, &b"/"[..], name, b"/mod.rs"].concat());
             found.extend(module.paths.iter().map(|path| join(folder, path)));
         }
+        if found.len() > FILES_MAX {
+            return None;
+        }
     }
-    found
+    Some(found)
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_naming_folders_count() {
-        let found = candidates(b"/s/a.rs", b"mod b; mod c { #[path = \"p.rs\"] mod d; }");
+        let found = candidates(b"/s/a.rs", b"mod b; mod c { #[path = \"p.rs\"] mod d; }").unwrap();
         let found: Vec<&str> =
             found.iter().map(|path| std::str::from_utf8(path).unwrap()).collect();
         let expected = [
@@ -132,5 +143,14 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(without_ending(b"/x.y/main"), b"/x.y/main");
         assert_eq!(without_ending(b"/x/.rs"), b"/x/.rs");
+    }
+
+    #[test]
+    fn texts_that_declare_beyond_measure_are_given_up() {
+        let many_paths = "#[path=\"p\"] #[path=\"q\"] mod x {".repeat(40) + "mod a;";
+        let deep = "mod x {".repeat(10_000) + &"mod a;".repeat(10_000);
+        for text in [many_paths, deep, "mod a;".repeat(30_000)] {
+            assert!(candidates(b"/s/a.rs", text.as_bytes()).is_none());
+        }
     }
 }

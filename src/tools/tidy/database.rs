@@ -118,7 +118,7 @@ fn entries(caller: Caller<'_>, id: PathId, hash: ContentHash) -> Option<Arc<Vec<
     Some(entries)
 }
 
-fn parse(text: &[u8]) -> Option<Vec<Entry>> {
+pub(super) fn parse(text: &[u8]) -> Option<Vec<Entry>> {
     #[derive(Deserialize)]
     struct Written {
         directory: String,

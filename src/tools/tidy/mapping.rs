@@ -46,8 +46,13 @@ pub(super) fn files(
     }
 }
 
-/// The values of every `ref:` in a mapping file; too many do no harm. None where one can't be read.
-fn references(text: &[u8]) -> Option<Vec<Arg>> {
+/// Longer than any path, and more than any mapping file names.
+const PATH_BYTES_MAX: usize = 4096;
+const MOST: usize = 10_000;
+
+/// The values of every `ref:` in a mapping file; too many do no harm. None where one can't be read, or
+/// there are too many to follow.
+pub(super) fn references(text: &[u8]) -> Option<Vec<Arg>> {
     let mut found = Vec::new();
     for at in memchr::memmem::find_iter(text, b"ref") {
         if at > 0 && (text[at - 1].is_ascii_alphanumeric() || text[at - 1] == b'_') {
@@ -67,7 +72,7 @@ fn references(text: &[u8]) -> Option<Vec<Arg>> {
                 &rest[..rest.iter().position(ends)?]
             }
         };
-        if value.contains(&b'\\') {
+        if value.contains(&b'\\') || value.len() > PATH_BYTES_MAX || found.len() == MOST {
             return None;
         }
         found.push(value.to_vec());
@@ -86,5 +91,6 @@ mod tests {
         let found = references(text).unwrap();
         assert_eq!(found, [b"a.imp".to_vec(), b"d/b.imp".to_vec(), b"c.imp".to_vec()]);
         assert_eq!(references(b"[{ ref: \"a\\\"b\" }]"), None);
+        assert_eq!(references("ref:".repeat(100_000).as_bytes()), None);
     }
 }

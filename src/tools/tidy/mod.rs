@@ -36,6 +36,30 @@ pub fn is_tidy(called: &[u8]) -> bool {
     which(called).is_some()
 }
 
+/// The sources that `argv`, given to clang-tidy without its name, names and the flags behind `--`, or why it
+/// runs plain.
+pub fn sources_of(argv: &[Arg]) -> Result<(Vec<Arg>, Vec<Arg>), Refusal> {
+    let options = options::parse(argv)?;
+    Ok((options.sources, options.flags.unwrap_or_default()))
+}
+
+/// What clang is told by include-what-you-use's `argv`, given without its name, and the mapping files, or why it
+/// runs plain.
+pub fn mappings_of(argv: &[Arg]) -> Result<(Vec<Arg>, Vec<Arg>), Refusal> {
+    let options = iwyu::parse(argv)?;
+    Ok((options.flags, options.mappings))
+}
+
+/// How many compiles a database (`compile_commands.json`) lists. None: it can't be read.
+pub fn compiles_in(database: &[u8]) -> Option<usize> {
+    database::parse(database).map(|entries| entries.len())
+}
+
+/// The files that a mapping file of include-what-you-use names. None: it can't be read.
+pub fn named_by_mapping(text: &[u8]) -> Option<Vec<Arg>> {
+    mapping::references(text)
+}
+
 fn which(called: &[u8]) -> Option<Which> {
     let is_version = |rest: &[u8]| {
         rest.is_empty()
