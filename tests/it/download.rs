@@ -333,6 +333,11 @@ fn handles() {
     assert!(daemon["running"] == true && daemon["downloads"][0]["download_id"] == id, "{daemon}");
     // The compile daemon is another one.
     s.z("status").code(1);
+    let has_begun = || {
+        let state = s.bare(&format!("zccache-download --json exists {url} f")).code(1);
+        serde_json::from_slice::<Value>(&state.stdout).unwrap()["kind"] == "partial"
+    };
+    assert!(eventually(Duration::from_secs(20), has_begun));
     s.bare(&format!("zccache-download cancel {id}")).ok();
     let waited = s.bare(&format!("zccache-download wait {id}")).code(12);
     assert!(value(&waited.out(), "phase") == "cancelled" && !s.exists("f"));

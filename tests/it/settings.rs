@@ -130,7 +130,7 @@ fn compilers_run_at_the_priority_asked_for() {
         s.set("ZCCACHE_COMPILE_PRIORITY", value);
         assert_eq!(niceness(&s, &format!("./nice-gcc -D{value} -c a.c")), expected, "{value}");
         // A command that is not cached.
-        assert_eq!(niceness(&s, "./nice-gcc main.c -o main"), expected, "{value}");
+        assert_eq!(niceness(&s, "./nice-gcc -S main.c -o -"), expected, "{value}");
     }
     let daemon_log = s.cache.join("logs/daemon.log");
     let log = || fs::read_to_string(&daemon_log).unwrap();
