@@ -58,7 +58,7 @@ fn follow(words: &[OsString]) -> io::Result<Ended> {
     stand_in.started(first);
     let mut tracer = Tracer::default();
     if !is_followed {
-        tracer.recorder.is_unclear();
+        tracer.recorder.has_company();
     }
     let ended = tracer.until_end_of(first);
     stand_in.ended();
