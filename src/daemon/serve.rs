@@ -80,14 +80,15 @@ fn room_for_clients(root: &Root) -> io::Result<()> {
 /// files; the next opening finds the traces of that and sets the index aside.
 fn open_index(root: Vec<u8>) -> Index {
     const PATIENCE: Duration = Duration::from_secs(3);
-    const COMPACT_TIME: Duration = Duration::from_millis(700);
+    /// Clients may wait half a second for a start; what is not done by then is done in a quiet minute.
+    const START_TIME: Duration = Duration::from_millis(350);
     let (send, receive) = std::sync::mpsc::channel();
     let open = move || {
         let begin = Instant::now();
         let (index, opened) = Index::open(&root);
-        // Nobody has it yet, and a client waits for us to listen: now, or when we are idle.
-        if begin.elapsed() < COMPACT_TIME {
-            index.compact_if_bloated(&|| begin.elapsed() > 2 * COMPACT_TIME);
+        // Nobody has it yet, which makes it cheap.
+        if begin.elapsed() < START_TIME / 2 {
+            index.compact_if_bloated(&|| begin.elapsed() > START_TIME);
         }
         // Nobody listens any more when it came too late.
         let _ = send.send((index, opened));
