@@ -36,22 +36,19 @@ pub fn pack_among(
     let mut tar = Builder::new(to);
     for name in names {
         let name = Path::new(OsStr::from_bytes(name));
-        let path = folder.join(name);
-        let meta = fs::symlink_metadata(&path)?;
-        let name = Path::new(TOP).join(name);
-        if meta.is_dir() {
-            let mut header = header(&meta, umask);
-            header.set_entry_type(EntryType::Directory);
-            tar.append_data(&mut header, name, io::empty())?;
-        } else {
-            add(&mut tar, &path, &name, umask, 0)?;
-        }
+        add_one(&mut tar, &folder.join(name), &Path::new(TOP).join(name), umask)?;
     }
     tar.finish()
 }
 
-/// What is said of everything alike.
-fn header(meta: &fs::Metadata, umask: u32) -> Header {
+/// Adds a file, a symlink, or a folder and nothing in it; gives whether it is a folder.
+fn add_one(
+    tar: &mut Builder<&mut dyn Write>,
+    path: &Path,
+    name: &Path,
+    umask: u32,
+) -> io::Result<bool> {
+    let meta = fs::symlink_metadata(path)?;
     let mut header = Header::new_gnu();
     header.set_size(0);
     header.set_uid(0);
@@ -66,21 +63,9 @@ fn header(meta: &fs::Metadata, umask: u32) -> Header {
             header.set_uid(CHOSEN);
         }
     }
-    header
-}
-
-fn add(
-    tar: &mut Builder<&mut dyn Write>,
-    path: &Path,
-    name: &Path,
-    umask: u32,
-    depth: usize,
-) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    let mut header = header(&meta, umask);
     if meta.is_symlink() {
         header.set_entry_type(EntryType::Symlink);
-        tar.append_link(&mut header, name, fs::read_link(path)?)
+        tar.append_link(&mut header, name, fs::read_link(path)?)?;
     } else if meta.is_file() {
         header.set_entry_type(EntryType::Regular);
         header.set_size(meta.len());
@@ -88,22 +73,41 @@ fn add(
         // Both too much and too little would spoil what follows.
         tar.append_data(&mut header, name, (&mut file).take(meta.len()))?;
         let has_grown = file.read(&mut [0])? > 0;
-        if has_grown || file.metadata()?.len() != meta.len() { Err(changing(path)) } else { Ok(()) }
-    } else if meta.is_dir() && depth < DEPTH_MAX {
+        if has_grown || file.metadata()?.len() != meta.len() {
+            return Err(refused(path, "changed while it was read"));
+        }
+    } else if meta.is_dir() {
         header.set_entry_type(EntryType::Directory);
         tar.append_data(&mut header, name, io::empty())?;
-        let mut names: Vec<_> =
-            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
-        names.sort();
-        let mut all = names.iter();
-        all.try_for_each(|one| add(tar, &path.join(one), &name.join(one), umask, depth + 1))
     } else {
-        Err(io::Error::other(format!("{}: neither a file nor a folder", path.display())))
+        return Err(refused(path, "neither a file nor a folder"));
     }
+    Ok(meta.is_dir())
 }
 
-fn changing(path: &Path) -> io::Error {
-    io::Error::other(format!("{}: changed while it was read", path.display()))
+/// Adds all that is at a path.
+fn add(
+    tar: &mut Builder<&mut dyn Write>,
+    path: &Path,
+    name: &Path,
+    umask: u32,
+    depth: usize,
+) -> io::Result<()> {
+    if !add_one(tar, path, name, umask)? {
+        return Ok(());
+    }
+    if depth >= DEPTH_MAX {
+        return Err(refused(path, "too many folders deep"));
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    names.sort();
+    let mut all = names.iter();
+    all.try_for_each(|one| add(tar, &path.join(one), &name.join(one), umask, depth + 1))
+}
+
+fn refused(path: &Path, why: &str) -> io::Error {
+    io::Error::other(format!("{}: {why}", path.display()))
 }
 
 /// What may lie where something is unpacked.

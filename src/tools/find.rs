@@ -107,6 +107,12 @@ pub fn folder_of(path: &[u8]) -> &[u8] {
     }
 }
 
+/// What follows a folder in its own path (nothing) or in that of something in it (from the slash on).
+pub fn within<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(folder)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
 /// A path without what follows the last dot of its name.
 pub fn without_ending(path: &[u8]) -> &[u8] {
     let dot = base(path).iter().rposition(|byte| *byte == b'.');

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::environment::Environment;
+use super::find::within;
 
 /// Begins a path that lies in a place. No command with this byte in an argument is followed
 /// where there are places.
@@ -55,12 +56,8 @@ impl Places {
 
     /// How an input set names a path: by the innermost place that it lies in, or as it is.
     pub fn spell(&self, path: &[u8]) -> Vec<u8> {
-        let within = |place: &Vec<u8>| {
-            let rest = path.strip_prefix(&place[..])?;
-            (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-        };
         let places = self.folders.iter().enumerate();
-        let inner = places.filter_map(|(number, place)| Some((number, within(place)?)));
+        let inner = places.filter_map(|(number, place)| Some((number, within(path, place)?)));
         match inner.min_by_key(|(_, rest)| rest.len()) {
             Some((number, rest)) => [&[PLACE], number.to_string().as_bytes(), rest].concat(),
             None => path.to_vec(),

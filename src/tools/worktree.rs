@@ -3,6 +3,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use super::find::within;
 use super::toolchain::Caller;
 use super::understand::Refusal;
 use crate::files::{PathId, Seen};
@@ -119,12 +120,6 @@ fn is_fetched(caller: Caller<'_>) -> bool {
         (None, None) => return false,
     };
     within(caller.cwd, &cargo_home).is_some_and(|rest| !rest.is_empty())
-}
-
-/// What follows a root in a path that lies in it.
-fn within<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    let rest = path.strip_prefix(root)?;
-    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
 }
 
 fn named_root(named: &[u8]) -> Result<Vec<u8>, &'static str> {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::tools::find::within;
+
 /// A name as somebody used it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
@@ -163,9 +165,7 @@ impl Recorder {
 
 /// Not files that anybody keeps.
 fn is_kernels(real: &[u8]) -> bool {
-    [&b"/proc"[..], b"/dev", b"/sys"].iter().any(|folder| {
-        real.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    })
+    [&b"/proc"[..], b"/dev", b"/sys"].iter().any(|folder| within(real, folder).is_some())
 }
 
 #[cfg(test)]

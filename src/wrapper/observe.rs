@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::protocol::message::{LookedAt, Observation, Run};
 use crate::tools::command::Arg;
-use crate::tools::find::{absolute, base};
+use crate::tools::find::{self, absolute, base};
 use crate::tracer::{Trail, real};
 
 /// Inode, size, mtime and ctime: what tells one state of a file from another.
@@ -52,13 +52,14 @@ impl<'a> Observed<'a> {
         };
         let own: Vec<Arg> = own.map(|path| real(&absolute(cwd, path))).collect();
         let folder = real(&[&absolute(cwd, &self.what.folder)[..], b"/."].concat());
+        let is_whole = trail.is_whole;
         let mut besides = settle(trail, &own, &folder, temporary);
-        if besides.others_may_help {
+        if !is_whole {
             let own = own.iter().map(|path| base(path).to_vec());
-            let own: Vec<Arg> = own.chain(besides.told.siblings.iter().cloned()).collect();
-            besides.told.is_unclear |= self.made_besides(&own);
+            let own: Vec<Arg> = own.chain(besides.siblings.iter().cloned()).collect();
+            besides.is_unclear |= self.made_besides(&own);
         }
-        besides.told
+        besides
     }
 
     /// Whether files of other names were made or changed since. What can't be known counts as if.
@@ -69,31 +70,24 @@ impl<'a> Observed<'a> {
     }
 }
 
-struct Settled {
-    told: Besides,
-    /// The trail does not say everything.
-    others_may_help: bool,
-}
-
 /// What a trail comes to; all names have no symlinks in their folders.
-fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Settled {
+fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Besides {
     let is_there = |path: &Arg| std::fs::symlink_metadata(OsStr::from_bytes(path)).is_ok();
-    let within = |path: &Arg| below(path, folder).map(<[u8]>::to_vec);
+    let name_of = |path: &Arg| below(path, folder).map(<[u8]>::to_vec);
     let is_temporary = |path: &Arg| {
         [temporary, b"/tmp", b"/var/tmp"].iter().any(|folder| below(path, folder).is_some())
     };
     let left: Vec<&Arg> =
         trail.made.iter().filter(|path| !own.contains(path) && is_there(path)).collect();
     let is_gone = |path: &&Arg| !own.contains(path) && !is_there(path);
-    let mut others = left.iter().filter(|path| within(path).is_none());
-    let is_systems =
-        |path: &Arg| SYSTEM.iter().any(|system| path == system || below(path, system).is_some());
-    let has_siblings = left.iter().any(|path| within(path).is_some());
+    let mut others = left.iter().filter(|path| name_of(path).is_none());
+    let is_systems = |path: &Arg| SYSTEM.iter().any(|system| find::within(path, system).is_some());
+    let has_siblings = left.iter().any(|path| name_of(path).is_some());
     let is_unclear = trail.is_unclear
-        || left.iter().any(|path| within(path).is_some() && trail.mixed.contains(path))
+        || left.iter().any(|path| name_of(path).is_some() && trail.mixed.contains(path))
         // Files elsewhere would not come back, and would not go.
         || others.any(|path| !is_temporary(path))
-        || trail.removed.iter().filter(is_gone).any(|path| within(path).is_some() || !is_temporary(path))
+        || trail.removed.iter().filter(is_gone).any(|path| name_of(path).is_some() || !is_temporary(path))
         // What was in a folder can't be told later, and siblings may come from there.
         || has_siblings && !trail.listed.iter().all(is_systems);
     // Without its own folder it fails, and others there come back with what was made in them.
@@ -102,8 +96,8 @@ fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Settled
         let is_above = |file: &[u8]| below(file, &path).is_some();
         path != folder && !is_above(folder) && !left.iter().any(|file| is_above(file))
     };
-    let told = Besides {
-        siblings: left.iter().filter_map(|path| within(path)).collect(),
+    Besides {
+        siblings: left.iter().filter_map(|path| name_of(path)).collect(),
         looked_at: LookedAt {
             // Its own files were there before, or are for us.
             read: trail.read.into_iter().filter(|path| !own.contains(&real(path))).collect(),
@@ -111,8 +105,7 @@ fn settle(trail: Trail, own: &[Arg], folder: &[u8], temporary: &[u8]) -> Settled
             exists: trail.exists.into_iter().filter(is_needed).collect(),
         },
         is_unclear,
-    };
-    Settled { told, others_may_help: !trail.is_whole }
+    }
 }
 
 /// The rest of a path that lies in a folder.
@@ -192,7 +185,7 @@ mod tests {
             is_whole: true,
             ..Trail::default()
         };
-        let settled = |trail| settle(trail, &[path("out/app")], &path("out"), &path("tmp")).told;
+        let settled = |trail| settle(trail, &[path("out/app")], &path("out"), &path("tmp"));
         let all = made(&["out/app", "out/app.dll", "out/gone", "out/sub", "out/sub/x"]);
         let told = settled(all.clone());
         assert_eq!(told.siblings, names(&["app.dll", "sub", "sub/x"]));
