@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 
 use crate::protocol::message::{LookedAt, Observation, Run};
@@ -51,7 +51,10 @@ impl<'a> Observed<'a> {
             return Besides { is_unclear: self.made_besides(&own), ..Besides::default() };
         };
         let own: Vec<Arg> = own.map(|path| real(&absolute(cwd, path))).collect();
-        let folder = real(&[&absolute(cwd, &self.what.folder)[..], b"/."].concat());
+        let folder = absolute(cwd, &self.what.folder);
+        // It may itself be named by a symlink.
+        let folder = std::fs::canonicalize(OsStr::from_bytes(&folder))
+            .map_or(folder, |folder| folder.into_os_string().into_vec());
         let is_whole = trail.is_whole;
         let mut besides = settle(trail, &own, &folder, temporary);
         if !is_whole {

@@ -731,6 +731,20 @@ fn siblings_that_nobody_named() {
     s.hit(SCRIPTED);
 }
 
+/// The folder may have two names.
+#[test]
+fn siblings_behind_a_symlink() {
+    let s = objects();
+    fs::create_dir_all(s.path("far/out")).unwrap();
+    std::os::unix::fs::symlink("far/out", s.path("out")).unwrap();
+    scripted(&s, "echo dll > out/app.dll");
+    s.warm(SCRIPTED);
+    s.remove("out/app.dll");
+    s.remove("out/app");
+    s.hit(SCRIPTED);
+    assert!(s.exists("far/out/app.dll"));
+}
+
 /// What others make meanwhile is theirs.
 #[test]
 fn neighbours_of_siblings() {
