@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Incoming, Standing};
+use super::name::Name;
 use super::peer::Doorkeeper;
 use crate::protocol::frame::{self, Build, Header, Verb};
 use crate::sys::fault::{self, Point};
@@ -26,17 +27,18 @@ const WAKER: Token = Token(1);
 const SIGNALS: Token = Token(2);
 /// The daemon's own source, if it has one.
 pub const OWN: Token = Token(3);
-const FIRST_CLIENT: usize = 4;
+const NAME: Token = Token(4);
+const FIRST_CLIENT: usize = 5;
 
 /// Read from a client at a time.
 const READ_BYTES: usize = 64 << 10;
 /// Clients beyond this wait in the listener's queue.
 const CLIENTS_MAX: usize = 20_000;
 /// Descriptors that are not for clients: our own, and those of the workers.
-const RESERVED: usize = 24;
+const RESERVED: usize = 25;
 /// A client that has been silent for this long makes way when there is no room for another.
 const HOLDS_PLACE: Duration = Duration::from_millis(500);
-/// How often the loop looks after silent clients and its own socket.
+/// How often the loop looks after silent clients, and whether its socket can still be found.
 const ROUND: Duration = Duration::from_secs(30);
 /// A client that asks for nothing may stay for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -84,9 +86,7 @@ pub struct Hub<S> {
     new: Vec<Token>,
     /// What a client sends is read into here.
     buffer: Box<[u8]>,
-    socket: PathBuf,
-    /// Inode of the socket's name while it is ours.
-    socket_inode: Option<u64>,
+    name: Name,
     idle: Duration,
     last_round: Instant,
     /// Clients may wait in the listener's queue; no event will tell of them again.
@@ -111,6 +111,10 @@ impl<S: Standing> Hub<S> {
         if let Some(signals) = signals {
             poll.registry().register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         }
+        let name = Name::of(socket);
+        if let Some(watch) = name.descriptor() {
+            poll.registry().register(&mut SourceFd(&watch), NAME, Interest::READABLE)?;
+        }
         Ok(Hub {
             poll,
             waker,
@@ -124,8 +128,7 @@ impl<S: Standing> Hub<S> {
             doorkeeper: Doorkeeper::of_this_process(),
             new: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
-            socket: socket.to_owned(),
-            socket_inode: inode(socket),
+            name,
             idle,
             last_round: Instant::now(),
             backlog: false,
@@ -161,13 +164,14 @@ impl<S: Standing> Hub<S> {
                 _ => Err(error),
             };
         }
-        let mut signalled = false;
+        let (mut signalled, mut named) = (false, false);
         for event in &self.events {
             match event.token() {
                 LISTENER => self.backlog = true,
                 WAKER => {}
                 OWN => arrived.push(Arrived::Own),
                 SIGNALS => signalled = true,
+                NAME => named = true,
                 token => {
                     let Some(client) = self.clients.get_mut(&token) else { continue };
                     if event.is_writable() && !client.flush() {
@@ -181,6 +185,10 @@ impl<S: Standing> Hub<S> {
         }
         if signalled {
             self.leave();
+        }
+        if named {
+            self.name.heard();
+            self.leave_if_lost();
         }
         Ok(())
     }
@@ -307,11 +315,16 @@ impl<S: Standing> Hub<S> {
             let silent = self.clients.iter().filter(|(_, client)| client.is_silent_since(before));
             arrived.extend(silent.map(|(token, _)| Arrived::Gone(*token)));
         }
-        if self.socket_inode.is_some() && inode(&self.socket) != self.socket_inode {
+        self.leave_if_lost();
+        true
+    }
+
+    /// Who can't be found makes way for one who can.
+    fn leave_if_lost(&mut self) {
+        if self.name.is_lost() {
             log::info!("the socket is gone");
             self.leave();
         }
-        true
     }
 
     /// No new clients from here on; the next daemon may take the socket's name.
@@ -323,14 +336,9 @@ impl<S: Standing> Hub<S> {
         }
     }
 
-    /// Removes the socket's name if it still is ours: the cache root may have been removed
-    /// under us, and another daemon may serve a new one.
+    /// Nobody finds us any more.
     pub fn remove_socket(&mut self) {
-        if let Some(ours) = self.socket_inode.take()
-            && inode(&self.socket) == Some(ours)
-        {
-            let _ = std::fs::remove_file(&self.socket);
-        }
+        self.name.remove();
     }
 }
 
@@ -362,9 +370,4 @@ fn clients_max() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     limit.saturating_sub(RESERVED).clamp(4, CLIENTS_MAX)
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }

@@ -155,8 +155,9 @@ impl Tree {
                 }
             }
         };
-        let mut state = self.state.write();
-        if let State::Sled(db) = std::mem::replace(&mut *state, State::memory()) {
+        let failed = std::mem::replace(&mut *self.state.write(), State::memory());
+        // Everybody else works on already, since closing it may hang.
+        if let State::Sled(db) = failed {
             log::error!("the index failed, working without it: {trouble}");
             if let Trouble::Broken(_) = trouble {
                 Suspicion(&self.root).grow(2);
@@ -238,12 +239,12 @@ impl Tree {
     /// Writes everything to the disk; slow.
     pub(super) fn flush(&self) {
         self.ahead.store(0, Ordering::Relaxed);
-        self.with_sled(Length::Long, |db| attempt(|| db.flush()));
+        self.with_sled(Length::Flush, |db| attempt(|| db.flush()));
     }
 
     /// Removes everything.
     pub(super) fn clear(&self) {
-        let running = self.calls.begin(Length::Long);
+        let running = self.calls.begin(Length::Whole);
         let mut state = self.state.write();
         running.goes_in();
         if let State::Memory(memory) = &*state {
@@ -275,7 +276,7 @@ impl Tree {
         if !self.is_on_disk() || disk < from_bytes {
             return false;
         }
-        let running = self.calls.begin(Length::Long);
+        let running = self.calls.begin(Length::Whole);
         let mut state = self.state.write();
         running.goes_in();
         let State::Sled(db) = &*state else { return false };

@@ -331,6 +331,25 @@ fn the_cache_folder_deleted_under_a_daemon() {
 }
 
 #[test]
+fn a_daemon_that_nobody_can_find_any_more_leaves_at_once() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    let lost = |lose: &dyn Fn()| {
+        let daemons = s.daemons();
+        lose();
+        // Silent clients and lost sockets are looked for twice a minute; this is told.
+        let gone = || !s.daemons().contains(&daemons[0]);
+        assert!(eventually(Duration::from_secs(10), gone), "{daemons:?}");
+        s.same(COMPILE);
+    };
+    lost(&|| fs::remove_file(socket(&s)).unwrap());
+    lost(&|| fs::rename(socket(&s), s.cache.join("elsewhere")).unwrap());
+    lost(&|| fs::remove_dir_all(&s.cache).unwrap());
+    s.hit(COMPILE);
+}
+
+#[test]
 fn only_the_artifacts_deleted_under_a_daemon() {
     let s = Sandbox::new();
     s.write("a.c", format!("{HELLO}const char data[50000] = {{1}};\n"));

@@ -123,8 +123,8 @@ def deleted(ground):
             edit()
             ground.many(row, jobs())
     row.rounds = deleter.done
-    # A daemon whose socket is gone notices within half a minute, and no other can start before.
-    ground.works(row, tries=250)
+    # An index that hangs over this is given up after 20 s.
+    ground.works(row, tries=80)
     deadline = time.monotonic() + 60
     while len(ground.lab.daemons()) > 1 and time.monotonic() < deadline:
         time.sleep(1)

@@ -73,6 +73,8 @@ class Ground:
         self.work = lab.folder / "work"
         self.work.mkdir()
         self.truths = {}
+        # By number of jobs, and how many run at once.
+        self.crowds = {}
         self.env = lab.env
         # Put before every command through the cache.
         self.prefix = ()
@@ -107,22 +109,34 @@ class Ground:
     def truth(self, words, out, state):
         """What the bare compiler makes of this: how it ended, the object, its time. `state` names all inputs."""
         key = (tuple(map(str, words)), str(out), state)
-        if state is None or key not in self.truths:
-            words = [f"truth-{threading.get_ident()}.o" if word == out else word for word in words]
-            made = self.work / words[words.index(next(w for w in words if str(w).startswith("truth-")))]
-            made.unlink(missing_ok=True)
-            ran = self.bare(*words)
-            content = made.read_bytes() if made.exists() else None
-            made.unlink(missing_ok=True)
-            found = (ran.said(), digest(content), ran.seconds)
-            if state is None:
-                return found
-            self.truths[key] = found
+        if state is None:
+            return self.bare_compile(words, out)
+        if key not in self.truths:
+            self.truths[key] = self.bare_compile(words, out)
         return self.truths[key]
 
-    def compile(self, row, words, out, state=None, remove=True):
-        """One compile through the cache, held against the bare one."""
-        truth = self.truth(words, out, state)
+    def bare_compile(self, words, out):
+        name = f"truth-{threading.get_ident()}.o"
+        made = self.work / name
+        made.unlink(missing_ok=True)
+        ran = self.bare(*[name if word == out else word for word in words])
+        content = made.read_bytes() if made.exists() else None
+        made.unlink(missing_ok=True)
+        return ran.said(), digest(content), ran.seconds
+
+    def crowded(self, jobs, at_once):
+        """How long the slowest of these takes the bare compiler, when they run beside each other."""
+        key = len(jobs), at_once
+        if key not in self.crowds:
+            with ThreadPoolExecutor(at_once) as pool:
+                ran = list(pool.map(lambda job: self.bare_compile(*job[:2]), 3 * jobs))
+            self.crowds[key] = max(seconds for _, _, seconds in ran)
+        return self.crowds[key]
+
+    def compile(self, row, words, out, state=None, remove=True, itself=0.0):
+        """One compile through the cache, held against the bare one. It may take as long as that, or `itself` seconds."""
+        status, content, seconds = self.truth(words, out, state)
+        truth = status, content, max(seconds, itself)
         if remove:
             (self.work / out).unlink(missing_ok=True)
         ran = self.zccache(*words)
@@ -143,8 +157,10 @@ class Ground:
 
     def many(self, row, jobs, at_once=6):
         """Compiles (words, out, state) in parallel."""
+        # Where everything is slow, waiting for each other is most of it.
+        itself = self.crowded(jobs, at_once) if "TORTURE_MACHINE" in os.environ else 0.0
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(lambda job: self.compile(row, *job), jobs))
+            list(pool.map(lambda job: self.compile(row, *job, itself=itself), jobs))
 
     def project(self, count, filler=1500):
         """Sources that share headers; gives (words, out) of each, and a function that edits by the dice."""
