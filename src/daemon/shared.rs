@@ -136,8 +136,7 @@ impl Shared {
 
     /// A name in our folder for temporary files.
     pub(super) fn temporary(&self, ticket: u64, unit: usize, ending: &str) -> Vec<u8> {
-        let name = format!("/tmp/{}-{ticket}-{unit}.{ending}", std::process::id());
-        [&self.root[..], name.as_bytes()].concat()
+        self.blobs.temporary(&format!("{}-{ticket}-{unit}.{ending}", std::process::id()))
     }
 
     pub(super) fn folder(&self, cwd: &[u8], places: &Places) -> Arc<Folder> {

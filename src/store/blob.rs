@@ -9,7 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, mkdir, open, rename, unlink};
+use rustix::fs::{
+    Access, FileType, Mode, OFlags, Stat, access, fchmod, fstat, mkdir, open, rename, unlink,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +208,17 @@ impl BlobDir {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// A name in `ROOT/tmp`, for whoever can't make that folder himself should it be gone.
+    pub fn temporary(&self, name: &str) -> Vec<u8> {
+        let folder = [&self.root, b"/tmp".as_slice()].concat();
+        if access(&folder, Access::EXISTS).is_err()
+            && let Err(error) = self.make_folder(b"/tmp")
+        {
+            log::warn!("no folder for temporary files: {error}");
+        }
+        [&folder, b"/".as_slice(), name.as_bytes()].concat()
     }
 
     fn rename_in(&self, temp: &[u8], id: &BlobId) -> io::Result<()> {

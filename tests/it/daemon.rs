@@ -361,6 +361,19 @@ fn only_the_artifacts_deleted_under_a_daemon() {
 }
 
 #[test]
+fn only_the_folder_of_temporary_files_deleted_under_a_daemon() {
+    let s = Sandbox::new();
+    // Its object lies in the index, not in a blob.
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    fs::remove_dir_all(s.cache.join("tmp")).unwrap();
+    s.write("a.c", format!("{HELLO}int other;\n"));
+    s.same(COMPILE);
+    s.same(COMPILE);
+    s.hit(COMPILE);
+}
+
+#[test]
 fn a_cache_folder_that_can_not_be() {
     let mut s = Sandbox::new();
     s.write("a.c", "int v() { int unused; return 0; }\n");
