@@ -77,6 +77,7 @@ impl EventLoop {
         }
         let (id, actions) = (ticket.id, ticket.actions());
         self.shared.storing.begin(&actions);
+        self.in_flight.stores(id, &actions);
         self.upkeep.note_stored(&report);
         let failed = report.runs.iter().find(|run| run.exit != Exit::Status(0));
         let exit = Some(failed.map_or(Exit::Status(0), |run| run.exit));
@@ -143,6 +144,9 @@ impl EventLoop {
     fn waited(&mut self, waiter: Waiter) {
         let Waiter { client, invocation, .. } = waiter;
         if self.hub.clients.contains_key(&client) {
+            if self.index_keeps_waiting() {
+                return self.plain(client, Reason::InternalFault.into(), None);
+            }
             let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
             // It reads no short hits any more.
             self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });

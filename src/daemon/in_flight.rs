@@ -16,6 +16,8 @@ use crate::store::key::ActionKey;
 pub(super) const ROUND: Duration = Duration::from_millis(400);
 /// A request waits no longer than this for a compile that is not its own.
 const WAIT_MAX: Duration = Duration::from_secs(120);
+/// And no longer than this once that compile has ended and is being stored.
+const STORING_MAX: Duration = Duration::from_secs(1);
 /// Actions remembered as not worth waiting for.
 const FUTILE_MAX: usize = 10_000;
 
@@ -30,6 +32,8 @@ pub(super) struct Waiter {
 pub(super) struct InFlight {
     compiling: HashMap<ActionKey, u64>,
     waiters: HashMap<u64, Vec<Waiter>>,
+    /// Those that have ended and are being stored, and how long that is waited for.
+    storing: HashMap<u64, Instant>,
     /// Their last compile was not stored, so waiting for the next one would bring nothing.
     futile: HashSet<ActionKey>,
     last_round: Instant,
@@ -40,6 +44,7 @@ impl InFlight {
         InFlight {
             compiling: HashMap::new(),
             waiters: HashMap::new(),
+            storing: HashMap::new(),
             futile: HashSet::new(),
             last_round: Instant::now(),
         }
@@ -51,7 +56,8 @@ impl InFlight {
         let ticket = self.compiling.get(first)?;
         let same = rest.iter().all(|action| self.compiling.get(action) == Some(ticket));
         let futile = actions.iter().any(|action| self.futile.contains(action));
-        (same && !futile).then_some(*ticket)
+        let overdue = self.storing.get(ticket).is_some_and(|until| Instant::now() >= *until);
+        (same && !futile && !overdue).then_some(*ticket)
     }
 
     pub(super) fn begin(&mut self, ticket: u64, actions: &[ActionKey]) {
@@ -61,8 +67,21 @@ impl InFlight {
     }
 
     pub(super) fn wait(&mut self, ticket: u64, client: Token, invocation: Arc<Invocation>) {
-        let waiter = Waiter { client, invocation, until: Instant::now() + WAIT_MAX };
-        self.waiters.entry(ticket).or_default().push(waiter);
+        let until = self.storing.get(&ticket).copied();
+        let until = until.unwrap_or_else(|| Instant::now() + WAIT_MAX);
+        self.waiters.entry(ticket).or_default().push(Waiter { client, invocation, until });
+    }
+
+    /// A compile has ended, and its results are about to be stored.
+    pub(super) fn stores(&mut self, ticket: u64, actions: &[ActionKey]) {
+        if !actions.iter().any(|action| self.compiling.get(action) == Some(&ticket)) {
+            return;
+        }
+        let until = Instant::now() + STORING_MAX;
+        self.storing.insert(ticket, until);
+        for waiter in self.waiters.get_mut(&ticket).into_iter().flatten() {
+            waiter.until = waiter.until.min(until);
+        }
     }
 
     /// A compile is over, and stored or not. Gives the requests to be answered now.
@@ -85,6 +104,7 @@ impl InFlight {
                 self.futile.insert(*action);
             }
         }
+        self.storing.remove(&ticket);
         self.waiters.remove(&ticket).unwrap_or_default()
     }
 
@@ -153,6 +173,27 @@ mod tests {
         flight.end(8, &[A], true);
         flight.begin(9, &[A]);
         assert_eq!(flight.other(&[A]), Some(9));
+    }
+
+    #[test]
+    fn what_is_not_stored_soon_is_not_waited_for() {
+        let mut flight = InFlight::new();
+        flight.begin(7, &[A]);
+        flight.wait(7, Token(1), Arc::default());
+        flight.stores(7, &[A]);
+        assert_eq!(flight.other(&[A]), Some(7));
+        flight.wait(7, Token(2), Arc::default());
+        for until in flight.waiters.values_mut().flatten().map(|waiter| &mut waiter.until) {
+            *until -= STORING_MAX;
+        }
+        *flight.storing.get_mut(&7).unwrap() -= STORING_MAX;
+        assert_eq!(flight.other(&[A]), None);
+        flight.last_round -= ROUND;
+        assert_eq!(flight.round(|_| false).1.len(), 2);
+        assert!(flight.end(7, &[A], true).is_empty());
+        assert!(flight.storing.is_empty());
+        flight.stores(8, &[A]);
+        assert!(flight.storing.is_empty(), "nobody could wait for it");
     }
 
     #[test]

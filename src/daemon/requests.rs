@@ -188,12 +188,19 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
-        // Whoever needs the index now would wait for as long, and in vain.
-        if self.shared.index.stalled_for() > INDEX_PATIENCE {
-            self.end_if_index_is_lost();
+        if self.index_keeps_waiting() {
             return self.plain(token, Reason::InternalFault.into(), None);
         }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
+    }
+
+    /// Whoever needs the index now would wait for as long as others do already, and in vain.
+    pub(super) fn index_keeps_waiting(&mut self) -> bool {
+        let stalled = self.shared.index.stalled_for() > INDEX_PATIENCE;
+        if stalled {
+            self.end_if_index_is_lost();
+        }
+        stalled
     }
 
     pub(super) fn find_out(&mut self, asked: Asked) {
@@ -304,7 +311,7 @@ impl EventLoop {
         }
     }
 
-    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+    pub(super) fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
         let Refusal { reason, argument } = refusal;
         self.count_plain(token, reason, argument.clone());
         self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));

@@ -1,7 +1,13 @@
 //! Who connected: another user is refused; a process that sees other files (container,
 //! chroot) is told to help itself.
 
+use std::io;
 use std::os::fd::AsFd;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::connection::Peer;
 use crate::sys::view::View;
@@ -26,6 +32,31 @@ impl Doorkeeper {
     /// Who sees this. (One of our own user could say anything, and could do anything without us.)
     pub fn judge(&self, view: View) -> Peer {
         if self.view == Some(view) { Peer::Same } else { Peer::Foreign }
+    }
+}
+
+/// The process at the other end, whatever else gets its number. None where the system has no such thing (before
+/// Linux 5.3), or the process can't be seen from here.
+pub struct Process(OwnedFd);
+
+impl Process {
+    pub fn of(stream: &impl AsFd) -> Option<Process> {
+        let pid = rustix::net::sockopt::socket_peercred(stream).ok()?.pid;
+        pidfd_open(pid, PidfdFlags::empty()).ok().map(Process)
+    }
+
+    /// Waits until it has ended; past the deadline that is an error.
+    pub fn wait(&self, deadline: Instant) -> io::Result<()> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).unwrap_or_default();
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::peer::Process;
 use super::root::Root;
 use crate::protocol::frame::{self, Build, Header, Verb};
 
@@ -149,6 +150,7 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
         Err(error) if nobody_listens(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
+    let daemon = Process::of(&stream);
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(&frame::question(request)?)?;
     let (header, _) = frame::read(&mut stream)?;
@@ -156,7 +158,12 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));
     }
     drop(stream);
-    wait_for_lock(&root.lock()?, Instant::now() + STOP_PATIENCE, || None::<()>)?;
+    let deadline = Instant::now() + STOP_PATIENCE;
+    match daemon {
+        // The lock may be the next daemon's at once, which a build has started.
+        Some(daemon) => daemon.wait(deadline)?,
+        None => drop(wait_for_lock(&root.lock()?, deadline, || None::<()>)?),
+    }
     Ok(true)
 }
 

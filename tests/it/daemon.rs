@@ -3,6 +3,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -62,6 +63,26 @@ fn start_and_stop() {
     s.z("start").code(0);
     assert_eq!(s.z("kill").code(0).out(), "daemon stopped\n");
     assert_eq!(s.z("kill").code(0).out(), not_running);
+}
+
+#[test]
+fn stop_does_not_wait_for_the_daemon_that_a_build_starts_next() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                s.z(COMPILE).ok();
+            }
+        });
+        let stopped: Vec<_> = (0..10).map(|_| s.z("stop")).collect();
+        over.store(true, Ordering::Relaxed);
+        for stop in stopped {
+            assert!(stop.code(0).out().starts_with("daemon "));
+        }
+    });
 }
 
 #[test]

@@ -41,6 +41,23 @@ fn one_compile_serves_all_who_ask_meanwhile() {
 }
 
 #[test]
+fn a_result_that_is_never_stored_is_not_waited_for() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    // Of the second compile, which is the one that the others wait for.
+    s.set("ZCCACHE_FAULT", "daemon.store:sleep=3600000:2");
+    let (first, others) = crowd(&s, 2);
+    for output in finished([vec![first], others].into_iter().flatten().collect()) {
+        assert_eq!(output.ok().err(), "");
+    }
+    let daemon = s.daemon();
+    s.signal(daemon, Signal::KILL);
+    s.unset("ZCCACHE_FAULT");
+    s.same(COMPILE);
+    s.hit(COMPILE);
+}
+
+#[test]
 fn a_compile_that_fails_fails_for_each() {
     let s = Sandbox::new();
     s.write("a.c", "int f(void) { return }\n");
