@@ -176,17 +176,18 @@ pub fn nobody_listens(error: &io::Error) -> bool {
 fn start(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     root.make()?;
     let lock = root.start_lock()?;
-    let connect = || root.connect(Instant::now());
-    wait_for_lock(&lock, deadline, || connect().ok())?.map_or_else(
-        || {
-            if let Ok(stream) = connect() {
-                return Ok(stream);
-            }
-            launch(root, deadline)?;
-            root.connect(deadline)
-        },
-        Ok,
-    )
+    let connect = || root.connect(Instant::now()).ok();
+    if let Some(stream) = wait_for_lock(&lock, deadline, connect)?.or_else(connect) {
+        return Ok(stream);
+    }
+    // One whose starter was killed comes up all the same, and one that leaves keeps the next waiting.
+    let daemons = root.lock()?;
+    if let Some(stream) = wait_for_lock(&daemons, deadline, connect)? {
+        return Ok(stream);
+    }
+    drop(daemons);
+    launch(root, deadline)?;
+    root.connect(deadline)
 }
 
 /// Waits for the lock; ends early when `meanwhile` finds what the lock was wanted for.

@@ -43,6 +43,20 @@ fn many_cold_clients_start_one_daemon() {
 }
 
 #[test]
+fn a_daemon_whose_starter_was_killed_is_waited_for() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.set("ZCCACHE_FAULT", "start.indexed:sleep=1000");
+    let mut starter = s.z_command(COMPILE).spawn().unwrap();
+    let has_lock = || fs::read(s.cache.join("daemon.lock")).is_ok_and(|pid| !pid.is_empty());
+    assert!(eventually(Duration::from_secs(10), has_lock));
+    starter.kill().unwrap();
+    starter.wait().unwrap();
+    s.unset("ZCCACHE_FAULT");
+    s.warm(COMPILE);
+}
+
+#[test]
 fn start_and_stop() {
     let s = Sandbox::new();
     let running = format!("daemon running at {}\n", socket(&s).display());
