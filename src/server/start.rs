@@ -39,21 +39,21 @@ pub fn make_sure(root: &Root, request: &impl Serialize) -> io::Result<()> {
     loop {
         let mut stream = connect(root, deadline)?;
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let died = match exchange(&mut stream, request, left) {
-            Ok(_) => return Ok(()),
-            Err(error) => matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::BrokenPipe
-            ),
-        };
-        // One that is slow is there.
-        if !died || Instant::now() >= deadline {
-            return Ok(());
+        match exchange(&mut stream, request, left) {
+            Err(error) if is_end(&error) && Instant::now() < deadline => {}
+            // One that is slow is there.
+            _ => return Ok(()),
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The other end went away instead of answering, as one that is killed does.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
@@ -91,7 +91,7 @@ impl Read for Until<'_> {
     }
 }
 
-/// Asks a running daemon. None when there is none; one that takes longer than `patience` is an
+/// Asks a running daemon. None when there is none, or it dies meanwhile; one that takes longer than `patience` is an
 /// error.
 pub fn ask_running<R: DeserializeOwned>(
     root: &Root,
@@ -103,8 +103,14 @@ pub fn ask_running<R: DeserializeOwned>(
         Err(error) if nobody_listens(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (header, payload) = exchange(&mut stream, request, patience)?;
-    decode(&header, &payload).map(Some)
+    let daemon = Process::of(&stream);
+    match exchange(&mut stream, request, patience) {
+        Ok((header, payload)) => decode(&header, &payload).map(Some),
+        Err(error) if is_end(&error) && daemon.is_some_and(|it| it.wait(soon()).is_ok()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks the daemon at the other end, or one of our build in its place where it is older.
@@ -152,9 +158,14 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
     };
     let daemon = Process::of(&stream);
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(&frame::question(request)?)?;
-    let (header, _) = frame::read(&mut stream)?;
-    if header.verb == Verb::OtherBuild && !retire(root.connect(soon())?, soon())? {
+    let question = frame::question(request)?;
+    let is_other = match stream.write_all(&question).and_then(|()| frame::read(&mut stream)) {
+        Ok((header, _)) => header.verb == Verb::OtherBuild,
+        // It ends already.
+        Err(error) if is_end(&error) => false,
+        Err(error) => return Err(error),
+    };
+    if is_other && !retire(root.connect(soon())?, soon())? {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));
     }
     drop(stream);

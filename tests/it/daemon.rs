@@ -43,6 +43,23 @@ fn many_cold_clients_start_one_daemon() {
 }
 
 #[test]
+fn a_daemon_that_dies_of_a_question_is_none() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    for line in ["stop", "doctor --repair", "clear"] {
+        // The first reply is what `start` waits for.
+        s.set("ZCCACHE_FAULT", "daemon.reply:kill:2");
+        s.z("start").code(0);
+        s.unset("ZCCACHE_FAULT");
+        s.z(line).code(0);
+        assert!(s.daemons().is_empty(), "after {line}");
+        s.same(COMPILE);
+        s.hit(COMPILE);
+        s.z("stop").code(0);
+    }
+}
+
+#[test]
 fn a_daemon_whose_starter_was_killed_is_waited_for() {
     let mut s = Sandbox::new();
     s.write("a.c", HELLO);
