@@ -151,11 +151,15 @@ class Singles:
         return [(compile, cache) for compile in self.compiles for cache in caches if compile.language in cache.languages]
 
     def warm_up(self, cache, compile):
-        """Compiles until it must be known: a cache may write a result down beside the build."""
+        """Compiles until it must be known: a cache may write a result down beside the build. Fails where it is not even then."""
         for _ in range(4):
+            before = counted([cache])[cache.name][0]
             done = subprocess.run([cache.program, *compile.words], cwd=self.folder, env=cache.env, capture_output=True, text=True, timeout=120)
             if done.returncode:
                 raise Failure(f"ended with {done.returncode}: {done.stderr[-200:].strip()}")
+        after = counted([cache])[cache.name][0]
+        if None not in (before, after) and after <= before:
+            raise Failure("does not hit")
 
 
 def counted(caches):
