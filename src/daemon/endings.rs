@@ -144,9 +144,6 @@ impl EventLoop {
     fn waited(&mut self, waiter: Waiter) {
         let Waiter { client, invocation, .. } = waiter;
         if self.hub.clients.contains_key(&client) {
-            if self.index_keeps_waiting() {
-                return self.plain(client, Reason::InternalFault.into(), None);
-            }
             let key = invocation.damaged.is_empty().then(|| self.memos.key(&invocation));
             // It reads no short hits any more.
             self.find_out(Asked { client, invocation, key, quick: false, may_wait: false });

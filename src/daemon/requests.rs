@@ -188,22 +188,16 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
-        if self.index_keeps_waiting() {
-            return self.plain(token, Reason::InternalFault.into(), None);
-        }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
 
-    /// Whoever needs the index now would wait for as long as others do already, and in vain.
-    pub(super) fn index_keeps_waiting(&mut self) -> bool {
-        let stalled = self.shared.index.stalled_for() > INDEX_PATIENCE;
-        if stalled {
-            self.end_if_index_is_lost();
-        }
-        stalled
-    }
-
+    /// Has a worker answer what is not known.
     pub(super) fn find_out(&mut self, asked: Asked) {
+        // Whoever needs the index now would wait for as long as others do already, and in vain.
+        if self.shared.index.stalled_for() > INDEX_PATIENCE {
+            self.end_if_index_is_lost();
+            return self.plain(asked.client, Reason::InternalFault.into(), None);
+        }
         client_waits(&mut self.hub.clients, asked.client);
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
@@ -311,7 +305,7 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
+    fn plain(&mut self, token: Token, refusal: Refusal, niceness: Option<Niceness>) {
         let Refusal { reason, argument } = refusal;
         self.count_plain(token, reason, argument.clone());
         self.reply(token, &Reply::Answer(Answer::Plain(reason, argument, niceness)));

@@ -212,7 +212,7 @@ impl BlobDir {
 
     /// A name in `ROOT/tmp`, for whoever can't make that folder himself should it be gone.
     pub fn temporary(&self, name: &str) -> Vec<u8> {
-        let folder = [&self.root, b"/tmp".as_slice()].concat();
+        let folder = self.temps();
         if access(&folder, Access::EXISTS).is_err()
             && let Err(error) = self.make_folder(b"/tmp")
         {
@@ -358,10 +358,14 @@ impl BlobDir {
         strangers
     }
 
+    fn temps(&self) -> Vec<u8> {
+        [&self.root, b"/tmp".as_slice()].concat()
+    }
+
     /// Removes files in `ROOT/tmp` untouched for a day; `now_s` is in seconds since 1970. Gives their number.
     pub fn remove_stale_temps(&self, now_s: u64) -> u64 {
         use std::os::unix::fs::MetadataExt;
-        let temps = [&self.root, b"/tmp".as_slice()].concat();
+        let temps = self.temps();
         let mut removed = 0;
         for file in std::fs::read_dir(as_path(&temps)).into_iter().flatten().flatten() {
             let Ok(about) = file.metadata() else { continue };
