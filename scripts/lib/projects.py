@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from lab import Failure, unpack
@@ -106,12 +107,17 @@ class Project:
             # A group of its own: when we are stopped, the compilers must stop, too, not only their make.
             build = subprocess.Popen(words, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
                                      stderr=subprocess.STDOUT, start_new_session=True)
+            # A wait with a timeout looks every 50 ms only, which a warm build would be measured by.
+            overdue = threading.Timer(self.patience, os.killpg, (build.pid, signal.SIGKILL))
+            overdue.start()
             try:
-                build.wait(timeout=self.patience)
+                build.wait()
             except BaseException:
                 os.killpg(build.pid, signal.SIGKILL)
                 build.wait()
                 raise
+            finally:
+                overdue.cancel()
         if build.returncode:
             tail = Path(log).read_text(errors="replace").splitlines()[-25:]
             raise Failure(f"{self.name}: {shlex.join(words)} ended with {build.returncode}:\n" + "\n".join(tail))
