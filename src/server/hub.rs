@@ -111,7 +111,7 @@ impl<S: Standing> Hub<S> {
         if let Some(signals) = signals {
             poll.registry().register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         }
-        let name = Name::of(socket);
+        let name = Name::of(socket)?;
         if let Some(watch) = name.descriptor() {
             poll.registry().register(&mut SourceFd(&watch), NAME, Interest::READABLE)?;
         }

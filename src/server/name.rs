@@ -18,13 +18,15 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Of a socket that was just bound.
-    pub(super) fn of(path: &Path) -> Name {
+    /// Of a socket that was just bound. Fails where it is gone again: nobody would find us, or could
+    /// start another.
+    pub(super) fn of(path: &Path) -> io::Result<Name> {
         let watch = watch(path);
         if let Err(error) = &watch {
             log::warn!("nobody will tell when the socket is removed: {error}");
         }
-        Name { path: path.to_owned(), inode: inode(path), watch: watch.ok() }
+        let inode = inode(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Name { path: path.to_owned(), inode: Some(inode), watch: watch.ok() })
     }
 
     pub(super) fn descriptor(&self) -> Option<RawFd> {
@@ -69,4 +71,22 @@ fn watch(path: &Path) -> io::Result<OwnedFd> {
 fn inode(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     std::fs::symlink_metadata(path).ok().map(|meta| meta.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_gone_has_no_name() {
+        let path = std::env::temp_dir().join(format!("zccache-name-{}", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut name = Name::of(&path).unwrap();
+        assert!(!name.is_lost());
+        std::fs::remove_file(&path).unwrap();
+        assert!(name.is_lost());
+        name.remove();
+        assert!(Name::of(&path).is_err());
+        drop(listener);
+    }
 }
