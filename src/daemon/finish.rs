@@ -323,8 +323,11 @@ fn write_down(
     }
     for path in inputs.absent.iter().chain(&inputs.exists) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        shared.table.look(id, false);
-        if shared.table.changed_since(id, ticket.opened.since) {
+        // A file that came while the compiler ran may have come too late for it. No event tells that where nothing
+        // is watched, but its change time does.
+        let is_file = matches!(shared.table.look(id, false), Seen::File { .. });
+        let came = is_file && !shared.table.unchanged_during(id, &ticket.opened);
+        if came || shared.table.changed_since(id, ticket.opened.since) {
             return Err(changed_meanwhile(shared, id));
         }
     }

@@ -323,10 +323,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
 
     /// Whether one of the candidates was read, or (by text) is there.
     fn plain(&mut self, directive: Directive, by_text: bool) -> bool {
-        let mut missed = None;
         if let Some(beside) = directive.beside {
             match self.world.presence(beside) {
-                Presence::Absent => missed = Some(beside),
+                Presence::Absent => {}
                 Presence::File(id) => {
                     if by_text {
                         self.join(beside, true);
@@ -340,8 +339,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             }
         }
         let found = self.plain_list(directive.list, by_text);
-        if found && let Some(beside) = missed {
-            self.absent(beside);
+        if found && let Some(beside) = directive.beside {
+            match self.world.presence(beside) {
+                Presence::Absent => self.absent(beside),
+                // As in the list.
+                Presence::File(_) => self.exists(beside),
+                Presence::Folder(_) => {}
+            }
         }
         found
     }
@@ -377,8 +381,11 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         }
         if found {
             for &path in &paths[..until] {
-                if self.world.presence(path) == Presence::Absent {
-                    self.absent(path);
+                match self.world.presence(path) {
+                    Presence::Absent => self.absent(path),
+                    // There and passed over: it may have come since.
+                    Presence::File(_) => self.exists(path),
+                    Presence::Folder(_) => {}
                 }
             }
         }
