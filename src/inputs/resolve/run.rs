@@ -235,6 +235,15 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         }
     }
 
+    /// A candidate before the one that was read. If it is there, it may have come since.
+    fn passed_over(&mut self, path: PathRef) {
+        match self.world.presence(path) {
+            Presence::Absent => self.absent(path),
+            Presence::File(_) => self.exists(path),
+            Presence::Folder(_) => {}
+        }
+    }
+
     /// The file was read; its text is scanned later. `None` where it is not there.
     fn join(&mut self, path: PathRef, by_text: bool) -> Option<()> {
         let Presence::File(id) = self.world.presence(path) else { return None };
@@ -323,29 +332,20 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
 
     /// Whether one of the candidates was read, or (by text) is there.
     fn plain(&mut self, directive: Directive, by_text: bool) -> bool {
-        if let Some(beside) = directive.beside {
-            match self.world.presence(beside) {
-                Presence::Absent => {}
-                Presence::File(id) => {
-                    if by_text {
-                        self.join(beside, true);
-                    }
-                    if self.identities.contains(&id) {
-                        self.explained.insert(id);
-                        return true;
-                    }
-                }
-                Presence::Folder(_) => {}
+        if let Some(beside) = directive.beside
+            && let Presence::File(id) = self.world.presence(beside)
+        {
+            if by_text {
+                self.join(beside, true);
+            }
+            if self.identities.contains(&id) {
+                self.explained.insert(id);
+                return true;
             }
         }
         let found = self.plain_list(directive.list, by_text);
         if found && let Some(beside) = directive.beside {
-            match self.world.presence(beside) {
-                Presence::Absent => self.absent(beside),
-                // As in the list.
-                Presence::File(_) => self.exists(beside),
-                Presence::Folder(_) => {}
-            }
+            self.passed_over(beside);
         }
         found
     }
@@ -381,12 +381,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         }
         if found {
             for &path in &paths[..until] {
-                match self.world.presence(path) {
-                    Presence::Absent => self.absent(path),
-                    // There and passed over: it may have come since.
-                    Presence::File(_) => self.exists(path),
-                    Presence::Folder(_) => {}
-                }
+                self.passed_over(path);
             }
         }
         self.memo.list_marks[list as usize][slot] = run << 1 | u64::from(found);
