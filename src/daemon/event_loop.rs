@@ -65,6 +65,8 @@ impl Standing for Caller {
 /// What the loop needs to know to run.
 pub(super) struct Config {
     pub(super) socket: PathBuf,
+    /// Where stats of blobs wait for the next daemon.
+    pub(super) kept_stats: PathBuf,
     /// The daemon's own settings: its environment and command line, over the file.
     pub(super) settings: Settings,
     /// Where no setting says how large the store may grow.
@@ -280,6 +282,7 @@ impl EventLoop {
         self.answerers.finish();
         self.finishers.finish();
         self.scribe.finish();
+        self.shared.keep_blob_stats(&self.config.kept_stats);
         self.upkeep.last(&self.shared, &self.counters);
     }
 

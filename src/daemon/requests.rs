@@ -18,7 +18,7 @@ use super::{inspect, upkeep};
 use crate::fp::set::Digest;
 use crate::protocol::frame::{self, Header, Verb};
 use crate::protocol::message::{
-    Answer, Cleared, Content, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
+    Answer, Cleared, Delivery, Fingerprint, Invocation, Plot, Reply, Request, Step, Work,
 };
 use crate::protocol::quick;
 use crate::protocol::told::Json;
@@ -27,7 +27,7 @@ use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::stats::{Counters, Status};
 use crate::store::blob::BlobId;
-use crate::store::deliver::{LINK_FROM, LinkMode};
+use crate::store::deliver::LinkMode;
 use crate::store::key::ActionKey;
 use crate::sys::fault::{self, Point};
 use crate::sys::priority::Niceness;
@@ -85,12 +85,6 @@ pub(super) struct Asked {
 impl EventLoop {
     pub(super) fn frame(&mut self, token: Token, header: Header, payload: &[u8]) {
         if !self.hub.is_ours(token, &header) {
-            return;
-        }
-        if header.verb == Verb::QuickReport {
-            for (id, stat) in quick::decode_report(payload) {
-                self.shared.set_blob_stat(id, stat);
-            }
             return;
         }
         match postcard::from_bytes(payload) {
@@ -252,14 +246,11 @@ impl EventLoop {
         let link_mode = shared.configured.link_mode();
         let short = (quick && link_mode == LinkMode::Auto).then(|| {
             let path = |id: &BlobId| shared.blobs.path(id);
-            let seen = |id: &BlobId, recorded| shared.blob_stat(id, recorded);
-            quick::encode(deliveries, shared.fine_times, path, seen)
+            quick::encode(deliveries, path, |output| shared.handing(output))
         });
         if let Some(Some(payload)) = short {
             self.send(token, &frame::around(Verb::QuickHit, &payload));
-            if !deliveries.iter().any(|delivery| may_be_linked(delivery)) {
-                self.drop_if_told(token);
-            }
+            self.drop_if_told(token);
             return;
         }
         let steps = deliveries.iter();
@@ -492,13 +483,6 @@ impl EventLoop {
 pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
     Kind::of_name(base(name))
-}
-
-/// Whether the client may link a file of it into place, and then reports that.
-fn may_be_linked(delivery: &Delivery) -> bool {
-    let is_big =
-        |content: &Content| matches!(content, Content::Blob { size, .. } if *size >= LINK_FROM);
-    delivery.outputs.iter().any(|output| is_big(&output.content))
 }
 
 fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, token: Token) {

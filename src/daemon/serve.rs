@@ -43,11 +43,14 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     let table = FileTable::new(Box::new(KeptHashes::new(index.clone())));
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
+    let kept_stats = root.file("linked");
+    shared.take_over_blob_stats(&kept_stats);
 
     let listener = life::listen(root)?;
     fault::at(Point::Listening);
     let config = Config {
         socket: root.socket().to_owned(),
+        kept_stats,
         settings: settings.clone(),
         default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),

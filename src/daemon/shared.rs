@@ -1,6 +1,7 @@
 //! What loop and workers share. Everything here is either immutable or locked for moments.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,11 +15,14 @@ use crate::files::{ContentHash, FileTable, PathId};
 use crate::inputs::resolve::Resolver;
 use crate::inputs::scan::{self, Scan};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Content};
+use crate::protocol::message::{Chunk, Content, Delivered};
+use crate::protocol::quick::Handing;
 use crate::store::blob::{BlobDir, BlobId, BlobStat};
+use crate::store::deliver::{LINK_FROM, is_to_be_linked};
 use crate::store::index::Index;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::{self, ResultRecord, Text};
+use crate::store::watched::WatchedBlobs;
 use crate::tools::command::Role;
 use crate::tools::find::absolute;
 use crate::tools::places::Places;
@@ -48,6 +52,7 @@ pub(super) struct Shared {
     /// See `protocol::message::Work`.
     pub(super) fine_times: bool,
     results: Mutex<HashMap<ResultKey, Arc<LiveResult>>>,
+    watched_blobs: WatchedBlobs,
     /// The stat at which each blob was last known to be good; None: none is trusted.
     blob_stats: Mutex<HashMap<BlobId, Option<BlobStat>>>,
     scans: Mutex<HashMap<(ContentHash, bool), Arc<Scan>>>,
@@ -94,6 +99,7 @@ impl Shared {
         fine_times: bool,
     ) -> Shared {
         Shared {
+            watched_blobs: WatchedBlobs::new(BlobDir::new(&root), fine_times),
             blobs: BlobDir::new(&root),
             configured: Configured::new(&root, &table),
             processor: Processor::new(),
@@ -244,7 +250,27 @@ impl Shared {
 
     /// The stat a blob should have, where that is known better than the record says.
     pub(super) fn blob_stat(&self, id: &BlobId, recorded: Option<BlobStat>) -> Option<BlobStat> {
+        let watched = self.watched_blobs.stat_if_watched(id);
+        watched.or_else(|| self.last_blob_stat(id, recorded))
+    }
+
+    fn last_blob_stat(&self, id: &BlobId, recorded: Option<BlobStat>) -> Option<BlobStat> {
         self.blob_stats.lock().get(id).copied().unwrap_or(recorded)
+    }
+
+    /// How an output may be handed out in the short form, if its bytes are in a blob and it may at all.
+    pub(super) fn handing(&self, output: &Delivered) -> Option<Handing> {
+        let Content::Blob { id, size, seen } = &output.content else { return None };
+        let last = self.last_blob_stat(id, *seen);
+        if !is_to_be_linked(&output.path, *size) {
+            return last.map(Handing::Copied);
+        }
+        match self.watched_blobs.stat(id, last) {
+            Some(stat) => Some(Handing::Linked(stat)),
+            // A large one may be linked all the same, by who can report that.
+            None if *size >= LINK_FROM => None,
+            None => last.map(Handing::Copied),
+        }
     }
 
     pub(super) fn set_blob_stat(&self, id: BlobId, stat: Option<BlobStat>) {
@@ -255,6 +281,20 @@ impl Shared {
             stats.clear();
         }
         stats.insert(id, stat);
+    }
+
+    /// For the next daemon, which sees the blobs with other stats than the index has: each link that came or went
+    /// has moved one.
+    pub(super) fn keep_blob_stats(&self, file: &Path) {
+        if let Err(error) = self.watched_blobs.keep(file) {
+            log::warn!("{}: {error}", file.display());
+        }
+    }
+
+    pub(super) fn take_over_blob_stats(&self, file: &Path) {
+        for (id, stat) in WatchedBlobs::kept(file) {
+            self.set_blob_stat(id, Some(stat));
+        }
     }
 
     /// After an eviction: what is still there is read again when asked for.

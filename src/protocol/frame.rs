@@ -32,10 +32,8 @@ pub enum Verb {
     Refused = 4,
     /// To a client that reads them: a hit in the short form (`protocol::quick`).
     QuickHit = 5,
-    /// To a daemon: what a short hit changed.
-    QuickReport = 6,
     /// To a client: the answer comes later, be patient anew.
-    Wait = 7,
+    Wait = 6,
 }
 
 /// Which program speaks.
@@ -95,8 +93,7 @@ impl Header {
             3 => Verb::Leaving,
             4 => Verb::Refused,
             5 => Verb::QuickHit,
-            6 => Verb::QuickReport,
-            7 => Verb::Wait,
+            6 => Verb::Wait,
             _ => return None,
         };
         let length = word(8) as usize;

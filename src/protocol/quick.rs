@@ -4,42 +4,44 @@
 //! A client that can read it says so in the header (`Header::quick`). Payload:
 //!
 //! ```text
-//! u8 flags (1: fine times)   u8 outputs   u8 chunks
+//! u8 outputs   u8 chunks
 //! each output: u8 flags (1: executable, 2: in place, 4: inline, 8: replaces a file
-//!              only: see `WriteStyle::ReplaceFile`)
+//!              only: see `WriteStyle::ReplaceFile`, 16: a hard link where it is safe)
 //!              u16 length, path ended by NUL
 //!   inline:    u32 length, bytes
 //!   else:      [u8; 32] blob id, u64 size, u64 inode, i64 mtime ns, i64 ctime ns,
 //!              u16 length, path of the blob ended by NUL
 //! each chunk:  u8 stream (1 or 2)   u32 length, bytes
 //! ```
-//!
-//! The client's report, for each blob it linked: `[u8; 32] id, u8 trusted, u64 inode,
-//! u64 size, i64 mtime ns, i64 ctime ns`.
 
-use super::message::{Content, Delivery, Stream};
+use super::message::{Content, Delivered, Delivery, Stream};
 use crate::store::blob::{BlobId, BlobStat};
 use crate::tools::command::WriteStyle;
 
-pub const FINE_TIMES: u8 = 1;
 pub const EXECUTABLE: u8 = 1;
 pub const IN_PLACE: u8 = 2;
 pub const INLINE: u8 = 4;
 pub const REPLACES_FILE: u8 = 8;
+pub const LINK: u8 = 16;
 /// More outputs than this take the long form.
 pub const OUTPUTS_MAX: usize = 8;
 /// A longer payload takes the long form; the client's buffer holds it with the header.
 pub const PAYLOAD_MAX: usize = 48 << 10;
-/// Bytes of one entry of a report.
-pub const REPORT_BYTES: usize = 32 + 1 + 4 * 8;
 
-/// A hit in the short form, which is for success only. `seen` tells the stat each blob should
-/// have; None when the hit does not fit the form.
+/// How a blob may be handed out in the short form.
+pub enum Handing {
+    /// The stat it should have.
+    Copied(BlobStat),
+    /// As `Copied`; links need not be reported, since the daemon watches it.
+    Linked(BlobStat),
+}
+
+/// A hit in the short form, which is for success only. `handing` tells how each blob may be handed out, if it
+/// may in this form at all; None when the hit does not fit it.
 pub fn encode(
     deliveries: &[impl AsRef<Delivery>],
-    fine_times: bool,
     blob_path: impl Fn(&BlobId) -> Vec<u8>,
-    seen: impl Fn(&BlobId, Option<BlobStat>) -> Option<BlobStat>,
+    handing: impl Fn(&Delivered) -> Option<Handing>,
 ) -> Option<Vec<u8>> {
     let all = || deliveries.iter().map(AsRef::as_ref);
     let outputs = all().map(|delivery| delivery.outputs.len()).sum::<usize>();
@@ -47,8 +49,7 @@ pub fn encode(
     if outputs > OUTPUTS_MAX || all().any(|delivery| delivery.status != 0) {
         return None;
     }
-    let flags = if fine_times { FINE_TIMES } else { 0 };
-    let mut out = vec![flags, outputs as u8, u8::try_from(chunks).ok()?];
+    let mut out = vec![outputs as u8, u8::try_from(chunks).ok()?];
     for output in all().flat_map(|delivery| &delivery.outputs) {
         let mut flags = 0;
         if output.executable {
@@ -67,9 +68,12 @@ pub fn encode(
                 out.extend_from_slice(&u32::try_from(bytes.len()).ok()?.to_le_bytes());
                 out.extend_from_slice(bytes);
             }
-            Content::Blob { id, size, seen: recorded } => {
-                let stat = seen(id, *recorded)?;
-                out.push(flags);
+            Content::Blob { id, size, .. } => {
+                let (stat, link) = match handing(output)? {
+                    Handing::Copied(stat) => (stat, 0),
+                    Handing::Linked(stat) => (stat, LINK),
+                };
+                out.push(flags | link);
                 put_name(&mut out, &output.path)?;
                 out.extend_from_slice(&id.0);
                 out.extend_from_slice(&size.to_le_bytes());
@@ -96,20 +100,4 @@ fn put_name(out: &mut Vec<u8>, name: &[u8]) -> Option<()> {
     out.extend_from_slice(name);
     out.push(0);
     Some(())
-}
-
-/// The entries of a short report; what is cut off is left out.
-pub fn decode_report(payload: &[u8]) -> Vec<(BlobId, Option<BlobStat>)> {
-    let entry = |bytes: &[u8]| -> Option<(BlobId, Option<BlobStat>)> {
-        let id = BlobId(*bytes.first_chunk()?);
-        let long = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-        let stat = BlobStat {
-            inode: long(33)?,
-            size: long(41)?,
-            mtime_ns: long(49)? as i64,
-            ctime_ns: long(57)? as i64,
-        };
-        Some((id, (bytes[32] != 0).then_some(stat)))
-    };
-    payload.chunks_exact(REPORT_BYTES).filter_map(entry).collect()
 }

@@ -244,6 +244,13 @@ impl BlobDir {
         make_folder(&[&self.root, name].concat())
     }
 
+    /// Opens whatever has the blob's name, for reading.
+    pub(super) fn open(&self, id: &BlobId) -> rustix::io::Result<OwnedFd> {
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        open(self.path(id), flags, Mode::empty())
+    }
+
     /// Opens a blob and makes sure of its content, in two system calls if `trust` and its stat
     /// still is `seen`, else by reading it.
     pub fn verify(
@@ -253,9 +260,7 @@ impl BlobDir {
         seen: Option<BlobStat>,
         trust: bool,
     ) -> Result<Verified, Bad> {
-        let flags =
-            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match open(self.path(id), flags, Mode::empty()) {
+        let file = match self.open(id) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Err(Bad::Missing),
             Err(_) => return Err(Bad::Damaged),

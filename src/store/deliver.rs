@@ -82,9 +82,20 @@ enum Held<'a> {
     Later(BlobId, u64, BlobStat),
 }
 
-/// Smaller files are copied: removing a link moves the blob's ctime, so that after a `make
+/// Smaller files are copied where nobody watches the blob: removing a link moves its ctime, so that after a `make
 /// clean` it must be read and hashed again by the ordinary path, which costs more than the copy did.
 pub const LINK_FROM: u64 = 16 << 20;
+/// From here on, a hard link is cheaper than a copy.
+const WORTH_A_LINK: u64 = 8 << 10;
+/// What compilers write and nobody changes afterwards but by replacing it: crates, precompiled headers, modules.
+/// Objects are not among them: a kernel's build writes into them, and each write costs the store its blob.
+const LEFT_ALONE: [&[u8]; 5] = [b".rlib", b".rmeta", b".gch", b".pch", b".pcm"];
+
+/// Whether an output is handed out as a hard link, if the daemon can watch its blob.
+pub fn is_to_be_linked(path: &[u8], size: u64) -> bool {
+    size >= LINK_FROM || size >= WORTH_A_LINK && LEFT_ALONE.iter().any(|end| path.ends_with(end))
+}
+
 /// So many blobs are kept open between `check_all` and their delivery.
 const OPEN_BLOBS: usize = 64;
 

@@ -12,3 +12,4 @@ mod recovery;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tree;
+pub mod watched;

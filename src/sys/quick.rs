@@ -27,7 +27,6 @@ use std::cell::UnsafeCell;
 use self::deliver::deliver;
 use self::raw::*;
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
-use crate::protocol::quick::{OUTPUTS_MAX, REPORT_BYTES};
 use crate::sys::view::VIEW_BYTES;
 
 /// What the ordinary path takes over.
@@ -68,7 +67,6 @@ struct State {
     received: usize,
     /// A `sockaddr_un`.
     address: [u8; 112],
-    report: [u8; HEADER_BYTES + OUTPUTS_MAX * REPORT_BYTES],
     /// First the cwd; once that is sent the reply, and behind its end (`scratch`) whatever else is needed.
     buffer: [u8; REPLY_BYTES + SCRATCH_BYTES],
 }
@@ -88,7 +86,6 @@ static STATE: Single = Single(UnsafeCell::new(State {
     waited: 0,
     received: 0,
     address: [0; 112],
-    report: [0; HEADER_BYTES + OUTPUTS_MAX * REPORT_BYTES],
     buffer: [0; REPLY_BYTES + SCRATCH_BYTES],
 }));
 
@@ -187,6 +184,9 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     && !begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
                     && !begins(entry, b"ZCCACHE_PATH_REMAP=")
                     && !begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
+                    // These are for a daemon that starts, and there is one.
+                    && !begins(entry, b"ZCCACHE_IDLE_TIMEOUT=")
+                    && !begins(entry, b"ZCCACHE_CACHE_SIZE=")
                 {
                     return;
                 }
@@ -390,7 +390,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
                 (*state).retry = true;
                 if deliver::is_whole(reply.add(HEADER_BYTES), length) {
                     let scratch = reply.add((whole + 63) & !63);
-                    deliver(reply.add(HEADER_BYTES), socket, auxv, scratch);
+                    deliver(reply.add(HEADER_BYTES), auxv, scratch);
                 }
                 break;
             }

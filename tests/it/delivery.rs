@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::kit::{HELLO, Sandbox, finish};
 
@@ -394,4 +394,121 @@ fn what_is_stored_is_not_the_users_file() {
     let (_, cost) = s.counted("gcc -c a.c");
     assert_eq!(cost, 0);
     assert!(s.read("a.o") == truth);
+}
+
+/// The real rustc, not rustup's front; None where there is none.
+fn rustc() -> Option<String> {
+    let asked = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    let path = format!("{}/bin/rustc", String::from_utf8(asked.stdout).ok()?.trim());
+    std::path::Path::new(&path).exists().then_some(path)
+}
+
+/// A sandbox with a crate, and the command that compiles it into a folder. The crate is known already.
+fn crate_known() -> Option<(Sandbox, impl Fn(&str) -> String)> {
+    let rustc = rustc()?;
+    let s = Sandbox::new();
+    let text: String = (0..90)
+        .map(|n| format!("pub fn f{n}(x: u64) -> String {{ format!(\"{{x}} {n}\") }}\n"))
+        .collect();
+    s.write("a.rs", text);
+    // As cargo does: a folder that is named from the root on is a place, and none of its crates names it.
+    let root = s.path("").display().to_string();
+    let line = move |out: &str| {
+        format!(
+            "{rustc} --crate-name a --crate-type rlib --emit=metadata,link -C metadata=1 a.rs --out-dir {root}/{out}"
+        )
+    };
+    for out in ["one", "two"] {
+        fs::create_dir(s.path(out)).unwrap();
+    }
+    s.same(&line("one"));
+    s.z(&line("one")).ok();
+    Some((s, line))
+}
+
+fn inode(s: &Sandbox, name: &str) -> (u64, u64) {
+    let about = fs::metadata(s.path(name)).unwrap();
+    (about.ino(), about.nlink())
+}
+
+/// What nobody writes into is linked: a copy of a crate costs more than all the rest of a hit. And that
+/// files go and come does not end it, nor does a new daemon.
+#[test]
+fn crates_are_linked() {
+    let Some((s, line)) = crate_known() else { return };
+    let mut first = None;
+    for round in 0..6 {
+        s.remove("one");
+        fs::create_dir(s.path("one")).unwrap();
+        if round == 4 {
+            s.z("zccache stop").ok();
+            s.z("zccache start").ok();
+        }
+        let before = SystemTime::now() - Duration::from_millis(20);
+        s.z(&line("one")).ok();
+        let (inode, links) = inode(&s, "one/liba.rlib");
+        assert_eq!(links, 2, "round {round}");
+        assert_eq!(*first.get_or_insert(inode), inode, "round {round}");
+        assert_eq!(fs::metadata(s.path("one/liba.rmeta")).unwrap().nlink(), 2);
+        assert!(fs::metadata(s.path("one/liba.rlib")).unwrap().modified().unwrap() > before);
+    }
+    s.same(&line("one"));
+}
+
+#[test]
+fn no_two_trees_share_a_crate() {
+    let Some((s, line)) = crate_known() else { return };
+    let crate_of = |out: &str| {
+        s.z(&line(out)).ok();
+        (s.read(format!("{out}/liba.rlib")), inode(&s, &format!("{out}/liba.rlib")))
+    };
+    let (bytes, (first, links)) = crate_of("one");
+    assert_eq!(links, 2);
+    for _ in 0..2 {
+        let (other, (second, links)) = crate_of("two");
+        assert!(other == bytes && second != first && links == 1);
+    }
+    fs::OpenOptions::new()
+        .append(true)
+        .open(s.path("two/liba.rlib"))
+        .unwrap()
+        .write_all(b"x")
+        .unwrap();
+    let (again, (inode, links)) = crate_of("one");
+    assert_eq!((again == bytes, inode, links), (true, first, 2));
+}
+
+/// Tools that write into a linked file, and those that take pains to leave no traces.
+#[test]
+fn a_linked_crate_that_was_written_to_serves_nobody() {
+    let ways = [
+        "printf X | dd of=one/liba.rlib bs=1 seek=300 conv=notrunc",
+        "cp -p one/liba.rlib stamp; printf X | dd of=one/liba.rlib bs=1 seek=300 conv=notrunc; touch -r stamp one/liba.rlib",
+        "cp -p one/liba.rlib stamp; printf X | dd of=one/liba.rlib bs=1 seek=300 conv=notrunc; touch -r stamp one/liba.rlib; rm -r one/*",
+        "mv one/liba.rlib two/b; printf X | dd of=two/b bs=1 seek=300 conv=notrunc; rm two/b",
+        "truncate -s 100 one/liba.rlib",
+        ": > one/liba.rmeta",
+        "touch one/liba.rlib one/liba.rmeta",
+        // The last one: from now on the blob is no file such as the user would make.
+        "chmod 600 one/liba.rlib",
+    ];
+    let Some((s, line)) = crate_known() else { return };
+    for (number, way) in ways.iter().enumerate() {
+        for stop in [false, true] {
+            s.z(&line("one")).ok();
+            s.z(&line("one")).ok();
+            let links = inode(&s, "one/liba.rlib").1;
+            assert!(links == 2 || stop && number + 1 == ways.len(), "before {way}");
+            if stop && number % 2 == 0 {
+                s.z("zccache stop");
+            }
+            s.bare(&["sh", "-c", way][..]).ok();
+            if stop && number % 2 == 1 {
+                s.z("zccache stop");
+            }
+            for out in ["two", "one", "one"] {
+                s.same(&line(out));
+            }
+        }
+    }
 }

@@ -2,23 +2,22 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{PATH_BYTES, SCRATCH_BYTES, STATE};
-use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
-use crate::protocol::quick::{
-    EXECUTABLE, FINE_TIMES, IN_PLACE, INLINE, OUTPUTS_MAX, REPLACES_FILE, REPORT_BYTES,
-};
-use crate::store::deliver::LINK_FROM;
+use super::{PATH_BYTES, SCRATCH_BYTES};
+use crate::protocol::quick::{EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE};
+
+/// Where the first output begins, behind the numbers of outputs and chunks.
+const OUTPUTS_AT: usize = 2;
 
 /// Whether the payload is a short hit from its first byte to its last: every length stays inside,
 /// every name ends with NUL.
 #[inline(always)]
 pub(super) unsafe fn is_whole(hit: *const u8, count: usize) -> bool {
     unsafe {
-        if count < 3 || byte(hit, 1) as usize > OUTPUTS_MAX {
+        if count < OUTPUTS_AT || byte(hit, 0) as usize > OUTPUTS_MAX {
             return false;
         }
-        let (outputs, chunks) = (byte(hit, 1), byte(hit, 2));
-        let mut at = 3;
+        let (outputs, chunks) = (byte(hit, 0), byte(hit, 1));
+        let mut at = OUTPUTS_AT;
         let mut index = 0;
         while index < outputs {
             if at >= count {
@@ -76,19 +75,20 @@ unsafe fn after_bytes(hit: *const u8, at: usize, count: usize) -> usize {
 /// Puts a short hit in place and exits; returns when anything is not as it should be. At `scratch` there is
 /// room for `SCRATCH_BYTES`.
 #[inline(always)]
-pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, scratch: *mut u8) {
+pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u8) {
     unsafe {
-        let fine_times = byte(hit, 0) & FINE_TIMES != 0;
-        let outputs = byte(hit, 1) as usize;
-        let chunks = byte(hit, 2);
+        let outputs = byte(hit, 0) as usize;
+        let chunks = byte(hit, 1);
         if outputs > OUTPUTS_MAX {
             return;
         }
         let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
         let stat = found.as_mut_ptr();
         let mut blobs = [-1isize; OUTPUTS_MAX];
+        // Those that somebody else has a link to, a bit each.
+        let mut shared = 0usize;
         // Nothing is touched before every blob is known to be what it was.
-        let mut at = hit.add(3);
+        let mut at = hit.add(OUTPUTS_AT);
         let mut index = 0;
         while index < outputs {
             let flags = byte(at, 0);
@@ -107,22 +107,16 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, 
                 if blob < 0 || !stat_with(nr::FSTAT, blob as usize, stat) {
                     return;
                 }
-                let same = (*stat).mode & S_IFMT == S_IFREG
-                    && (*stat).size == get::<u64>(rest.add(32))
-                    && (*stat).inode == get::<u64>(rest.add(40))
-                    && KernelStat::ns((*stat).mtime) == get::<i64>(rest.add(48))
-                    && KernelStat::ns((*stat).ctime) == get::<i64>(rest.add(56));
-                if !same {
+                if !is_unchanged(stat, rest) {
                     return;
                 }
+                shared |= usize::from((*stat).links > 1) << index;
                 blobs.as_mut_ptr().add(index).write_volatile(blob);
                 at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
             }
             index += 1;
         }
-        let report = (&raw mut (*STATE.0.get()).report).cast::<u8>();
-        let mut reported = HEADER_BYTES;
-        at = hit.add(3);
+        at = hit.add(OUTPUTS_AT);
         index = 0;
         while index < outputs {
             let flags = byte(at, 0);
@@ -139,21 +133,18 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, 
                 at = rest.add(4 + count);
             } else {
                 let blob = blobs.as_ptr().add(index).read_volatile() as usize;
-                let entry = report.add(reported);
                 let size = get::<u64>(rest.add(32));
-                let linked = size >= LINK_FROM
+                let linked = flags & LINK != 0
                     && flags & IN_PLACE == 0
-                    && link(rest.add(66), name, blob, mode, auxv, stat, scratch);
-                if linked {
-                    copy(rest, entry, 32);
-                    entry.add(32).write_volatile(u8::from(fine_times));
-                    let numbers = entry.add(33).cast::<i64>();
-                    numbers.write_unaligned((*stat).inode as i64);
-                    numbers.add(1).write_unaligned((*stat).size as i64);
-                    numbers.add(2).write_unaligned(KernelStat::ns((*stat).mtime));
-                    numbers.add(3).write_unaligned(KernelStat::ns((*stat).ctime));
-                    reported += REPORT_BYTES;
-                } else if !copy_file(name, flags, mode, blob, size, stat, scratch) {
+                    && link(rest, name, blob, mode, auxv, stat, scratch);
+                if !linked && !copy_file(name, flags, mode, blob, size, stat, scratch) {
+                    return;
+                }
+                // A build tree that has a link to the blob could have written to it meanwhile.
+                if !linked
+                    && shared >> index & 1 != 0
+                    && !(stat_with(nr::FSTAT, blob, stat) && is_unchanged(stat, rest))
+                {
                     return;
                 }
                 at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
@@ -167,18 +158,6 @@ pub(super) unsafe fn deliver(hit: *const u8, socket: usize, auxv: *const usize, 
             write_all(byte(at, 0) as usize, at.add(5), count);
             at = at.add(5 + count);
             chunk += 1;
-        }
-        if reported > HEADER_BYTES {
-            const OWN: Build = Build::own();
-            let words = report.cast::<u32>();
-            words.write_unaligned(MAGIC);
-            words.add(1).write_unaligned(Verb::QuickReport as u32);
-            words.add(2).write_unaligned((reported - HEADER_BYTES) as u32);
-            report.add(16).cast::<u64>().write_unaligned(OWN.version);
-            report.add(24).cast::<u64>().write_unaligned(OWN.id);
-            let piece = [report as usize, reported];
-            let message: [usize; 7] = [0, 0, piece.as_ptr() as usize, 1, 0, 0, 0];
-            call(nr::SENDMSG, socket, message.as_ptr() as usize, 0x4000 | 0x40, 0, 0); // NOSIGNAL, DONTWAIT
         }
         call(nr::EXIT_GROUP, 0, 0, 0, 0, 0);
     }
@@ -262,11 +241,23 @@ unsafe fn copy_file(
     }
 }
 
-/// A hard link where it is safe (`store::deliver` has the same rules and the reasons).
-/// Leaves the blob's new stat in `stat`.
+/// Whether a blob still has the stat that the hit names. `entry`: the blob's part of the hit, from its id on.
+#[inline(always)]
+unsafe fn is_unchanged(stat: *const KernelStat, entry: *const u8) -> bool {
+    unsafe {
+        (*stat).mode & S_IFMT == S_IFREG
+            && (*stat).size == get::<u64>(entry.add(32))
+            && (*stat).inode == get::<u64>(entry.add(40))
+            && KernelStat::ns((*stat).mtime) == get::<i64>(entry.add(48))
+            && KernelStat::ns((*stat).ctime) == get::<i64>(entry.add(56))
+    }
+}
+
+/// A hard link where it is safe (`store::deliver` has the same rules and the reasons). `entry`: as in `is_unchanged`.
+/// False: nothing was made.
 #[inline(always)]
 unsafe fn link(
-    from: *const u8,
+    entry: *const u8,
     name: *const u8,
     blob: usize,
     mode: usize,
@@ -275,6 +266,7 @@ unsafe fn link(
     folder_at: *mut u8,
 ) -> bool {
     unsafe {
+        let from = entry.add(66);
         if !stat_with(nr::FSTAT, blob, stat) {
             return false;
         }
@@ -291,9 +283,7 @@ unsafe fn link(
                 return false;
             }
         }
-        // Field by field: a copy of the whole would be a call to memcpy.
-        let (device, size, mtime) = ((*stat).device, (*stat).size, KernelStat::ns((*stat).mtime));
-        let ctime = KernelStat::ns((*stat).ctime);
+        let device = (*stat).device;
         let (uid, gid) = (auxiliary(auxv, AT_EUID), auxiliary(auxv, AT_EGID));
         let umask = call(nr::UMASK, 0, 0, 0, 0, 0) as usize;
         call(nr::UMASK, umask, 0, 0, 0, 0);
@@ -337,18 +327,12 @@ unsafe fn link(
         if made != 0 {
             return false;
         }
-        // Still the blob we looked at, and no second link made at the same time?
+        // Still the blob we looked at, and no second link made at the same time? (Who makes one sets its times.)
         let alone = stat_with(nr::FSTAT, blob, stat)
             && (*stat).links == 2
-            && (*stat).size == size
-            && KernelStat::ns((*stat).mtime) == mtime;
-        if alone
-            && call(nr::UTIMENSAT, blob, 0, 0, 0, 0) == 0
-            && stat_with(nr::FSTAT, blob, stat)
-            && (*stat).links == 2
-            // Within one tick of the clock, what the user does to the file would not show.
-            && KernelStat::ns((*stat).ctime) != ctime
-        {
+            && (*stat).size == get::<u64>(entry.add(32))
+            && KernelStat::ns((*stat).mtime) == get::<i64>(entry.add(48));
+        if alone && call(nr::UTIMENSAT, blob, 0, 0, 0, 0) == 0 {
             return true;
         }
         call(nr::UNLINK, name as usize, 0, 0, 0, 0);
