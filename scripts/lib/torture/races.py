@@ -1,10 +1,13 @@
 """Files that change while a compile is under way."""
 
+import mmap
 import os
 import random
 import shutil
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 from torture.ground import Ran, digest
 
@@ -227,6 +230,122 @@ def trees(ground):
     ground.works(row)
 
 
+def written(path, change):
+    """Writes to a file as tools do that want nobody to notice: its times stay."""
+    about = path.stat()
+    change(path)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def mapped(path, dice):
+    """Writes through a mapping, and holds it for a while."""
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as view:
+        for _ in range(3):
+            view[dice.randrange(len(view))] ^= 1
+            time.sleep(dice.uniform(0, 0.003))
+
+
+def crates(ground):
+    """Two trees share a crate, which is delivered as a hard link; one writes into its file in all the ways there are."""
+    row = ground.row("two trees, one of which writes into its crates")
+    if not shutil.which("rustc"):
+        row.skipped = "skipped: no rustc"
+        return
+    # In our own environment, which rustup's front needs.
+    asked = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True)
+    rustc = Path(asked.stdout.strip()) / "bin/rustc"
+    ground.write("c.rs", "".join(f"pub fn f{n}(x: u64) -> String {{ format!(\"{{x}} {n}\") }}\n" for n in range(150)))
+    words = [str(rustc), "--crate-name", "c", "--crate-type", "rlib", "--emit=metadata,link", "-Cmetadata=1", "c.rs", "--out-dir"]
+    outs = {tree: ground.work / tree for tree in ("left", "right", "truth")}
+    for folder in outs.values():
+        folder.mkdir()
+    bare = ground.bare(*words, outs["truth"])
+
+    def content(tree):
+        files = [outs[tree] / name for name in ("libc.rlib", "libc.rmeta")]
+        return digest(b"".join(path.read_bytes() for path in files if path.exists()))
+
+    truth = (bare.said(), content("truth"), bare.seconds)
+    dice = ground.random
+    spoil = [
+        lambda path: written(path, lambda path: open(path, "r+b").write(b"spoilt")),
+        lambda path: written(path, lambda path: os.truncate(path, 100)),
+        lambda path: open(path, "ab").write(b"more"),
+        lambda path: mapped(path, dice),
+        lambda path: os.utime(path, (1, 1)),
+        lambda path: path.unlink(),
+        lambda path: (written(path, lambda path: open(path, "r+b").write(b"spoilt")), path.unlink()),
+        lambda path: os.link(path, outs["left"] / f"more{dice.randrange(1 << 30)}"),
+        lambda path: path.rename(outs["left"] / f"other{dice.randrange(1 << 30)}"),
+        lambda path: [written(other, lambda path: open(path, "r+b").write(b"spoilt")) for other in outs["left"].glob("*r*")],
+        lambda path: shutil.rmtree(outs["left"]),
+        lambda path: ground.zccache("stop"),
+    ]
+
+    def harm():
+        time.sleep(dice.uniform(0, 0.004))
+        for _ in range(dice.randrange(1, 3)):
+            try:
+                dice.choice(spoil)(outs["left"] / dice.choice(["libc.rlib", "libc.rmeta"]))
+            except (OSError, ValueError):
+                pass  # not there just now, or empty
+
+    for _ in ground.rounds(row, 1000):
+        outs["left"].mkdir(exist_ok=True)
+        ground.zccache(*words, outs["left"])
+        spoiler = threading.Thread(target=harm)
+        spoiler.start()
+        both = dice.random() < 0.5
+        if both:
+            spoiler.join()
+        for tree in dice.choice([["right"], ["right", "left"], ["left", "right"]]) if both else ["right"]:
+            outs[tree].mkdir(exist_ok=True)
+            if dice.random() < 0.7:
+                for path in list(outs[tree].iterdir()):
+                    path.unlink()
+            ran = ground.zccache(*words, outs[tree])
+            ground.judge(row, [*words, tree], ran, content(tree), [truth])
+        spoiler.join()
+        if content("right") != truth[1]:
+            row.count(1, 0, 0.0, "what one tree does to its file reaches the other")
+    before = ground.hits() or 0
+    for _ in range(4):
+        ground.zccache(*words, outs["right"])
+    if (ground.hits() or 0) == before:
+        row.count(0, 1, 0.0, "never a hit")
+
+
+def late(ground):
+    """Headers that come into an earlier folder, and go, while a slow daemon still writes the compile down."""
+    row = ground.row("headers that come late")
+    env = dict(ground.env, ZCCACHE_FAULT="daemon.reported:sleep=40:*")
+    words = ["gcc", "-Izero", "-Ione", "-c", "late.c", "-o", "late.o"]
+    for folder in ("zero", "one"):
+        (ground.work / folder).mkdir(exist_ok=True)
+    for number in ground.rounds(row, 400):
+        value = ground.random.randrange(1 << 30)
+        ground.write("late.c", f"#include <y.h>\n#if __has_include(<z.h>)\n#include <z.h>\n#endif\nint a{value} = Y;\n")
+        name = ground.random.choice(["y.h", "z.h"])
+        come = ground.work / "zero" / name
+        ground.write("one/y.h", f"#define Y {value % 1000}\n", atomic=True)
+        if ground.random.random() < 0.3:
+            come.write_text("#define Y 7\n")
+        ran = []
+        compile = threading.Thread(target=lambda: ran.append(ground.zccache(*words, env=env)))
+        compile.start()
+        time.sleep(ground.random.uniform(0, 0.07))
+        if come.exists():
+            come.unlink()
+        else:
+            come.write_text("#ifdef Y\n#undef Y\n#endif\n#define Y 9\n")
+        compile.join()
+        for _ in range(2):
+            ground.compile(row, words, "late.o", (number, "after"), remove=False)
+        come.unlink(missing_ok=True)
+        ground.compile(row, words, "late.o", (number, "gone"), remove=False)
+    ground.works(row)
+
+
 def together(ground):
     """Two builds in one tree at once, while it is edited."""
     row = ground.row("two builds in one tree")
@@ -243,4 +362,4 @@ def together(ground):
             ground.compile(row, words, out, state, remove=False)
 
 
-FAULTS = [inputs, outputs, compilers, trees, together]
+FAULTS = [inputs, outputs, compilers, trees, crates, late, together]
