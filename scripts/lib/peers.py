@@ -42,16 +42,21 @@ def install(where):
         if name == "ccache":
             need_tools(["ccache"])
             continue
-        if name in CRATES:
-            steps = [["cargo", "install", "--quiet", "--locked", "--root", str(where), name]]
-        else:
-            venv = str(where / "original")
-            steps = [[sys.executable, "-m", "venv", venv], [f"{venv}/bin/pip", "install", "--quiet", "zccache"]]
-        for words in steps:
+        def run(*words):
             done = subprocess.run(words, cwd=where, env=env, capture_output=True, text=True)
             if done.returncode:
-                say(f"{name} can't be installed: {' '.join(words)}: {last_line(done.stderr)}")
-                break
+                say(f"{' '.join(words)}: {last_line(done.stderr)}")
+            return done.returncode == 0
+
+        if name in CRATES:
+            cargo_install = ("cargo", "install", "--quiet", "--root", str(where), name)
+            # A lock file may name what was yanked since.
+            done = run(*cargo_install, "--locked") or run(*cargo_install)
+        else:
+            venv = str(where / "original")
+            done = run(sys.executable, "-m", "venv", venv) and run(f"{venv}/bin/pip", "install", "--quiet", "zccache")
+        if not done:
+            say(f"{name} can't be installed")
 
 
 def last_line(text):

@@ -87,7 +87,8 @@ enum Held<'a> {
 pub const LINK_FROM: u64 = 16 << 20;
 /// From here on, a hard link is cheaper than a copy.
 const WORTH_A_LINK: u64 = 8 << 10;
-/// What compilers write and nobody changes afterwards but by replacing it: crates, precompiled headers, modules.
+/// What compilers write and nobody changes afterwards but by replacing it: crates, precompiled headers, modules. (gcc
+/// writes to its own in place; `WriteStyle` keeps those from being linked.)
 /// Objects are not among them: a kernel's build writes into them, and each write costs the store its blob.
 const LEFT_ALONE: [&[u8]; 5] = [b".rlib", b".rmeta", b".gch", b".pch", b".pcm"];
 

@@ -325,6 +325,31 @@ fn a_precompiled_header_of_gcc() {
     s.miss("gcc -Winvalid-pch -c a.c");
 }
 
+/// Each run of gcc gives other bytes: only a hit leaves what was compiled with the header before good.
+#[test]
+fn a_precompiled_header_of_gcc_is_a_result() {
+    let mut s = Sandbox::new();
+    s.volatile = vec![".gch"];
+    s.write("a.c", "int v() { return X; }\n");
+    s.write("p.c", "");
+    s.write("p.h", "#include <stdio.h>\n#define X 1\n");
+    // The second as cmake has it made.
+    for line in ["gcc -x c-header p.h -o p.h.gch", "gcc -x c-header -include p.h -o p.h.gch -c p.c"]
+    {
+        s.miss(line);
+        let made = s.read("p.h.gch");
+        s.miss("gcc -Winvalid-pch -include p.h -c a.c");
+        for remove in [true, false] {
+            if remove {
+                s.remove("p.h.gch");
+            }
+            s.hit(line);
+            assert_eq!(s.read("p.h.gch"), made);
+            s.hit("gcc -Winvalid-pch -include p.h -c a.c");
+        }
+    }
+}
+
 #[test]
 fn a_precompiled_header_of_clang() {
     if !have("clang") {

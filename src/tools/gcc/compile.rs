@@ -11,7 +11,7 @@ use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Output, Role, UserDeps};
+use crate::tools::command::{Arg, Command, Flavor, Language, Mode, Output, Role, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::find::{base, without_ending};
 use crate::tools::meaning::{Ground, Meaning, Text};
@@ -311,6 +311,9 @@ pub(in crate::tools) fn question<'a>(
     read: Read<'a>,
 ) -> Question<'a> {
     let source = &command.sources[unit];
+    // gcc takes no precompiled header while it writes one (measured: it does not look for any), which is good, for the
+    // one that it writes is in the place of the one that it would look for.
+    let writes_one_itself = command.flavor == Flavor::Gcc && command.mode == Mode::Precompile;
     Question {
         source: &source.path,
         language: source.language,
@@ -319,7 +322,7 @@ pub(in crate::tools) fn question<'a>(
         forced: &command.search.forced,
         defines: &command.defines,
         read,
-        precompiled: is_preprocessed_here(source.language),
+        precompiled: is_preprocessed_here(source.language) && !writes_one_itself,
         assembler_listed: false,
     }
 }
