@@ -17,7 +17,7 @@ use super::scan::Scan;
 use super::search::SearchPath;
 use crate::files::ContentHash;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Flavor, Language};
+use crate::tools::command::{Arg, Flavor, ForcedHeader, Language};
 
 /// A path as spelled, absolute or relative to the cwd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,8 +60,8 @@ pub struct Question<'a> {
     pub language: Language,
     pub flavor: Flavor,
     pub search: &'a SearchPath,
-    /// `-include` and its like, as spelled.
-    pub forced: &'a [Arg],
+    /// `-include` and its like.
+    pub forced: &'a [ForcedHeader],
     /// Bodies of `-D`.
     pub defines: &'a [Arg],
     pub read: Read<'a>,

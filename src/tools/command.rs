@@ -200,8 +200,18 @@ pub struct Search {
     pub system: Vec<Arg>,
     /// `-idirafter`, in order.
     pub after: Vec<Arg>,
-    /// `-include`, `-imacros`, `-include-pch` files, in order, as spelled.
-    pub forced: Vec<Arg>,
+    /// `-include`, `-imacros`, `-include-pch` files, in order.
+    pub forced: Vec<ForcedHeader>,
+}
+
+/// A header that an option names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForcedHeader {
+    /// As spelled.
+    pub name: Arg,
+    /// A precompiled form of it is looked for, and taken. Not of what `-Xclang` names: clang's driver would look,
+    /// its compiler does not (measured).
+    pub or_compiled: bool,
 }
 
 /// Everything a compile's command line says.

@@ -365,6 +365,32 @@ fn a_precompiled_header_of_clang() {
     }
 }
 
+/// The lines are CMake's.
+#[test]
+fn a_precompiled_header_of_clang_is_a_result() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", "int v() { return X; }\n");
+    s.write("p.h.c", "");
+    s.write("p.h", "#define X 1\n");
+    let make = "clang -Winvalid-pch -Xclang -emit-pch -Xclang -include -Xclang p.h -x c-header -o p.h.pch -c p.h.c";
+    let take = "clang -Winvalid-pch -Xclang -include-pch -Xclang p.h.pch -Xclang -include -Xclang p.h -c a.c";
+    s.miss(make);
+    s.miss(take);
+    s.hit(make);
+    s.hit(take);
+    s.remove("p.h.pch");
+    s.hit(make);
+    s.hit(take);
+    s.write("p.h", "#define X 2\n");
+    s.miss(make);
+    s.miss(take);
+    s.hit(make);
+    s.hit(take);
+}
+
 #[test]
 fn files_that_options_name() {
     let s = Sandbox::new();

@@ -434,13 +434,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 Presence::Folder(_) => return Err(Reason::UncacheableArgument),
             }
         }
-        for name in self.question.forced {
-            let include =
-                Include { how: How::Quote, kind: Kind::Include, name: name.as_slice().into() };
+        for header in self.question.forced {
+            let name = header.name.as_slice().into();
+            let include = Include { how: How::Quote, kind: Kind::Include, name };
             // The cwd stands where the includer's folder would.
             let number = self.memo.directive(self.world, search, b"", &include);
             let directive = self.memo.directives[number as usize];
-            if self.question.precompiled {
+            if self.question.precompiled && header.or_compiled {
                 let suffixes: &[&str] = match self.question.flavor {
                     Flavor::Gcc => &[".gch"],
                     Flavor::Clang => &[".pch", ".gch"],

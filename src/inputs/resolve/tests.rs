@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::inputs::scan::{scan, scan_assembly};
-use crate::tools::command::Search;
+use crate::tools::command::{ForcedHeader, Search};
 
 #[derive(Default)]
 struct Fake {
@@ -77,6 +77,10 @@ impl World for Fake {
 
 fn args(names: &[&str]) -> Vec<Arg> {
     names.iter().map(|name| name.as_bytes().to_vec()).collect()
+}
+
+fn forced_header(name: &str, or_compiled: bool) -> ForcedHeader {
+    ForcedHeader { name: name.into(), or_compiled }
 }
 
 fn angles(names: &[&str], own: &[&str]) -> SearchPath {
@@ -281,19 +285,26 @@ fn precompiled() {
     assert_eq!(ask(&mut fake, &asked).err(), Some(Reason::UncacheableArgument));
     // clang: only forced ones; `-include-pch` names the file itself.
     let mut fake = Fake::new(&[("m.c", "#include \"x.h\""), ("p.h.pch", ""), ("x.h", "")]);
-    let (list, forced) = (args(&["m.c", "x.h"]), args(&["p.h.pch"]));
+    let (list, forced) = (args(&["m.c", "x.h"]), [forced_header("p.h.pch", false)]);
     let mut asked = question(&search, Read::Complete(&list));
     (asked.precompiled, asked.flavor, asked.forced) = (true, Flavor::Clang, &forced);
     let answer = ask(&mut fake, &asked).unwrap();
     assert_eq!(answer.read, ["m.c", "p.h.pch", "x.h"]);
     assert!(!answer.absent.contains(&"x.h.gch".to_string()));
+    assert!(!answer.absent.contains(&"p.h.pch.pch".to_string()));
+    let (list, forced) = (args(&["m.c", "p.h", "x.h"]), [forced_header("p.h", true)]);
+    let mut asked = question(&search, Read::Complete(&list));
+    (asked.precompiled, asked.flavor, asked.forced) = (true, Flavor::Clang, &forced);
+    fake.add("p.h", "");
+    let answer = ask(&mut fake, &asked).unwrap();
+    assert_eq!(answer.read, ["m.c", "p.h", "p.h.pch", "x.h"]);
 }
 
 #[test]
 fn forced() {
     let mut fake = Fake::new(&[("m.c", ""), ("j/f.h", "")]);
     let search = angles(&["i", "j"], &[]);
-    let (list, forced) = (args(&["m.c", "j/f.h"]), args(&["f.h"]));
+    let (list, forced) = (args(&["m.c", "j/f.h"]), [forced_header("f.h", true)]);
     let mut asked = question(&search, Read::Complete(&list));
     asked.forced = &forced;
     assert_eq!(ask(&mut fake, &asked).unwrap().absent, ["f.h", "i/f.h"]);

@@ -9,7 +9,9 @@ use super::passed::{self, Inner, Preprocessor, Setting};
 use super::switches;
 use super::table::{self, Class, Flag, Takes};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, ArgPart, Flavor, Language, Parsed, Role, Search, Source};
+use crate::tools::command::{
+    Arg, ArgPart, Flavor, ForcedHeader, Language, Parsed, Role, Search, Source,
+};
 
 /// Why a call runs plain, and the argument to blame.
 type Refusal = (Reason, Option<Arg>);
@@ -306,7 +308,7 @@ impl Walk {
             Class::Forced | Class::Define if value.is_empty() => self.refuse(refused, arg),
             Class::Forced => {
                 self.push_key(flag, value);
-                self.search.forced.push(value.to_vec());
+                self.search.forced.push(ForcedHeader { name: value.to_vec(), or_compiled: true });
             }
             Class::Define => {
                 self.push_key(flag, value);
@@ -512,7 +514,8 @@ impl Walk {
     fn for_inner(&mut self, value: &[u8]) {
         match self.inner.take() {
             Some(Inner::TakesForced) if !value.is_empty() => {
-                return self.search.forced.push(value.to_vec());
+                let header = ForcedHeader { name: value.to_vec(), or_compiled: false };
+                return self.search.forced.push(header);
             }
             Some(Inner::TakesSetting) if passed::llvm(value) => return,
             Some(_) => return self.refuse(Reason::UncacheableArgument, value),

@@ -2,7 +2,9 @@
 
 use super::parse;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Mode, Parsed, Role, UserDeps};
+use crate::tools::command::{
+    Arg, Command, Flavor, ForcedHeader, Language, Mode, Parsed, Role, UserDeps,
+};
 
 fn split(line: &str) -> Vec<Arg> {
     line.split_whitespace().map(|arg| arg.as_bytes().to_vec()).collect()
@@ -14,6 +16,12 @@ fn text(bytes: &[u8]) -> String {
 
 fn joined(args: &[Arg]) -> String {
     args.iter().map(|arg| text(arg)).collect::<Vec<_>>().join(" ")
+}
+
+fn forced(command: &Command) -> String {
+    let compiled = |header: &ForcedHeader| if header.or_compiled { " or compiled" } else { "" };
+    let named = |header: &ForcedHeader| text(&header.name) + compiled(header);
+    command.search.forced.iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 fn run(flavor: Flavor, cxx: bool, line: &str) -> Parsed {
@@ -339,16 +347,16 @@ fn search_and_query() {
         assert_eq!(joined(&command.search.angle), "a b d9");
         assert_eq!(joined(&command.search.system), "s s2");
         assert_eq!(joined(&command.search.after), "z");
-        assert_eq!(joined(&command.search.forced), "f.h m.h");
+        assert_eq!(forced(&command), "f.h or compiled, m.h or compiled");
         let query = "--sysroot=/r -Btools -std=c11 -march=native -nostdinc";
         assert_eq!(joined(&command.query_args), query);
     }
     let line = "-Winvalid-pch -Xclang -emit-pch -Xclang -include -Xclang p.hxx -x c++-header \
                 -o p.hxx.pch -c p.hxx.cxx";
     let command = compile(Flavor::Clang, line);
-    assert_eq!((command.mode, joined(&command.search.forced)), (Mode::Precompile, "p.hxx".into()));
+    assert_eq!((command.mode, forced(&command)), (Mode::Precompile, "p.hxx".into()));
     let line = "-Xclang -include-pch -Xclang p.pch -Xclang -include -Xclang p.hxx -c a.cc";
-    assert_eq!(joined(&compile(Flavor::Clang, line).search.forced), "p.pch p.hxx");
+    assert_eq!(forced(&compile(Flavor::Clang, line)), "p.pch, p.hxx");
 }
 
 #[test]
