@@ -112,7 +112,7 @@ impl Explain<'_> {
     /// The action is known in other states: the one that differs least.
     fn other_state(mut self, action: &ActionKey) -> (Reason, Vec<Difference>) {
         let manifest = self.shared.index.manifest(action).unwrap_or_default();
-        let mut nearest: Option<(KnownSet, bool, Vec<Difference>)> = None;
+        let mut nearest: Option<(KnownSet, SetRecord, Vec<Difference>)> = None;
         let (mut is_elsewhere, mut names_its_folder) = (false, false);
         for known in manifest.sets.iter().take(STATES_COMPARED) {
             let Some(set) = self.shared.index.set(known.id) else { continue };
@@ -128,7 +128,7 @@ impl Explain<'_> {
             if better {
                 is_elsewhere = elsewhere.is_some();
                 names_its_folder = set.env.iter().any(|name| **name == *PLACES_VARIABLE);
-                nearest = Some((known.clone(), set.date, differences));
+                nearest = Some((known.clone(), set, differences));
             }
         }
         match nearest {
@@ -137,8 +137,8 @@ impl Explain<'_> {
                 (Reason::ContentHashMismatch, differences)
             }
             Some(_) if is_elsewhere && names_its_folder => (Reason::PathSensitiveArg, Vec::new()),
-            Some((known, date, differences)) if differences.is_empty() => {
-                self.same_inputs(&known, date, action)
+            Some((known, set, differences)) if differences.is_empty() => {
+                self.same_inputs(&known, &set, action)
             }
             Some((.., differences)) => (reason_for(&differences), differences),
         }
@@ -184,12 +184,12 @@ impl Explain<'_> {
         found
     }
 
-    /// Nothing that was read differs: then it is the kind of terminal, the date, or the result
-    /// is gone.
+    /// Nothing that was read differs: then it is the kind of terminal, the date, an
+    /// mtime, or the result is gone.
     fn same_inputs(
         &self,
         known: &KnownSet,
-        date: bool,
+        set: &SetRecord,
         action: &ActionKey,
     ) -> (Reason, Vec<Difference>) {
         let Some(result) = self.shared.index.result(&known.result) else {
@@ -200,8 +200,10 @@ impl Explain<'_> {
             (Reason::ResultGone, Vec::new())
         } else if result.text_context.is_some() && result.text_context != context {
             (Reason::MessageStyle, Vec::new())
-        } else if date {
+        } else if set.date {
             (Reason::DateChanged, Vec::new())
+        } else if !set.stamped.is_empty() {
+            (Reason::InputTouched, Vec::new())
         } else {
             (Reason::ResultGone, Vec::new())
         }

@@ -68,6 +68,9 @@ pub struct Question<'a> {
     /// Precompiled headers may be picked up: gcc takes `X.gch` for any forced header and any that
     /// the source includes itself, clang `X.pch` or `X.gch` for a forced one.
     pub precompiled: bool,
+    /// The mtimes of what is read are in the result, as in clang's precompiled headers, which it
+    /// refuses where a header has another one by now.
+    pub records_times: bool,
     /// The list holds what the assembler said it read.
     pub assembler_listed: bool,
 }
@@ -81,7 +84,8 @@ pub struct InputSet {
     pub absent: Vec<PathRef>,
     /// Must be there; the content does not matter.
     pub exists: Vec<PathRef>,
-    /// The mtime matters too: where `__TIMESTAMP__` is used, those of all files read.
+    /// The mtime matters too: where `__TIMESTAMP__` is used or the result records them, those of
+    /// all files read.
     pub stamped: Vec<PathRef>,
     /// `__TIME__` may be in the result.
     pub time: bool,

@@ -67,6 +67,8 @@ pub enum Reason {
     MessageStyle,
     /// The same state is known; its result held for its date only.
     DateChanged,
+    /// The same state is known; its result holds the mtime of an input, which has another one by now.
+    InputTouched,
     /// The same state was stored, and removed to stay below the size limit.
     Evicted,
     /// The same state was stored, and the result is damaged or lost.
@@ -160,9 +162,11 @@ impl Reason {
             | SourceOnStdin | UnusualOutput | UnknownLanguage | ResponseFile | Environment
             | UnknownCompiler | Modules | Incremental | Excluded | StrictPaths => Stage::Refused,
             NewAction | CommandChanged | VariableChanged | ToolChanged | InputChanged
-            | InputAppeared | InputGone | MessageStyle | DateChanged | Evicted | ResultGone
-            | Recache | ContentHashMismatch | ToolchainMismatch | GitRootUnavailable
-            | PathOutsideRoot | PathSensitiveArg | UnsupportedLanguage => Stage::Missed,
+            | InputAppeared | InputGone | MessageStyle | DateChanged | InputTouched | Evicted
+            | ResultGone | Recache | ContentHashMismatch | ToolchainMismatch
+            | GitRootUnavailable | PathOutsideRoot | PathSensitiveArg | UnsupportedLanguage => {
+                Stage::Missed
+            }
             CompilerFailed | ChangedDuringCompile | TimeMacro | ComputedInclude
             | AssemblerInput | OutputMissing | SideFiles | ChangedBefore | MixedDiagnostics
             | DependencyOutput | ReadOnly | Unreported => Stage::NotStored,
@@ -202,6 +206,7 @@ impl Reason {
             InputGone => "a file that was used is gone",
             MessageStyle => "its messages were made for another kind of terminal",
             DateChanged => "the result uses __DATE__, and holds for its date only",
+            InputTouched => "the result holds a modification time, which is another one by now",
             Evicted => "removed to stay below the size limit: raise ZCCACHE_CACHE_SIZE",
             ResultGone => "the stored result was damaged or lost",
             Recache => "ZCCACHE_RECACHE is set",

@@ -298,6 +298,7 @@ pub fn resolve(data: &[u8]) {
             defines: &[],
             read: Read::Nothing,
             precompiled: true,
+            records_times: false,
             assembler_listed: false,
         };
         let mut resolver = Resolver::new();

@@ -389,6 +389,19 @@ fn a_precompiled_header_of_clang_is_a_result() {
     s.miss(take);
     s.hit(make);
     s.hit(take);
+    // It holds the header's time, and is refused where that is another.
+    s.bare("touch -d @1700000000 p.h").ok();
+    assert!(!s.bare(take).status.success());
+    s.miss(make);
+    s.miss(take);
+    s.hit(make);
+    s.hit(take);
+    let timeless = |line: &str| line.replace("clang ", "clang -Xclang -fno-pch-timestamp ");
+    s.miss(&timeless(make));
+    s.miss(&timeless(take));
+    s.bare("touch -d @1700009999 p.h").ok();
+    s.hit(&timeless(make));
+    s.hit(&timeless(take));
 }
 
 #[test]

@@ -170,8 +170,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         self.out.time |= self.directives && defines.time;
         self.out.date |= self.directives && defines.date;
         // It stands for the file whose line a macro is expanded on: any of them.
-        let stamped = self.directives && self.scans.iter().any(|file| file.scan.timestamp);
-        if stamped || defines.timestamp {
+        let shown = self.directives && self.scans.iter().any(|file| file.scan.timestamp);
+        if shown || self.question.records_times || defines.timestamp {
             self.out.stamped.clone_from(&self.out.read);
         }
         for list in

@@ -97,6 +97,7 @@ fn question<'a>(search: &'a SearchPath, read: Read<'a>) -> Question<'a> {
         defines: &[],
         read,
         precompiled: false,
+        records_times: false,
         assembler_listed: false,
     }
 }

@@ -323,8 +323,16 @@ pub(in crate::tools) fn question<'a>(
         defines: &command.defines,
         read,
         precompiled: is_preprocessed_here(source.language) && !writes_one_itself,
+        records_times: records_times(command),
         assembler_listed: false,
     }
+}
+
+/// clang writes the mtimes of all headers into what it precompiles, unless told not to.
+fn records_times(command: &Command) -> bool {
+    command.flavor == Flavor::Clang
+        && command.mode == Mode::Precompile
+        && !command.key_args.iter().any(|arg| arg == b"-fno-pch-timestamp")
 }
 
 /// Where a command looks for headers; `own` are the compiler's folders.
