@@ -84,7 +84,9 @@ impl EventLoop {
         let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
         let end = self.end_of(command, exit, took_ns);
         let shared = self.shared.clone();
-        self.finishers.give(move || {
+        // Not at once: on a busy machine the worker would get the processor before the wrapper, which has
+        // nothing left to do but end.
+        self.finishers.give_soon(move || {
             let work =
                 std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
             let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
@@ -92,6 +94,9 @@ impl EventLoop {
             shared.storing.end(&actions);
             end.conclude(finished, Some((id, actions)));
         });
+        if self.in_flight.has_waiters() {
+            self.finishers.give_all();
+        }
     }
 
     fn end_of(&mut self, command: Option<Underway>, exit: Option<Exit>, took_ns: u64) -> End {

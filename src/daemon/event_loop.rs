@@ -178,6 +178,7 @@ impl EventLoop {
             if self.muted.is_some_and(|until| Instant::now() >= until) {
                 self.hear_watch();
             }
+            self.finishers.give_due();
             self.upkeep.tick(&self.shared, &self.counters, &self.finishers);
         }
         self.end();
@@ -215,6 +216,9 @@ impl EventLoop {
             return Duration::ZERO;
         }
         let mut due = self.upkeep.due_in();
+        if let Some(soon) = self.finishers.due_in() {
+            due = due.min(soon);
+        }
         if self.muted.is_some() {
             due = due.min(MUTED);
         }

@@ -192,6 +192,8 @@ impl EventLoop {
             self.end_if_index_is_lost();
             return self.plain(asked.client, Reason::InternalFault.into(), None);
         }
+        // It may be just what is asked for.
+        self.finishers.give_all();
         client_waits(&mut self.hub.clients, asked.client);
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());

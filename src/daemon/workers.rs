@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -30,7 +31,12 @@ struct Queue {
 pub(super) struct Workers {
     queue: Arc<Queue>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// Not in the queue yet, in order, and when they are to be.
+    later: VecDeque<(Instant, Job)>,
 }
+
+/// By then a process that is about to end has ended, and its processor is free.
+const SOON: Duration = Duration::from_millis(1);
 
 /// Query output and walks need little; the compiler's own stack is not here.
 const STACK_BYTES: usize = 2 << 20;
@@ -44,7 +50,7 @@ impl Workers {
             let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
             threads.push(builder.spawn(move || work(&queue))?);
         }
-        Ok(Workers { queue, threads })
+        Ok(Workers { queue, threads, later: VecDeque::new() })
     }
 
     pub(super) fn give(&self, job: impl FnOnce() + Send + 'static) {
@@ -56,8 +62,35 @@ impl Workers {
         self.queue.filled.notify_one();
     }
 
+    /// A job that may begin a millisecond from now: see `give_due`.
+    pub(super) fn give_soon(&mut self, job: impl FnOnce() + Send + 'static) {
+        self.later.push_back((Instant::now() + SOON, Box::new(move |_| job())));
+    }
+
+    /// When `give_due` is to be called.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        self.later.front().map(|(due, _)| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Lets those jobs begin that have been put off for long enough.
+    pub(super) fn give_due(&mut self) {
+        while self.due_in() == Some(Duration::ZERO)
+            && let Some((_, job)) = self.later.pop_front()
+        {
+            self.add(job);
+        }
+    }
+
+    /// Lets all jobs begin that were put off: somebody waits for them.
+    pub(super) fn give_all(&mut self) {
+        while let Some((_, job)) = self.later.pop_front() {
+            self.add(job);
+        }
+    }
+
     /// A job that begins when all jobs given before it have ended.
-    pub(super) fn after_all(&self, job: impl FnOnce() + Send + 'static) {
+    pub(super) fn after_all(&mut self, job: impl FnOnce() + Send + 'static) {
+        self.give_all();
         let queue = self.queue.clone();
         self.add(Box::new(move |own| {
             let mut jobs = queue.jobs.lock();
@@ -70,7 +103,8 @@ impl Workers {
     }
 
     /// Lets the queued jobs end, then the threads.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
+        self.give_all();
         self.queue.jobs.lock().closing = true;
         self.queue.filled.notify_all();
         for thread in self.threads {
@@ -114,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_job_can_wait_for_those_before_it() {
-        let workers = Workers::start("test", 2).unwrap();
+        let mut workers = Workers::start("test", 2).unwrap();
         let ended = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
         for round in 0..5 {
@@ -136,5 +170,30 @@ mod tests {
         let seen = seen.lock();
         assert_eq!(seen.len(), 10);
         assert!(seen.iter().all(|(round, ended)| *ended >= (round + 1) * 3), "{seen:?}");
+    }
+
+    #[test]
+    fn what_was_put_off_is_done_all_the_same() {
+        let mut workers = Workers::start("test", 1).unwrap();
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = || {
+            let done = done.clone();
+            move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        assert_eq!(workers.due_in(), None);
+        workers.give_soon(count());
+        assert!(workers.due_in().unwrap() <= SOON);
+        std::thread::sleep(SOON);
+        workers.give_soon(count());
+        workers.give_due();
+        assert_eq!(workers.later.len(), 1);
+        let (seen, before) = (Arc::new(AtomicUsize::new(0)), done.clone());
+        let see = seen.clone();
+        workers.after_all(move || see.store(before.load(Ordering::SeqCst), Ordering::SeqCst));
+        workers.give_soon(count());
+        workers.finish();
+        assert_eq!((seen.load(Ordering::SeqCst), done.load(Ordering::SeqCst)), (2, 3));
     }
 }

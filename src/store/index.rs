@@ -163,7 +163,7 @@ impl Index {
         self.apply(batch);
     }
 
-    /// Makes all changes of the batch, or none if the process dies.
+    /// Makes all changes of the batch, or none if the process dies before they are settled.
     pub fn apply(&self, batch: Batch) {
         self.tree.apply(batch.changes);
     }
@@ -301,6 +301,16 @@ impl Index {
         }
         self.tree.clear();
         ClearedIndex { results: counts[0], files: counts[1], sets: counts[2] }
+    }
+
+    /// Hands on what was changed to what survives a killed process. Slow, but much quicker than `flush`.
+    pub fn settle(&self) {
+        self.tree.settle();
+    }
+
+    /// Nothing is to be handed on.
+    pub fn is_settled(&self) -> bool {
+        self.tree.is_settled()
     }
 
     /// Writes everything to the disk; slow.

@@ -7,6 +7,7 @@ pub mod evict;
 pub mod index;
 pub mod key;
 pub mod pack;
+mod pending;
 pub mod record;
 mod recovery;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::calls::{Calls, Length};
+use super::pending::Pending;
 use super::recovery::{
     Attempt, Suspicion, Trouble, attempt, discard, finish_swap, open_current, open_sled, set_aside,
 };
@@ -55,6 +56,8 @@ pub(super) struct Tree {
     /// The folder that `index.sled` is in.
     root: PathBuf,
     state: RwLock<State>,
+    /// What `state` does not have yet.
+    pending: Pending,
     calls: Calls,
     /// Bytes written since the last flush.
     ahead: AtomicUsize,
@@ -110,6 +113,7 @@ impl Tree {
         Tree {
             root,
             state: RwLock::new(state),
+            pending: Pending::default(),
             calls: Calls::default(),
             ahead: AtomicUsize::new(0),
         }
@@ -175,18 +179,41 @@ impl Tree {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        if let Some(value) = self.pending.get(key) {
+            return value;
+        }
         match self.with_sled(Length::Quick, |db| read(db, key)) {
             Some(value) => value,
             None => self.with_memory(|memory| memory.entries.get(key).cloned()),
         }
     }
 
-    /// Makes all changes, at once where they are no more than a few hundred KiB.
-    pub(super) fn apply(&self, changes: Changes) {
+    /// Makes all changes, at once where they are no more than a few hundred KiB. They are seen from now on, and
+    /// on the disk after `settle`, or when there are many.
+    pub(super) fn apply(&self, mut changes: Changes) {
+        // So that memory and disk keep the same.
+        for value in changes.values_mut() {
+            value.take_if(|value| value.len() > LONGEST);
+        }
+        if self.pending.add(changes) >= AHEAD {
+            self.pending.try_write_down(|changes| self.apply_now(changes));
+        }
+    }
+
+    /// Hands on to sled what was changed.
+    pub(super) fn settle(&self) {
+        self.pending.write_down(|changes| self.apply_now(changes));
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    fn apply_now(&self, changes: &Changes) {
         let (mut part, mut bytes) = (Changes::new(), 0);
         for (key, value) in changes {
             bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            part.insert(key, value);
+            part.insert(key.clone(), value.clone());
             if bytes >= AHEAD {
                 self.apply_part(std::mem::take(&mut part), std::mem::take(&mut bytes));
             }
@@ -200,7 +227,7 @@ impl Tree {
         }
         if self.with_sled(Length::Quick, |db| write(db, &changes)).is_some() {
             if self.ahead.fetch_add(bytes, Ordering::Relaxed) + bytes >= AHEAD {
-                self.flush();
+                self.flush_sled();
             }
             return;
         }
@@ -214,6 +241,7 @@ impl Tree {
     /// Calls `each` with every key that starts with `prefix` and its value, in order. `each` may
     /// use the tree.
     pub(super) fn for_each(&self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
+        self.settle();
         let mut from = prefix.to_vec();
         loop {
             let page = self.with_sled(Length::Quick, |db| page(db, &from)).unwrap_or_else(|| {
@@ -238,12 +266,19 @@ impl Tree {
 
     /// Writes everything to the disk; slow.
     pub(super) fn flush(&self) {
+        self.settle();
+        self.flush_sled();
+    }
+
+    fn flush_sled(&self) {
         self.ahead.store(0, Ordering::Relaxed);
         self.with_sled(Length::Flush, |db| attempt(|| db.flush()));
     }
 
     /// Removes everything.
     pub(super) fn clear(&self) {
+        let _stopped = self.pending.stop_writing();
+        self.pending.clear();
         let running = self.calls.begin(Length::Whole);
         let mut state = self.state.write();
         running.goes_in();
@@ -348,6 +383,7 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
+        self.settle();
         if let State::Sled(db) = std::mem::replace(self.state.get_mut(), State::memory()) {
             discard(db);
         }

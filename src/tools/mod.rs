@@ -20,6 +20,7 @@ pub mod tidy;
 pub mod command;
 pub mod environment;
 pub mod find;
+mod finds;
 mod needs;
 mod program;
 mod query;

@@ -20,12 +20,20 @@ pub(super) enum Program {
 /// Scripts longer than this are not searched for variables.
 const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 const HEAD_BYTES: usize = 64 << 10;
+/// Where the name of a loader nearly always ends.
+const FIRST_BYTES: usize = 4 << 10;
 
 /// Reads the head of a program file.
 pub(super) fn inspect(path: &[u8]) -> std::io::Result<Program> {
     let mut file = File::open(Path::new(std::ffi::OsStr::from_bytes(path)))?;
-    let mut head = Vec::new();
-    file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    // Every miss asks this of its compiler: one short read is mostly enough.
+    let mut head = vec![0; FIRST_BYTES];
+    let first = file.read(&mut head)?;
+    head.truncate(first);
+    if let Some(loader) = elf_loader(&head) {
+        return Ok(Program::Dynamic { loader });
+    }
+    file.by_ref().take((HEAD_BYTES - first) as u64).read_to_end(&mut head)?;
     if head.starts_with(b"#!") {
         file.take(SCRIPT_BYTES_MAX).read_to_end(&mut head)?;
         let line = head[2..].split(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::command::{Command, Flavor, Language, Mode};
 use super::environment::{Environment, TOOLCHAIN_VARIABLES, names_that_matter};
 use super::find::{absolute, base};
+use super::finds::Finds;
 use super::program::{self, Program};
 use super::query;
 use crate::files::{ContentHash, Counter, FileTable, PathId, Seen};
@@ -146,6 +147,7 @@ pub struct Toolchains {
     /// changed.
     inodes: Mutex<HashMap<(PathId, ContentHash), (u64, u32)>>,
     answers: Mutex<HashMap<[u8; 32], Slot<Answer>>>,
+    pub(super) finds: Finds,
 }
 
 /// Something found out by asking, and what that depends on.

@@ -5,7 +5,6 @@
 use super::archive;
 use super::command::Arg;
 use super::environment::Environment;
-use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use super::key_parts::KeyParts;
 use super::link;
 use super::meaning::Meaning;
@@ -106,7 +105,8 @@ pub fn understand(
     args.pop();
 
     let mut depends = Vec::new();
-    let (program, behind_us) = find(caller, &name, &mut depends).ok_or(Reason::UnknownCompiler)?;
+    let found = toolchains.finds.find(caller, &name, &mut depends);
+    let (program, behind_us) = found.ok_or(Reason::UnknownCompiler)?;
     let called = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
     let typed = Typed {
         program: &program,
@@ -185,35 +185,4 @@ impl Understood {
         let (program, argv0) = (self.program.clone(), self.argv0.clone());
         Some(Understood::of(actions, program, argv0, self.cwd.clone(), depends))
     }
-}
-
-/// The file a typed name means, and whether we stand before it on PATH. Found once to learn
-/// which places matter, and once more when all of them are watched.
-pub(super) fn find(
-    caller: Caller<'_>,
-    name: &[u8],
-    depends: &mut Vec<PathId>,
-) -> Option<(Vec<u8>, bool)> {
-    const ROUNDS: usize = 4;
-    let path = caller.env.get(b"PATH");
-    let mut earlier = find_tool(name, path, caller.cwd, own_key());
-    for _ in 0..ROUNDS {
-        let (passed, found) = match &earlier {
-            Ok(Found { passed, path, .. }) => (passed, Some(path)),
-            Err(NotFound { passed, .. }) => (passed, None),
-        };
-        depends.clear();
-        for candidate in passed.iter().chain(found) {
-            let id = caller.table.intern(&absolute(caller.cwd, candidate));
-            caller.table.look(id, false);
-            depends.push(id);
-        }
-        let again = find_tool(name, path, caller.cwd, own_key());
-        if again == earlier {
-            let found = again.ok()?;
-            return Some((absolute(caller.cwd, &found.path), found.behind_us));
-        }
-        earlier = again;
-    }
-    None
 }

@@ -9,13 +9,14 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 use crate::tools::environment::streams_context;
 use crate::tools::find::{absolute, base};
+use crate::tools::finds::find;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::program::Program;
 use crate::tools::toolchain::{Caller, Closure, Toolchains, add_program, field};
-use crate::tools::understand::{Actions, Refusal, Typed, Understood, find};
+use crate::tools::understand::{Actions, Refusal, Typed, Understood};
 use crate::tools::worktree::Sharing;
 
 /// Interpreters that only start another program, which their first argument names.

@@ -11,10 +11,10 @@ use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::environment::{EMSCRIPTEN_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base};
+use crate::tools::finds::find;
 use crate::tools::program;
 use crate::tools::query;
 use crate::tools::toolchain::{Answer, Caller, Closure, Toolchains, add_program, field};
-use crate::tools::understand::find;
 
 /// An Emscripten on this machine.
 pub(super) struct Install {

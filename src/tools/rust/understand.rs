@@ -14,10 +14,11 @@ use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::environment::LINK_VARIABLES;
 use crate::tools::find::absolute;
+use crate::tools::finds::find;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
 use crate::tools::toolchain::{Answer, Caller, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed, find};
+use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 
 /// Variables that the compiler itself looks at.
