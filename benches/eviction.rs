@@ -52,10 +52,16 @@ fn measure(results: usize) {
     hot.iter().for_each(|frame| daemon.client().hit(frame));
     let mut client = daemon.client();
     let started = Instant::now();
-    let mut asked = 0;
+    let (mut asked, mut measured) = (0, false);
     let during = ask_for(&daemon, &hot, Duration::from_secs(600), || {
         asked += 1;
-        asked % 256 != 0 || client.status().artifact_bytes > limit
+        if asked % 256 != 0 {
+            return true;
+        }
+        // A new daemon measures its store first.
+        let is_over = client.status().artifact_bytes > limit;
+        measured |= is_over;
+        is_over || !measured
     });
     print(results, "evicting", &during);
     println!(

@@ -19,6 +19,7 @@ use crate::store::evict;
 use crate::store::index::{Batch, Index};
 use crate::store::key::ResultKey;
 use crate::sys::fault::{self, Point};
+use crate::sys::priority::{Niceness, Priority};
 
 /// Between two writings of last use and counters.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -36,6 +37,15 @@ struct Sizes {
     bytes: AtomicU64,
     /// An eviction is under way.
     evicting: AtomicBool,
+}
+
+/// An eviction, until it ends, however that is.
+struct Evicting(Arc<Sizes>);
+
+impl Drop for Evicting {
+    fn drop(&mut self) {
+        self.0.evicting.store(false, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct Upkeep {
@@ -119,15 +129,21 @@ impl Upkeep {
         let due = self.bytes() > self.limit_bytes && Instant::now() >= self.next_eviction;
         if due && !self.sizes.evicting.swap(true, Ordering::Relaxed) {
             self.next_eviction = Instant::now() + EVICT_EVERY;
-            let (shared, sizes, limit) = (shared.clone(), self.sizes.clone(), self.limit_bytes);
-            workers.give(move || {
+            let (shared, limit) = (shared.clone(), self.limit_bytes);
+            let evicting = Evicting(self.sizes.clone());
+            // In a thread of its own, which gives way: it may take half a minute of a processor, and the workers
+            // are for those who wait.
+            let evict = move || {
+                let _ = Priority::Low.niceness(|| true).map(Niceness::take_on);
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
                 log::info!("evicted {} results, {} bytes", evicted.results.len(), evicted.bytes);
                 Eviction::note(&shared, limit);
                 shared.forget_results();
-                measure(&shared, &sizes);
-                sizes.evicting.store(false, Ordering::Relaxed);
-            });
+                measure(&shared, &evicting.0);
+            };
+            if let Err(error) = std::thread::Builder::new().name("evict".to_owned()).spawn(evict) {
+                log::warn!("nothing is evicted: {error}");
+            }
         }
         if self.settle_at.is_some_and(|due| Instant::now() >= due) {
             self.settle_at = None;
