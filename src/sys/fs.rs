@@ -42,13 +42,11 @@ pub fn rename_over(from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
     if renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE).is_err() {
         return rename(from, to);
     }
-    match unlink(from) {
-        Err(Errno::ISDIR | Errno::PERM) => {
-            use std::os::unix::ffi::OsStrExt;
-            let _ = std::fs::remove_dir_all(std::ffi::OsStr::from_bytes(from));
-        }
-        // It is a stray temporary file then.
-        _ => {}
+    // What can't be removed is a stray temporary file.
+    if let Err(Errno::ISDIR | Errno::PERM) = unlink(from) {
+        use std::os::unix::ffi::OsStrExt;
+
+        let _ = std::fs::remove_dir_all(std::ffi::OsStr::from_bytes(from));
     }
     Ok(())
 }
