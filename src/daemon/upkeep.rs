@@ -21,11 +21,8 @@ use crate::store::key::ResultKey;
 use crate::sys::fault::{self, Point};
 use crate::sys::priority::{Niceness, Priority};
 
-/// Between two writings of last use and counters.
+/// Between two writings of last use, counters and what was stored: a daemon that is killed loses no more.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-
-/// What was stored this long ago survives a daemon that is killed.
-const SETTLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Between two evictions.
 const EVICT_EVERY: Duration = Duration::from_secs(2);
@@ -54,8 +51,6 @@ pub(super) struct Upkeep {
     used: HashSet<ResultKey>,
     written: Counters,
     next: Instant,
-    /// Something was stored that a killed daemon would lose.
-    settle_at: Option<Instant>,
     next_eviction: Instant,
     dirty: bool,
 }
@@ -80,7 +75,6 @@ impl Upkeep {
             used: HashSet::new(),
             written: Counters::default(),
             next: Instant::now() + WRITE_EVERY,
-            settle_at: None,
             next_eviction: Instant::now(),
             dirty: false,
         }
@@ -114,14 +108,15 @@ impl Upkeep {
             }
         }
         self.dirty = true;
-        self.settle_at.get_or_insert_with(|| Instant::now() + SETTLE_AFTER);
     }
 
     /// How long the loop may sleep.
     pub(super) fn due_in(&self) -> Duration {
-        let next = [self.dirty.then_some(self.next), self.settle_at].into_iter().flatten().min();
-        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
-        left.unwrap_or(Duration::from_secs(3600))
+        if self.dirty {
+            self.next.saturating_duration_since(Instant::now())
+        } else {
+            Duration::from_secs(3600)
+        }
     }
 
     pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {
@@ -144,11 +139,6 @@ impl Upkeep {
             if let Err(error) = std::thread::Builder::new().name("evict".to_owned()).spawn(evict) {
                 log::warn!("nothing is evicted: {error}");
             }
-        }
-        if self.settle_at.is_some_and(|due| Instant::now() >= due) {
-            self.settle_at = None;
-            let shared = shared.clone();
-            workers.give(move || shared.index.settle());
         }
         if !self.dirty || Instant::now() < self.next {
             return;

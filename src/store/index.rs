@@ -163,7 +163,8 @@ impl Index {
         self.apply(batch);
     }
 
-    /// Makes all changes of the batch, or none if the process dies before they are settled.
+    /// Makes all changes of the batch, for everybody at once. Of a process that dies before the next `flush`, none or some
+    /// may be kept: sets carry sums, and whoever reads a record bears that what it names is not there.
     pub fn apply(&self, batch: Batch) {
         self.tree.apply(batch.changes);
     }
@@ -301,16 +302,6 @@ impl Index {
         }
         self.tree.clear();
         ClearedIndex { results: counts[0], files: counts[1], sets: counts[2] }
-    }
-
-    /// Hands on what was changed to what survives a killed process. Slow, but much quicker than `flush`.
-    pub fn settle(&self) {
-        self.tree.settle();
-    }
-
-    /// Nothing is to be handed on.
-    pub fn is_settled(&self) -> bool {
-        self.tree.is_settled()
     }
 
     /// Writes everything to the disk; slow.

@@ -188,8 +188,7 @@ impl Tree {
         }
     }
 
-    /// Makes all changes, at once where they are no more than a few hundred KiB. They are seen from now on, and
-    /// on the disk after `settle`, or when there are many.
+    /// Makes all changes. They are seen from now on; sled has them after `flush`, or when there are many.
     pub(super) fn apply(&self, mut changes: Changes) {
         // So that memory and disk keep the same.
         for value in changes.values_mut() {
@@ -201,12 +200,8 @@ impl Tree {
     }
 
     /// Hands on to sled what was changed.
-    pub(super) fn settle(&self) {
+    fn settle(&self) {
         self.pending.write_down(|changes| self.apply_now(changes));
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.pending.is_empty()
     }
 
     fn apply_now(&self, changes: &Changes) {
