@@ -436,7 +436,8 @@ impl EventLoop {
         client_waits(&mut self.hub.clients, token);
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
-        self.finishers.give(move || {
+        // What was reported before goes as well.
+        self.finishers.after_all(move || {
             let cleared = upkeep::clear(&shared);
             done.lock().push(Done::Cleared { client: token, cleared });
             wake(&waker);
