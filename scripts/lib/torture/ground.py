@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -237,6 +238,9 @@ class Ground:
 
     def mount_image(self, row, kind, *options):
         """A new file system of this kind in a file, mounted; None where this system has no such kind."""
+        if not shutil.which(f"mkfs.{kind}"):
+            row.skipped = f"skipped: no mkfs.{kind} here"
+            return None
         image, folder = self.lab.folder / f"{kind}.img", self.lab.folder / kind
         folder.mkdir()
         with open(image, "wb") as file:
