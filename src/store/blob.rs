@@ -223,7 +223,7 @@ impl BlobDir {
 
     fn rename_in(&self, temp: &[u8], id: &BlobId) -> io::Result<()> {
         let path = self.path(id);
-        match sys::fs::rename_over(temp, &path) {
+        match rename(temp, &path) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => {
                 self.make_folder(b"/artifacts")?;

@@ -1,10 +1,10 @@
-//! Copying and renaming files the cheapest way this kernel and file system know.
+//! Copying file content the cheapest way this kernel and file system know.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use rustix::fs::{copy_file_range, fstatfs, getxattr, ioctl_ficlone, rename};
+use rustix::fs::{copy_file_range, fstatfs, getxattr, ioctl_ficlone};
 use rustix::io::Errno;
 
 /// Up to here one buffer and a read and a write are as quick as `copy_file_range` (measured on ext4).
@@ -24,37 +24,6 @@ pub fn clone_file(from: impl AsFd, to: impl AsFd) -> bool {
         CLONE_FAILED.store(true, Relaxed);
     }
     cloned
-}
-
-/// Renames a file, in one step even where something has the new name; that goes then. ext4 allocates and begins to
-/// write a new file that is renamed over another (its option `auto_da_alloc`), which takes ten times as long
-/// as to exchange the two.
-#[cfg(target_os = "linux")]
-pub fn rename_over(from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with, unlink};
-
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::EXIST) => {}
-        // The file system knows no such flags.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => return rename(from, to),
-        done => return done,
-    }
-    if renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE).is_err() {
-        return rename(from, to);
-    }
-    // What can't be removed is a stray temporary file.
-    if let Err(Errno::ISDIR | Errno::PERM) = unlink(from) {
-        use std::os::unix::ffi::OsStrExt;
-
-        let _ = std::fs::remove_dir_all(std::ffi::OsStr::from_bytes(from));
-    }
-    Ok(())
-}
-
-/// Renames a file, in one step even where something has the new name; that goes then.
-#[cfg(not(target_os = "linux"))]
-pub fn rename_over(from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
-    rename(from, to)
 }
 
 /// Whether files on `file`'s file system can share content at all, as far as its kind tells.
