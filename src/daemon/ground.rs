@@ -50,6 +50,10 @@ impl Disk<'_> {
 }
 
 impl World for Disk<'_> {
+    fn version(&self) -> u64 {
+        self.shared.table.version()
+    }
+
     fn intern(&mut self, spelled: &[u8]) -> PathRef {
         PathRef(self.shared.spellings.number(spelled))
     }

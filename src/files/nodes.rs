@@ -190,12 +190,15 @@ impl Nodes {
         self.nodes[id.0 as usize].dependents.push(path);
     }
 
-    /// True when this name certainly did not change since `since`.
-    pub(super) fn unchanged_since(&self, id: NodeId, since: Counter) -> bool {
+    /// Since when this name certainly did not change, where the changes of then are on record.
+    pub(super) fn vouched_since(&self, id: NodeId) -> Counter {
         let node = self.node(id);
-        node.changed <= since
-            && self.folder(node.folder).is_some_and(|folder| folder.since <= since)
-            && self.strays.floor <= since
+        self.folder(node.folder).map_or(Counter::MAX, |folder| folder.since.max(node.changed))
+    }
+
+    /// True when every change from then on is on record, also of names that nobody had asked for.
+    pub(super) fn records_since(&self, since: Counter) -> bool {
+        self.strays.floor <= since
     }
 
     /// An event for a name. None when nobody depends on it.

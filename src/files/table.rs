@@ -94,6 +94,8 @@ struct Entry {
     seen_after: ClockSettings,
     /// The nodes this path is registered with.
     chain: Vec<NodeId>,
+    /// Since when the watch has vouched for all of them, as far as they are known.
+    vouched: Counter,
 }
 
 pub(super) struct Inner {
@@ -104,7 +106,11 @@ pub(super) struct Inner {
     entries: Vec<Entry>,
     by_path: HashMap<Box<[u8]>, PathId>,
     clock_settings: ClockSettings,
+    version: Version,
 }
+
+/// See [`FileTable::version`].
+pub type Version = u64;
 
 pub struct FileTable {
     inner: Mutex<Inner>,
@@ -130,6 +136,7 @@ impl FileTable {
             entries: Vec::new(),
             by_path: HashMap::new(),
             clock_settings: 0,
+            version: 0,
         };
         let watches_used_up = AtomicBool::new(false);
         FileTable { inner: Mutex::new(inner), remembered, watches_used_up, inotify }
@@ -160,6 +167,13 @@ impl FileTable {
 
     pub fn counter(&self) -> Counter {
         self.lock().nodes.counter
+    }
+
+    /// Moves when anything that `look` said before may be otherwise now: something happened to one of the paths it
+    /// was asked for, or nobody would tell if it did. While it stays, all of that still holds, as far as changes were
+    /// taken in (`drain`).
+    pub fn version(&self) -> Version {
+        self.lock().version
     }
 
     /// True when nothing at these paths can have changed since. Memory only.
@@ -207,6 +221,7 @@ impl FileTable {
                 return seen;
             }
         }
+        self.lock().version += 1;
         self.look_plainly(&path, content)
     }
 
@@ -246,12 +261,16 @@ impl FileTable {
                 nodes.depend(here.node, id);
             }
         }
+        // A later change of any of them strikes this path.
+        let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node)).max();
+        entry.vouched = vouched.unwrap_or_default();
         entry.known = true;
         entry.volatile = volatile;
         if !volatile {
             (entry.seen, entry.seen_after) = (seen, settings);
             return Some(seen);
         }
+        inner.version += 1;
         drop(inner);
         let seen = self.look_volatile(path, earlier, content);
         let entry = &mut self.lock().entries[id.0 as usize];
@@ -329,14 +348,13 @@ impl FileTable {
         if !entry.known || entry.changed > opened.since {
             return false;
         }
-        let by_watch =
-            || entry.chain.iter().all(|node| inner.nodes.unchanged_since(*node, opened.since));
-        if !entry.volatile && by_watch() {
+        let by_watch = entry.vouched <= opened.since && inner.nodes.records_since(opened.since);
+        if !entry.volatile && by_watch {
             return true;
         }
         match entry.seen {
             Seen::File { stat, .. } => opened.clock.proves_older(stat.ctime_ns),
-            _ => by_watch(),
+            _ => by_watch,
         }
     }
 
@@ -424,22 +442,23 @@ impl Inner {
             seen: Seen::Unreadable,
             seen_after: self.clock_settings,
             chain: Vec::new(),
+            vouched: Counter::MAX,
         });
         self.by_path.insert(path.into(), id);
         id
     }
 
     pub(super) fn drain(&mut self) {
-        let Inner { watch, nodes, entries, clock_settings, .. } = self;
+        let Inner { watch, nodes, entries, clock_settings, version, .. } = self;
         let mut lost = false;
         watch.drain(|event| match event {
             Event::Name(id, name) => {
                 if let Some(struck) = nodes.strike_name(id, name, watch) {
-                    apply(entries, struck);
+                    apply(entries, version, struck);
                 }
             }
-            Event::Gone(id) => apply(entries, nodes.strike_gone(id, watch)),
-            Event::Inode(id) => apply(entries, nodes.strike_inode(id, watch)),
+            Event::Gone(id) => apply(entries, version, nodes.strike_gone(id, watch)),
+            Event::Inode(id) => apply(entries, version, nodes.strike_inode(id, watch)),
             Event::Overflow | Event::Mounts => lost = true,
             // What the watch vouches for stays known; what a stat did does not.
             Event::Clock => *clock_settings += 1,
@@ -452,6 +471,7 @@ impl Inner {
     /// Events were lost or mounts changed: every path is to be looked at again.
     fn forget_all(&mut self) {
         self.nodes.forget_all(&self.watch);
+        self.version += 1;
         for entry in &mut self.entries {
             entry.known = false;
             entry.changed = self.nodes.counter;
@@ -461,9 +481,10 @@ impl Inner {
     }
 }
 
-fn apply(entries: &mut [Entry], struck: Vec<Struck>) {
+fn apply(entries: &mut [Entry], version: &mut Version, struck: Vec<Struck>) {
     for one in struck {
         for id in one.paths {
+            *version += 1;
             let entry = &mut entries[id.0 as usize];
             entry.known = false;
             entry.changed = one.at;

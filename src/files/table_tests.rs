@@ -108,10 +108,12 @@ fn agrees_with_the_disk(seed: u64) {
         all.iter().flat_map(|path| [path.clone(), path.join("x"), path.join("../a/x")]).collect();
     let ids: Vec<_> = asked.iter().map(|path| table.intern(bytes(path))).collect();
     // What it said last, and when.
-    let mut said: Vec<(Seen, Counter)> = Vec::new();
+    let mut said: Vec<(Seen, Counter, Version)> = Vec::new();
     for id in &ids {
-        said.push((table.look(*id, true), table.counter()));
+        let version = table.version();
+        said.push((table.look(*id, true), table.counter(), version));
     }
+    let mut held = 0;
     for step in 0..400 {
         let path = &all[random.below(all.len())];
         let other = &all[random.below(all.len())];
@@ -131,21 +133,35 @@ fn agrees_with_the_disk(seed: u64) {
             _ => std::os::unix::fs::symlink("../b", path),
         };
         table.drain();
+        let version = table.version();
+        for ((before, _, at), path) in said.iter().zip(&asked) {
+            if *at == version {
+                let truth = table.look_plainly(bytes(path), true);
+                let (is, was) = (truth.identity(), before.identity());
+                assert_eq!(
+                    (content(*before), was),
+                    (content(truth), is),
+                    "seed {seed} step {step} {path:?}"
+                );
+                held += 1;
+            }
+        }
         for (number, id) in ids.iter().enumerate() {
             // Not each one each time: what was not asked for long must be right as well.
             if random.below(3) != 0 {
                 continue;
             }
             let truth = content(table.look_plainly(bytes(&asked[number]), true));
-            let (before, since) = said[number];
+            let (before, since, _) = said[number];
             if table.unchanged([*id], since) {
                 assert_eq!(content(before), truth, "seed {seed} step {step} {:?}", asked[number]);
             }
             let seen = table.look(*id, true);
             assert_eq!(content(seen), truth, "seed {seed} step {step} {:?}", asked[number]);
-            said[number] = (seen, table.counter());
+            said[number] = (seen, table.counter(), version);
         }
     }
+    assert!(held > 1000, "the version moves at all times");
     std::fs::remove_dir_all(root).unwrap();
 }
 

@@ -33,6 +33,8 @@ pub enum Presence {
 
 /// What the resolver may ask about files.
 pub trait World {
+    /// Moves when anything that was answered before may be otherwise now.
+    fn version(&self) -> u64;
     fn intern(&mut self, spelled: &[u8]) -> PathRef;
     fn spelled(&self, path: PathRef) -> Arc<[u8]>;
     fn presence(&mut self, path: PathRef) -> Presence;
@@ -73,6 +75,8 @@ pub struct Question<'a> {
     pub records_times: bool,
     /// The list holds what the assembler said it read.
     pub assembler_listed: bool,
+    /// The compiler's own headers are not read.
+    pub without_own: bool,
 }
 
 /// All a result depends on beside the command. Sorted, without duplicates.

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
@@ -11,6 +12,8 @@ use crate::protocol::message::{Chunk, Stream};
 
 /// More text than this is not kept, but passed on as it comes.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
+/// What is read at a time, as much as a pipe holds. The memory is touched as far as there is text: mostly there is none.
+const READ_BYTES: usize = 64 << 10;
 /// How long the streams may stay open once the tool has ended. Only a process that it left
 /// behind keeps them, and the bare tool's caller would not wait for that one either.
 const AFTER_END: Duration = Duration::from_millis(200);
@@ -35,7 +38,7 @@ pub fn capture(
     let mut open = streams;
     let mut captured = Captured::default();
     let mut kept = 0;
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = Vec::with_capacity(READ_BYTES);
     let mut ended = ended;
     let mut last: Option<Instant> = None;
     while !open.is_empty() {
@@ -70,7 +73,8 @@ pub fn capture(
                 continue;
             }
             let stream = open[at].0;
-            let count = match rustix::io::read(open[at].1.as_fd(), &mut buffer) {
+            buffer.clear();
+            let count = match rustix::io::read(open[at].1.as_fd(), spare_capacity(&mut buffer)) {
                 Ok(0) => None,
                 Ok(count) => Some(count),
                 Err(Errno::INTR | Errno::AGAIN) => continue,
@@ -82,7 +86,7 @@ pub fn capture(
                 continue;
             };
             if !captured.lost && kept + count <= limit {
-                text::append(&mut captured.text, stream, &buffer[..count]);
+                text::append(&mut captured.text, stream, &buffer);
                 kept += count;
                 if !live {
                     continue;
@@ -94,7 +98,7 @@ pub fn capture(
                     held.hold(text);
                 }
             }
-            if !held.pass(&Chunk { stream, bytes: buffer[..count].to_vec() }) {
+            if !held.pass(&Chunk { stream, bytes: buffer.clone() }) {
                 // Nobody reads on: let the tool find that out by itself.
                 open.remove(at);
             }

@@ -248,6 +248,10 @@ struct Memory {
 }
 
 impl World for Memory {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn intern(&mut self, spelled: &[u8]) -> PathRef {
         let next = self.names.len() as u32;
         let number = *self.numbers.entry(spelled.to_vec()).or_insert(next);
@@ -300,6 +304,7 @@ pub fn resolve(data: &[u8]) {
             precompiled: true,
             records_times: false,
             assembler_listed: false,
+            without_own: false,
         };
         let mut resolver = Resolver::new();
         let first = resolve::resolve(&mut world, &mut resolver, &question);

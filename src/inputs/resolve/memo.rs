@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use super::{PathRef, World};
+use super::{PathRef, Presence, World};
 use crate::inputs::scan::{How, Include, Kind, MacroBody, Scan};
 use crate::inputs::search::{SearchPath, join, parent};
 
@@ -18,6 +18,12 @@ pub struct Resolver {
     pub(super) directives: Vec<Directive>,
     files: HashMap<(PathRef, bool), Arc<FileMemo>, BuildHasherDefault<NumberHasher>>,
     suffixed: HashMap<(PathRef, &'static str), PathRef>,
+    /// What holds while the world has this version.
+    version: u64,
+    presences: HashMap<PathRef, Presence, BuildHasherDefault<NumberHasher>>,
+    /// Per list: what is there under each of its paths.
+    listed: Vec<Option<Arc<[Presence]>>>,
+    unchanged: HashMap<(PathRef, bool), Arc<FileMemo>, BuildHasherDefault<NumberHasher>>,
     /// Per path, directive and list: the run that last touched it, and how.
     pub(super) path_marks: Vec<u64>,
     pub(super) directive_marks: Vec<[u64; 2]>,
@@ -65,11 +71,58 @@ impl Resolver {
 
     pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
         self.run += 1;
+        if world.version() != self.version {
+            self.version = world.version();
+            self.presences.clear();
+            self.listed.fill(None);
+            self.unchanged.clear();
+        }
         if self.folders.len() != search.folders().len() {
             self.folders = search.folders().iter().map(|folder| world.intern(folder)).collect();
         }
     }
 
+    /// What is there under a path.
+    pub(super) fn presence<W: World + ?Sized>(&mut self, world: &mut W, path: PathRef) -> Presence {
+        *self.presences.entry(path).or_insert_with(|| world.presence(path))
+    }
+
+    /// What is there under the paths of a list.
+    pub(super) fn listed<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        list: u32,
+    ) -> Arc<[Presence]> {
+        if let Some(listed) = &self.listed[list as usize] {
+            return listed.clone();
+        }
+        let paths = self.lists[list as usize].clone();
+        let listed: Arc<[Presence]> =
+            paths.iter().map(|path| self.presence(world, *path)).collect();
+        self.listed[list as usize] = Some(listed.clone());
+        listed
+    }
+
+    /// What `scanned` gave, if that still holds.
+    pub(super) fn unchanged(&self, path: PathRef, assembly: bool) -> Option<&Arc<FileMemo>> {
+        self.unchanged.get(&(path, assembly))
+    }
+
+    /// The scan of a file that is there, digested. None if it can't be read.
+    pub(super) fn scanned<W: World + ?Sized>(
+        &mut self,
+        world: &mut W,
+        search: &SearchPath,
+        path: PathRef,
+        assembly: bool,
+    ) -> Option<Arc<FileMemo>> {
+        let scan = world.scan(path, assembly)?;
+        let memo = self.file(world, search, path, scan, assembly);
+        self.unchanged.insert((path, assembly), memo.clone());
+        Some(memo)
+    }
+
+    /// A scan, digested.
     pub(super) fn file<W: World + ?Sized>(
         &mut self,
         world: &mut W,
@@ -152,6 +205,7 @@ impl Resolver {
         };
         let list = self.lists.len() as u32;
         self.lists.push(paths);
+        self.listed.push(None);
         self.list_marks.push([0; 2]);
         self.names.insert((how, name.into()), list);
         list

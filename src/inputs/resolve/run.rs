@@ -73,8 +73,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         memo.begin(world, question.search);
         let mut stops = vec![true; memo.folders.len()];
         let mut seen = Numbers::<u64>::default();
-        for (folder, stop) in memo.folders.iter().zip(&mut stops).rev() {
-            if let Presence::Folder(id) = world.presence(*folder) {
+        for (at, stop) in stops.iter_mut().enumerate().rev() {
+            if let Presence::Folder(id) = memo.presence(world, memo.folders[at]) {
                 *stop = seen.insert(id);
             }
         }
@@ -112,6 +112,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             Read::UserHeaders(list) => (list, true),
             Read::Nothing => (&[][..], true),
         };
+        run.identities.reserve(list.len());
+        run.explained.reserve(list.len());
+        run.visited.reserve(list.len());
         run.listed.push(source);
         for path in list {
             let path = run.world.intern(&normal(path));
@@ -147,19 +150,21 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.unexplained();
         }
         self.assembler()?;
-        for number in 0..self.scans.len() {
-            let (scan, own) = (self.scans[number].scan.clone(), self.scans[number].own);
+        let cxx = matches!(
+            self.question.language,
+            Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx
+        );
+        let mut stamped = false;
+        for file in &self.scans {
+            let scan = &file.scan;
             if self.directives {
                 self.out.time |= scan.time;
                 self.out.date |= scan.date;
+                stamped |= scan.timestamp;
             }
-            if own {
+            if file.own {
                 continue;
             }
-            let cxx = matches!(
-                self.question.language,
-                Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx
-            );
             if scan.modules && cxx {
                 return Err(Reason::Modules);
             }
@@ -170,8 +175,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         self.out.time |= self.directives && defines.time;
         self.out.date |= self.directives && defines.date;
         // It stands for the file whose line a macro is expanded on: any of them.
-        let shown = self.directives && self.scans.iter().any(|file| file.scan.timestamp);
-        if shown || self.question.records_times || defines.timestamp {
+        if stamped || self.question.records_times || defines.timestamp {
             self.out.stamped.clone_from(&self.out.read);
         }
         for list in
@@ -196,6 +200,10 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             text.push(b'\n');
         }
         scan(&text)
+    }
+
+    fn presence(&mut self, path: PathRef) -> Presence {
+        self.memo.presence(self.world, path)
     }
 
     fn mark(&mut self, path: PathRef, bit: u64) -> bool {
@@ -236,8 +244,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     }
 
     /// A candidate before the one that was read. If it is there, it may have come since.
-    fn passed_over(&mut self, path: PathRef) {
-        match self.world.presence(path) {
+    fn passed_over(&mut self, path: PathRef, presence: Presence) {
+        match presence {
             Presence::Absent => self.absent(path),
             Presence::File(_) => self.exists(path),
             Presence::Folder(_) => {}
@@ -246,7 +254,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
 
     /// The file was read; its text is scanned later. `None` where it is not there.
     fn join(&mut self, path: PathRef, by_text: bool) -> Option<()> {
-        let Presence::File(id) = self.world.presence(path) else { return None };
+        let Presence::File(id) = self.presence(path) else { return None };
         self.identities.insert(id);
         self.read(path);
         self.queue.push((path, by_text));
@@ -256,19 +264,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     /// Scans what waits, and follows its directives.
     fn drain(&mut self) -> Result<(), Reason> {
         while let Some((path, by_text)) = self.queue.pop() {
-            let Presence::File(id) = self.world.presence(path) else {
+            let Presence::File(id) = self.presence(path) else {
                 return Err(Reason::ChangedDuringCompile);
             };
-            let spelled = self.world.spelled(path);
-            // Tokens, not text. What they were made from is found through the header itself.
-            if spelled.ends_with(b".gch") || spelled.ends_with(b".pch") {
-                continue;
-            }
-            let scan = self.world.scan(path, self.assembly).ok_or(Reason::DependencyOutput)?;
-            let file = self.memo.file(self.world, self.question.search, path, scan, self.assembly);
+            let Some(file) = self.text(path)? else { continue };
             // The same file in the same folder says the same again under any other spelling;
             // this is what ends `a/../a/../a/x.h`.
-            let folder = match self.world.presence(file.folder_ref) {
+            let folder = match self.presence(file.folder_ref) {
                 Presence::Folder(folder) => folder,
                 _ => u64::from(file.folder_ref.0),
             };
@@ -281,6 +283,22 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             }
         }
         Ok(())
+    }
+
+    /// The text of a file that was read. None if what it says does not matter.
+    fn text(&mut self, path: PathRef) -> Result<Option<Arc<FileMemo>>, Reason> {
+        let Question { search, without_own, .. } = *self.question;
+        if let Some(file) = self.memo.unchanged(path, self.assembly) {
+            return Ok((!(without_own && file.own)).then(|| file.clone()));
+        }
+        let spelled = self.world.spelled(path);
+        // Tokens, not text. What they were made from is found through the header itself.
+        let precompiled = spelled.ends_with(b".gch") || spelled.ends_with(b".pch");
+        if precompiled || without_own && search.is_own(&spelled) {
+            return Ok(None);
+        }
+        let file = self.memo.scanned(self.world, search, path, self.assembly);
+        file.map(Some).ok_or(Reason::DependencyOutput)
     }
 
     fn follow(&mut self, path: PathRef, file: &Arc<FileMemo>, by_text: bool) -> Result<(), Reason> {
@@ -332,9 +350,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
 
     /// Whether one of the candidates was read, or (by text) is there.
     fn plain(&mut self, directive: Directive, by_text: bool) -> bool {
-        if let Some(beside) = directive.beside
-            && let Presence::File(id) = self.world.presence(beside)
-        {
+        let beside = directive.beside.map(|beside| (beside, self.presence(beside)));
+        if let Some((beside, Presence::File(id))) = beside {
             if by_text {
                 self.join(beside, true);
             }
@@ -344,8 +361,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             }
         }
         let found = self.plain_list(directive.list, by_text);
-        if found && let Some(beside) = directive.beside {
-            self.passed_over(beside);
+        if found && let Some((beside, presence)) = beside {
+            self.passed_over(beside, presence);
         }
         found
     }
@@ -358,12 +375,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             return mark & 1 == 1;
         }
         let paths = self.memo.lists[list as usize].clone();
+        let listed = self.memo.listed(self.world, list);
         let stops = self.stops.len() - paths.len().min(self.stops.len());
         let absolute = paths.len() == 1 && self.stops.len() != 1;
         let mut found = false;
         let mut until = paths.len();
-        for (at, &path) in paths.iter().enumerate() {
-            let Presence::File(id) = self.world.presence(path) else { continue };
+        for (at, (&path, presence)) in paths.iter().zip(&*listed).enumerate() {
+            let Presence::File(id) = *presence else { continue };
             if by_text {
                 self.join(path, true);
             } else if !self.identities.contains(&id) {
@@ -380,8 +398,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.read(path);
         }
         if found {
-            for &path in &paths[..until] {
-                self.passed_over(path);
+            for (&path, presence) in paths[..until].iter().zip(&*listed) {
+                self.passed_over(path, *presence);
             }
         }
         self.memo.list_marks[list as usize][slot] = run << 1 | u64::from(found);
@@ -391,7 +409,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     fn has(&mut self, directive: Directive) {
         let paths = self.memo.lists[directive.list as usize].clone();
         for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            match self.world.presence(path) {
+            match self.presence(path) {
                 Presence::Absent => self.absent(path),
                 Presence::File(_) => {
                     self.exists(path);
@@ -405,7 +423,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     fn next(&mut self, directive: Directive, by_text: bool) {
         let paths = self.memo.lists[directive.list as usize].clone();
         for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            match self.world.presence(path) {
+            match self.presence(path) {
                 Presence::Absent => self.absent(path),
                 Presence::File(id) => {
                     if directive.class == Class::HasNext {
@@ -428,7 +446,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         // gcc looks for a compiled form of the source itself first of all.
         if self.question.precompiled && self.question.flavor == Flavor::Gcc {
             let compiled = self.memo.suffixed(self.world, self.source, ".gch");
-            match self.world.presence(compiled) {
+            match self.presence(compiled) {
                 Presence::Absent => self.absent(compiled),
                 Presence::File(_) => self.read(compiled),
                 Presence::Folder(_) => return Err(Reason::UncacheableArgument),
@@ -450,7 +468,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             // It was read for sure: where the list does not show it, it was a precompiled one.
             if !self.plain(directive, by_text) && !by_text {
                 let first = directive.beside.unwrap_or(self.memo.lists[directive.list as usize][0]);
-                if matches!(self.world.presence(first), Presence::Folder(_)) {
+                if matches!(self.presence(first), Presence::Folder(_)) {
                     return Err(Reason::UncacheableArgument);
                 }
                 self.plain(directive, true);
@@ -475,7 +493,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         for path in directive.beside.into_iter().chain(paths.iter().copied()) {
             for suffix in suffixes {
                 let compiled = self.memo.suffixed(self.world, path, suffix);
-                match self.world.presence(compiled) {
+                match self.presence(compiled) {
                     Presence::Absent => self.absent(compiled),
                     Presence::File(_) => {
                         self.join(compiled, false);
@@ -486,7 +504,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 }
             }
             if !taken
-                && let Presence::File(id) = self.world.presence(path)
+                && let Presence::File(id) = self.presence(path)
                 && self.identities.contains(&id)
             {
                 break;

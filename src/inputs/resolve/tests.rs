@@ -12,6 +12,7 @@ struct Fake {
     files: HashMap<Vec<u8>, (u64, Vec<u8>)>,
     folders: HashMap<Vec<u8>, u64>,
     scans: HashMap<(u64, bool), Arc<Scan>>,
+    version: u64,
 }
 
 impl Fake {
@@ -24,6 +25,7 @@ impl Fake {
     }
 
     fn add(&mut self, name: &str, text: &str) {
+        self.version += 1;
         let id = 100 + self.files.len() as u64;
         self.files.insert(name.into(), (id, text.into()));
         let folder = crate::inputs::search::parent(name.as_bytes());
@@ -40,6 +42,9 @@ impl Fake {
 }
 
 impl World for Fake {
+    fn version(&self) -> u64 {
+        self.version
+    }
     fn intern(&mut self, spelled: &[u8]) -> PathRef {
         if let Some(&number) = self.numbers.get(spelled) {
             return PathRef(number);
@@ -99,6 +104,7 @@ fn question<'a>(search: &'a SearchPath, read: Read<'a>) -> Question<'a> {
         precompiled: false,
         records_times: false,
         assembler_listed: false,
+        without_own: false,
     }
 }
 
@@ -373,4 +379,44 @@ fn refusals() {
     let mut fake = Fake::new(&[("m.c", "#pragma GCC dependency \"x\"\n")]);
     assert_eq!(complete(&mut fake, &[], &["m.c"]).err(), Some(Reason::UncacheableArgument));
     assert_eq!(complete(&mut fake, &[], &["m.c", "gone.h"]).err(), Some(Reason::DependencyOutput));
+}
+
+#[test]
+fn what_was_remembered_goes_with_a_change() {
+    let mut fake =
+        Fake::new(&[("m.c", "#include <a.h>"), ("j/a.h", "#include <b.h>"), ("j/b.h", "")]);
+    let search = angles(&["i", "j"], &["/usr/include"]);
+    let mut resolver = Resolver::new();
+    let mut names = |fake: &mut Fake, list: &[&str]| {
+        let list = args(list);
+        let set = resolve(fake, &mut resolver, &question(&search, Read::Complete(&list))).unwrap();
+        (fake.show(&set.read), fake.show(&set.absent))
+    };
+    let (read, absent) = names(&mut fake, &["m.c", "j/a.h", "j/b.h"]);
+    assert_eq!(read, ["j/a.h", "j/b.h", "m.c"]);
+    assert!(absent.contains(&"i/b.h".to_string()));
+    // Another header comes before one of them, and brings another text.
+    fake.add("i/b.h", "#include \"c.h\"");
+    fake.add("i/c.h", "");
+    let (read, absent) = names(&mut fake, &["m.c", "j/a.h", "i/b.h", "i/c.h"]);
+    assert_eq!(read, ["i/b.h", "i/c.h", "j/a.h", "m.c"]);
+    assert!(!absent.contains(&"i/b.h".to_string()));
+}
+
+#[test]
+fn own_headers_may_be_left_out() {
+    let files = [
+        ("m.c", "#include <a.h>"),
+        ("/usr/include/a.h", "#include <b.h>"),
+        ("/usr/include/b.h", ""),
+    ];
+    let (mut fake, search) = (Fake::new(&files), angles(&["i"], &["/usr/include"]));
+    let mut resolver = Resolver::new();
+    let ahead = Question { without_own: true, ..question(&search, Read::Nothing) };
+    let set = resolve(&mut fake, &mut resolver, &ahead).unwrap();
+    assert_eq!(fake.show(&set.read), ["/usr/include/a.h", "m.c"]);
+    // That says nothing about who wants all of it, and the other way round.
+    let all = resolve(&mut fake, &mut resolver, &question(&search, Read::Nothing)).unwrap();
+    assert_eq!(fake.show(&all.read), ["/usr/include/a.h", "/usr/include/b.h", "m.c"]);
+    assert_eq!(resolve(&mut fake, &mut resolver, &ahead), Ok(set));
 }

@@ -63,8 +63,8 @@ impl Meaning for Compile {
         // Their places are in folders that are looked at anyway.
         question.precompiled = false;
         let resolver = (ground.resolver)(&search);
+        question.without_own = true;
         let mut world = Placed { world: ground.world, places: &self.places };
-        let mut world = Ahead { world: &mut world, search: &search };
         // Whatever it says: only the looking matters here.
         let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
     }
@@ -325,6 +325,7 @@ pub(in crate::tools) fn question<'a>(
         precompiled: is_preprocessed_here(source.language) && !writes_one_itself,
         records_times: records_times(command),
         assembler_listed: false,
+        without_own: false,
     }
 }
 
@@ -396,6 +397,10 @@ struct Placed<'a> {
 }
 
 impl World for Placed<'_> {
+    fn version(&self) -> u64 {
+        self.world.version()
+    }
+
     fn intern(&mut self, spelled: &[u8]) -> PathRef {
         self.world.intern(&self.places.spell(spelled))
     }
@@ -417,37 +422,6 @@ impl World for Placed<'_> {
     }
 
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
-        self.world.scan(path, assembly)
-    }
-}
-
-/// A view in which the compiler's own headers include nothing.
-pub(in crate::tools) struct Ahead<'a> {
-    pub(in crate::tools) world: &'a mut dyn World,
-    pub(in crate::tools) search: &'a SearchPath,
-}
-
-impl World for Ahead<'_> {
-    fn intern(&mut self, spelled: &[u8]) -> PathRef {
-        self.world.intern(spelled)
-    }
-
-    fn spelled(&self, path: PathRef) -> Arc<[u8]> {
-        self.world.spelled(path)
-    }
-
-    fn presence(&mut self, path: PathRef) -> Presence {
-        self.world.presence(path)
-    }
-
-    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
-        self.world.content(path)
-    }
-
-    fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
-        if self.search.is_own(&self.world.spelled(path)) {
-            return Some(Arc::default());
-        }
         self.world.scan(path, assembly)
     }
 }

@@ -15,7 +15,7 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Output};
 use crate::tools::environment::Environment;
 use crate::tools::find::absolute;
-use crate::tools::gcc::compile::{Ahead, question, search_path};
+use crate::tools::gcc::compile::{question, search_path};
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
@@ -88,10 +88,10 @@ impl Meaning for Inspection {
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
         for view in &self.views {
             let search = view.search_path(ground.env);
-            let mut from = From { world: ground.world, folder: &view.folder };
-            let mut world = Ahead { world: &mut from, search: &search };
+            let mut world = From { world: ground.world, folder: &view.folder };
             let mut question = view.question(&search, Read::Nothing);
             question.precompiled = false;
+            question.without_own = true;
             // Whatever it says: only the looking matters here.
             let _ = resolve::resolve(&mut world, &mut Resolver::default(), &question);
         }
@@ -240,6 +240,10 @@ struct From<'a> {
 }
 
 impl World for From<'_> {
+    fn version(&self) -> u64 {
+        self.world.version()
+    }
+
     fn intern(&mut self, spelled: &[u8]) -> PathRef {
         self.world.intern(&absolute(self.folder, spelled))
     }

@@ -86,7 +86,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     pub(super) fn unexplained(&mut self) {
         for at in 1..self.listed.len() {
             let path = self.listed[at];
-            let Presence::File(id) = self.world.presence(path) else { continue };
+            let Presence::File(id) = self.presence(path) else { continue };
             if path == self.source || self.explained.contains(&id) {
                 continue;
             }
@@ -99,7 +99,7 @@ impl<W: World + ?Sized> Run<'_, W> {
                 let Some(name) = below(folder, &spelled) else { continue };
                 for earlier in &all[..place] {
                     let path = self.world.intern(&join(earlier, name));
-                    if self.world.presence(path) == Presence::Absent {
+                    if self.presence(path) == Presence::Absent {
                         self.absent(path);
                     }
                 }
@@ -131,7 +131,7 @@ impl<W: World + ?Sized> Run<'_, W> {
                     let folders = [&b""[..]].into_iter();
                     for folder in folders.chain(search.folders().iter().map(|f| &**f)) {
                         let path = self.world.intern(&join(folder, &wanted.name));
-                        match self.world.presence(path) {
+                        match self.presence(path) {
                             Presence::Absent => self.absent(path),
                             Presence::File(_) => {
                                 self.read(path);
