@@ -332,7 +332,7 @@ fn write_down(
         }
     }
     let context = (!text.is_empty()).then_some(understood.text_context);
-    let key = result_key(&contents.hasher, context);
+    let key = result_key(&contents.end(), context);
 
     let set_id = set_id(&set);
     log::debug!(

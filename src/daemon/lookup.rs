@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::about::About;
 use super::memo::{Memo, Variable};
 use super::pieces::{self, LookedFor};
-use super::result_key::{Contents, date_slot, result_key};
+use super::result_key::{Contents, ContentsHash, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use super::{explain, ground};
 use crate::files::table::Opened;
@@ -455,7 +455,7 @@ fn check(
     folder: &Folder,
     places: &Places,
     env: Environment<'_>,
-) -> Result<(blake3::Hasher, Vec<PathId>), u32> {
+) -> Result<(ContentsHash, Vec<PathId>), u32> {
     let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
     let mut contents = Contents::begin(action, set, set.date.then(date_slot));
     for spelling in &set.read {
@@ -484,5 +484,5 @@ fn check(
         }
         paths.push(id);
     }
-    Ok((contents.hasher, paths))
+    Ok((contents.end(), paths))
 }

@@ -5,30 +5,33 @@ use super::upkeep::now_s;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::SetRecord;
 
-/// Collects what a result key is made of.
+/// Collects what a result key is made of. All of it is hashed at once: piece by piece takes several times as long.
 pub(super) struct Contents {
-    pub(super) hasher: blake3::Hasher,
+    bytes: Vec<u8>,
 }
+
+/// About this much is said of an input: how its path is spelled, and its hash.
+const INPUT_BYTES: usize = 100;
 
 impl Contents {
     /// The set's own lists are part of it: what was read may be the same while something
     /// else was looked for and found, or not found.
     pub(super) fn begin(action: &ActionKey, set: &SetRecord, date_slot: Option<u64>) -> Contents {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"result 2");
-        hasher.update(&action.0);
-        hasher.update(&set.spelling_sum.to_le_bytes());
-        hasher.update(&date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
-        Contents { hasher }
+        let mut bytes = Vec::with_capacity(INPUT_BYTES * (1 + set.read.len()));
+        bytes.extend(b"result 2");
+        bytes.extend(action.0);
+        bytes.extend(set.spelling_sum.to_le_bytes());
+        bytes.extend(date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
+        Contents { bytes }
     }
 
     /// One input, in the order of the set. `stamp` is its mtime where the result shows it.
     pub(super) fn add(&mut self, spelled: &[u8], hash: &[u8; 32], stamp: Option<i64>) {
-        self.hasher.update(&(spelled.len() as u32).to_le_bytes());
-        self.hasher.update(spelled);
-        self.hasher.update(hash);
+        self.bytes.extend((spelled.len() as u32).to_le_bytes());
+        self.bytes.extend(spelled);
+        self.bytes.extend(hash);
         if let Some(stamp) = stamp {
-            self.hasher.update(&stamp.to_le_bytes());
+            self.bytes.extend(stamp.to_le_bytes());
         }
     }
 
@@ -36,15 +39,25 @@ impl Contents {
     pub(super) fn add_variable(&mut self, name: &[u8], value: Option<&[u8]>) {
         for part in [Some(name), value] {
             let length = part.map_or(u32::MAX, |part| part.len() as u32);
-            self.hasher.update(&length.to_le_bytes());
-            self.hasher.update(part.unwrap_or_default());
+            self.bytes.extend(length.to_le_bytes());
+            self.bytes.extend(part.unwrap_or_default());
         }
+    }
+
+    /// That is all.
+    pub(super) fn end(&self) -> ContentsHash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.bytes);
+        ContentsHash(hasher)
     }
 }
 
+/// What a result's inputs contain, hashed.
+pub(super) struct ContentsHash(blake3::Hasher);
+
 /// The key of a result. Messages belong to one situation; silence fits all.
-pub(super) fn result_key(contents: &blake3::Hasher, text_context: Option<u64>) -> ResultKey {
-    let mut hasher = contents.clone();
+pub(super) fn result_key(contents: &ContentsHash, text_context: Option<u64>) -> ResultKey {
+    let mut hasher = contents.0.clone();
     if let Some(context) = text_context {
         hasher.update(b"text");
         hasher.update(&context.to_le_bytes());

@@ -90,6 +90,9 @@ struct Line<'a> {
     targets: bool,
 }
 
+/// Room for a usual path.
+const USUAL_BYTES: usize = 64;
+
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
@@ -110,7 +113,7 @@ impl Line<'_> {
                 _ => break,
             }
         }
-        let mut word = Vec::new();
+        let mut word = Vec::with_capacity(USUAL_BYTES);
         loop {
             match self.rest {
                 [] | [b' ' | b'\t' | b'\n', ..] | [b'\r', b'\n', ..] => break,

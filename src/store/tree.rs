@@ -398,7 +398,6 @@ impl Memory {
             self.bytes -= key_len + old.len();
         }
         if let Some(value) = value
-            && value.len() <= LONGEST
             && self.bytes + key_len + value.len() <= MEMORY_LIMIT
         {
             self.bytes += key_len + value.len();
@@ -450,7 +449,7 @@ fn write(db: &sled::Db, changes: &Changes) -> Attempt<()> {
         let old = attempt(|| db.get(key))?;
         let old_pieces = old.as_deref().and_then(piece_head).map_or(0, |(count, _)| count);
         let mut pieces = 0;
-        match value.as_deref().filter(|value| value.len() <= LONGEST) {
+        match value.as_deref() {
             None => batch.remove(key.as_slice()),
             Some(value) if value.len() <= PIECE => {
                 batch.insert(key.as_slice(), [&[WHOLE], value].concat());

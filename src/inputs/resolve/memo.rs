@@ -6,24 +6,26 @@ use std::sync::Arc;
 
 use super::{PathRef, Presence, World};
 use crate::inputs::scan::{How, Include, Kind, MacroBody, Scan};
-use crate::inputs::search::{SearchPath, join, parent};
+use crate::inputs::search::{SearchPath, join, normal, parent};
 
 /// Candidate lists for one search path and one cwd; paths are built once.
 #[derive(Default)]
 pub struct Resolver {
     pub(super) folders: Vec<PathRef>,
     names: HashMap<(How, Box<[u8]>), u32>,
+    /// Of what compilers list as read.
+    paths: HashMap<Box<[u8]>, PathRef>,
     pub(super) lists: Vec<Arc<[PathRef]>>,
     known: HashMap<Directive, u32, BuildHasherDefault<NumberHasher>>,
     pub(super) directives: Vec<Directive>,
-    files: HashMap<(PathRef, bool), Arc<FileMemo>, BuildHasherDefault<NumberHasher>>,
+    files: HashMap<(PathRef, bool), Filed, BuildHasherDefault<NumberHasher>>,
     suffixed: HashMap<(PathRef, &'static str), PathRef>,
-    /// What holds while the world has this version.
+    /// The world's, when this run began.
     version: u64,
+    /// What is there, as long as that version stays.
     presences: HashMap<PathRef, Presence, BuildHasherDefault<NumberHasher>>,
-    /// Per list: what is there under each of its paths.
-    listed: Vec<Option<Arc<[Presence]>>>,
-    unchanged: HashMap<(PathRef, bool), Arc<FileMemo>, BuildHasherDefault<NumberHasher>>,
+    /// Per list: a version, and what was there then under each of its paths.
+    listed: Vec<Option<(u64, Arc<[Presence]>)>>,
     /// Per path, directive and list: the run that last touched it, and how.
     pub(super) path_marks: Vec<u64>,
     pub(super) directive_marks: Vec<[u64; 2]>,
@@ -63,6 +65,12 @@ pub(super) struct FileMemo {
     pub(super) own: bool,
 }
 
+struct Filed {
+    memo: Arc<FileMemo>,
+    /// While the world has this version, it is what a new scan would give.
+    holds_at: Option<u64>,
+}
+
 impl Resolver {
     /// An empty memory, for one search path and one cwd.
     pub fn new() -> Resolver {
@@ -71,15 +79,24 @@ impl Resolver {
 
     pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
         self.run += 1;
-        if world.version() != self.version {
-            self.version = world.version();
+        let version = world.version();
+        if version != self.version {
+            self.version = version;
             self.presences.clear();
-            self.listed.fill(None);
-            self.unchanged.clear();
         }
         if self.folders.len() != search.folders().len() {
             self.folders = search.folders().iter().map(|folder| world.intern(folder)).collect();
         }
+    }
+
+    /// A path as a compiler lists it.
+    pub(super) fn path<W: World + ?Sized>(&mut self, world: &mut W, listed: &[u8]) -> PathRef {
+        if let Some(path) = self.paths.get(listed) {
+            return *path;
+        }
+        let path = world.intern(&normal(listed));
+        self.paths.insert(listed.into(), path);
+        path
     }
 
     /// What is there under a path.
@@ -93,19 +110,22 @@ impl Resolver {
         world: &mut W,
         list: u32,
     ) -> Arc<[Presence]> {
-        if let Some(listed) = &self.listed[list as usize] {
+        if let Some((version, listed)) = &self.listed[list as usize]
+            && *version == self.version
+        {
             return listed.clone();
         }
         let paths = self.lists[list as usize].clone();
         let listed: Arc<[Presence]> =
             paths.iter().map(|path| self.presence(world, *path)).collect();
-        self.listed[list as usize] = Some(listed.clone());
+        self.listed[list as usize] = Some((self.version, listed.clone()));
         listed
     }
 
     /// What `scanned` gave, if that still holds.
     pub(super) fn unchanged(&self, path: PathRef, assembly: bool) -> Option<&Arc<FileMemo>> {
-        self.unchanged.get(&(path, assembly))
+        let filed = self.files.get(&(path, assembly))?;
+        (filed.holds_at == Some(self.version)).then_some(&filed.memo)
     }
 
     /// The scan of a file that is there, digested. None if it can't be read.
@@ -118,7 +138,8 @@ impl Resolver {
     ) -> Option<Arc<FileMemo>> {
         let scan = world.scan(path, assembly)?;
         let memo = self.file(world, search, path, scan, assembly);
-        self.unchanged.insert((path, assembly), memo.clone());
+        let holds_at = Some(self.version);
+        self.files.insert((path, assembly), Filed { memo: memo.clone(), holds_at });
         Some(memo)
     }
 
@@ -131,10 +152,10 @@ impl Resolver {
         scan: Arc<Scan>,
         assembly: bool,
     ) -> Arc<FileMemo> {
-        if let Some(memo) = self.files.get(&(path, assembly))
-            && Arc::ptr_eq(&memo.scan, &scan)
+        if let Some(filed) = self.files.get(&(path, assembly))
+            && Arc::ptr_eq(&filed.memo.scan, &scan)
         {
-            return memo.clone();
+            return filed.memo.clone();
         }
         let spelled = world.spelled(path);
         let folder: Arc<[u8]> = parent(&spelled).into();
@@ -152,7 +173,7 @@ impl Resolver {
             directives: directives.into(),
             own: search.is_own(&spelled),
         });
-        self.files.insert((path, assembly), memo.clone());
+        self.files.insert((path, assembly), Filed { memo: memo.clone(), holds_at: None });
         memo
     }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::memo::{Class, Directive, FileMemo, NumberHasher, Resolver};
 use super::{InputSet, PathRef, Presence, Question, Read, Reason, World};
 use crate::inputs::scan::{How, Include, Kind, Scan, scan};
-use crate::inputs::search::normal;
 use crate::tools::command::{Flavor, Language};
 
 type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
@@ -78,7 +77,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 *stop = seen.insert(id);
             }
         }
-        let source = world.intern(&normal(question.source));
+        let source = memo.path(world, question.source);
         let language = question.language;
         let mut run = Run {
             world,
@@ -117,7 +116,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         run.visited.reserve(list.len());
         run.listed.push(source);
         for path in list {
-            let path = run.world.intern(&normal(path));
+            let path = run.memo.path(run.world, path);
             run.listed.push(path);
         }
         // The source comes last here, so that it is taken up first, as what it is.
