@@ -96,6 +96,8 @@ pub(super) struct EventLoop {
     /// Requests read in this turn, to be answered after the drain.
     pub(super) asked: Vec<(Token, Arc<Invocation>, bool)>,
     pub(super) in_flight: InFlight,
+    /// The last command that a worker had to find out was a miss.
+    pub(super) finds_misses: bool,
     pub(super) memos: Memos,
     pub(super) counters: Counters,
     pub(super) scribe: Scribe,
@@ -131,6 +133,7 @@ impl EventLoop {
             tickets: HashMap::new(),
             asked: Vec::new(),
             in_flight: InFlight::new(),
+            finds_misses: false,
             memos: Memos::new(),
             counters,
             scribe,

@@ -182,7 +182,15 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
+        // A miss takes a worker a while, in which a client that has only asked so far can start its C library. But
+        // then it reads no short hits any more, so it is told only if a miss is likely: as the last command that had
+        // to be found out was one. The worker first: it gets the client's processor, and the client ours.
+        let told = quick && self.finds_misses;
+        let quick = quick && !told;
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
+        if told {
+            self.send(token, &frame::bare(Verb::Wait));
+        }
     }
 
     /// Has a worker answer what is not known.
@@ -361,6 +369,7 @@ impl EventLoop {
                 self.reply(token, &Reply::Answer(Answer::Refused(line)));
             }
             Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
+                self.finds_misses = false;
                 self.upkeep.used(&results);
                 if let (Some(key), Some(memo)) = (asked.key, memo)
                     && let Some(retired) = self.memos.insert(key, memo)
@@ -370,6 +379,7 @@ impl EventLoop {
                 self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }
             Outcome::Miss { work, ticket, results } => {
+                self.finds_misses = true;
                 if gone {
                     self.shared.table.close_ticket();
                     return;

@@ -171,12 +171,14 @@ mod tests {
     use super::*;
     use crate::tools::command::Role;
 
+    const LARGE: u64 = INLINE_BYTES_MAX as u64 + 1;
+
     #[test]
     fn each_kind_of_file() {
         let folder = std::env::temp_dir().join(format!("zcc-take-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("small"), [1; 1024]).unwrap();
-        fs::write(folder.join("large"), [2; 1025]).unwrap();
+        fs::write(folder.join("small"), [1; INLINE_BYTES_MAX]).unwrap();
+        fs::write(folder.join("large"), [2; INLINE_BYTES_MAX + 1]).unwrap();
         fs::write(folder.join("program"), b"#!").unwrap();
         fs::set_permissions(folder.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink("small", folder.join("link")).unwrap();
@@ -189,11 +191,11 @@ mod tests {
         };
         let content = |name, style| take(name, style).unwrap().content;
         use WriteStyle::{InPlace, Replace};
-        assert_eq!(content("small", Replace), Some(Content::Inline(vec![1; 1024])));
-        assert!(matches!(content("large", Replace), Some(Content::Blob { size: 1025, .. })));
+        assert_eq!(content("small", Replace), Some(Content::Inline(vec![1; INLINE_BYTES_MAX])));
+        assert!(matches!(content("large", Replace), Some(Content::Blob { size: LARGE, .. })));
         assert!(take("program", Replace).unwrap().executable);
         assert!(!take("small", Replace).unwrap().executable);
-        assert_eq!(content("link", InPlace), Some(Content::Inline(vec![1; 1024])));
+        assert_eq!(content("link", InPlace), Some(Content::Inline(vec![1; INLINE_BYTES_MAX])));
         assert_eq!(content("link", Replace), None);
         assert_eq!(content("dangling", InPlace), None);
         assert_eq!(content(".", Replace), None);
