@@ -79,6 +79,15 @@ pub struct Question<'a> {
     pub without_own: bool,
 }
 
+impl Question<'_> {
+    /// The same before a compile, when only the looking matters and not what it says. The compiler's own headers are
+    /// left out: nobody edits those in the middle of a build without changing what `stat` says of them. The places
+    /// of precompiled ones are in folders that are looked at anyway.
+    pub fn ahead(self) -> Self {
+        Question { precompiled: false, without_own: true, ..self }
+    }
+}
+
 /// All a result depends on beside the command. Sorted, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputSet {

@@ -24,8 +24,6 @@ pub struct Resolver {
     version: u64,
     /// What is there, as long as that version stays.
     presences: HashMap<PathRef, Presence, BuildHasherDefault<NumberHasher>>,
-    /// Per list: a version, and what was there then under each of its paths.
-    listed: Vec<Option<(u64, Arc<[Presence]>)>>,
     /// Per path, directive and list: the run that last touched it, and how.
     pub(super) path_marks: Vec<u64>,
     pub(super) directive_marks: Vec<[u64; 2]>,
@@ -68,7 +66,7 @@ pub(super) struct FileMemo {
 struct Filed {
     memo: Arc<FileMemo>,
     /// While the world has this version, it is what a new scan would give.
-    holds_at: Option<u64>,
+    version: u64,
 }
 
 impl Resolver {
@@ -104,28 +102,10 @@ impl Resolver {
         *self.presences.entry(path).or_insert_with(|| world.presence(path))
     }
 
-    /// What is there under the paths of a list.
-    pub(super) fn listed<W: World + ?Sized>(
-        &mut self,
-        world: &mut W,
-        list: u32,
-    ) -> Arc<[Presence]> {
-        if let Some((version, listed)) = &self.listed[list as usize]
-            && *version == self.version
-        {
-            return listed.clone();
-        }
-        let paths = self.lists[list as usize].clone();
-        let listed: Arc<[Presence]> =
-            paths.iter().map(|path| self.presence(world, *path)).collect();
-        self.listed[list as usize] = Some((self.version, listed.clone()));
-        listed
-    }
-
     /// What `scanned` gave, if that still holds.
     pub(super) fn unchanged(&self, path: PathRef, assembly: bool) -> Option<&Arc<FileMemo>> {
         let filed = self.files.get(&(path, assembly))?;
-        (filed.holds_at == Some(self.version)).then_some(&filed.memo)
+        (filed.version == self.version).then_some(&filed.memo)
     }
 
     /// The scan of a file that is there, digested. None if it can't be read.
@@ -137,26 +117,26 @@ impl Resolver {
         assembly: bool,
     ) -> Option<Arc<FileMemo>> {
         let scan = world.scan(path, assembly)?;
-        let memo = self.file(world, search, path, scan, assembly);
-        let holds_at = Some(self.version);
-        self.files.insert((path, assembly), Filed { memo: memo.clone(), holds_at });
+        if let Some(filed) = self.files.get_mut(&(path, assembly))
+            && Arc::ptr_eq(&filed.memo.scan, &scan)
+        {
+            filed.version = self.version;
+            return Some(filed.memo.clone());
+        }
+        let memo = self.digest(world, search, path, scan);
+        let filed = Filed { memo: memo.clone(), version: self.version };
+        self.files.insert((path, assembly), filed);
         Some(memo)
     }
 
     /// A scan, digested.
-    pub(super) fn file<W: World + ?Sized>(
+    pub(super) fn digest<W: World + ?Sized>(
         &mut self,
         world: &mut W,
         search: &SearchPath,
         path: PathRef,
         scan: Arc<Scan>,
-        assembly: bool,
     ) -> Arc<FileMemo> {
-        if let Some(filed) = self.files.get(&(path, assembly))
-            && Arc::ptr_eq(&filed.memo.scan, &scan)
-        {
-            return filed.memo.clone();
-        }
         let spelled = world.spelled(path);
         let folder: Arc<[u8]> = parent(&spelled).into();
         let mut directives: Vec<u32> = Vec::with_capacity(scan.includes.len());
@@ -166,15 +146,13 @@ impl Resolver {
         directives.sort_unstable();
         directives.dedup();
         let cwd = if folder.is_empty() { &b"."[..] } else { &folder };
-        let memo = Arc::new(FileMemo {
+        Arc::new(FileMemo {
             scan,
             folder_ref: world.intern(cwd),
             folder,
             directives: directives.into(),
             own: search.is_own(&spelled),
-        });
-        self.files.insert((path, assembly), Filed { memo: memo.clone(), holds_at: None });
-        memo
+        })
     }
 
     /// The number of a directive that stands in a file of `folder`.
@@ -226,7 +204,6 @@ impl Resolver {
         };
         let list = self.lists.len() as u32;
         self.lists.push(paths);
-        self.listed.push(None);
         self.list_marks.push([0; 2]);
         self.names.insert((how, name.into()), list);
         list

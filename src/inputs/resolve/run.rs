@@ -243,8 +243,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     }
 
     /// A candidate before the one that was read. If it is there, it may have come since.
-    fn passed_over(&mut self, path: PathRef, presence: Presence) {
-        match presence {
+    fn passed_over(&mut self, path: PathRef) {
+        match self.presence(path) {
             Presence::Absent => self.absent(path),
             Presence::File(_) => self.exists(path),
             Presence::Folder(_) => {}
@@ -349,8 +349,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
 
     /// Whether one of the candidates was read, or (by text) is there.
     fn plain(&mut self, directive: Directive, by_text: bool) -> bool {
-        let beside = directive.beside.map(|beside| (beside, self.presence(beside)));
-        if let Some((beside, Presence::File(id))) = beside {
+        if let Some(beside) = directive.beside
+            && let Presence::File(id) = self.presence(beside)
+        {
             if by_text {
                 self.join(beside, true);
             }
@@ -360,8 +361,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             }
         }
         let found = self.plain_list(directive.list, by_text);
-        if found && let Some((beside, presence)) = beside {
-            self.passed_over(beside, presence);
+        if found && let Some(beside) = directive.beside {
+            self.passed_over(beside);
         }
         found
     }
@@ -374,13 +375,12 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             return mark & 1 == 1;
         }
         let paths = self.memo.lists[list as usize].clone();
-        let listed = self.memo.listed(self.world, list);
         let stops = self.stops.len() - paths.len().min(self.stops.len());
         let absolute = paths.len() == 1 && self.stops.len() != 1;
         let mut found = false;
         let mut until = paths.len();
-        for (at, (&path, presence)) in paths.iter().zip(&*listed).enumerate() {
-            let Presence::File(id) = *presence else { continue };
+        for (at, &path) in paths.iter().enumerate() {
+            let Presence::File(id) = self.presence(path) else { continue };
             if by_text {
                 self.join(path, true);
             } else if !self.identities.contains(&id) {
@@ -397,8 +397,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.read(path);
         }
         if found {
-            for (&path, presence) in paths[..until].iter().zip(&*listed) {
-                self.passed_over(path, *presence);
+            for &path in &paths[..until] {
+                self.passed_over(path);
             }
         }
         self.memo.list_marks[list as usize][slot] = run << 1 | u64::from(found);

@@ -412,7 +412,7 @@ fn own_headers_may_be_left_out() {
     ];
     let (mut fake, search) = (Fake::new(&files), angles(&["i"], &["/usr/include"]));
     let mut resolver = Resolver::new();
-    let ahead = Question { without_own: true, ..question(&search, Read::Nothing) };
+    let ahead = question(&search, Read::Nothing).ahead();
     let set = resolve(&mut fake, &mut resolver, &ahead).unwrap();
     assert_eq!(fake.show(&set.read), ["/usr/include/a.h", "m.c"]);
     // That says nothing about who wants all of it, and the other way round.

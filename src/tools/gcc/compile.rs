@@ -55,17 +55,11 @@ impl Meaning for Compile {
         plan(self, tool, units, temporary)
     }
 
-    /// The compiler's own headers are left out: nobody edits those in the middle of a build
-    /// without changing what `stat` says of them.
     fn look_ahead(&self, ground: &mut Ground<'_>, unit: usize) {
         let search = self.search_path(unit, ground.env);
-        let mut question = self.question(unit, &search, Read::Nothing, true);
-        // Their places are in folders that are looked at anyway.
-        question.precompiled = false;
+        let question = self.question(unit, &search, Read::Nothing, true).ahead();
         let resolver = (ground.resolver)(&search);
-        question.without_own = true;
         let mut world = Placed { world: ground.world, places: &self.places };
-        // Whatever it says: only the looking matters here.
         let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
     }
 

@@ -89,10 +89,7 @@ impl Meaning for Inspection {
         for view in &self.views {
             let search = view.search_path(ground.env);
             let mut world = From { world: ground.world, folder: &view.folder };
-            let mut question = view.question(&search, Read::Nothing);
-            question.precompiled = false;
-            question.without_own = true;
-            // Whatever it says: only the looking matters here.
+            let question = view.question(&search, Read::Nothing).ahead();
             let _ = resolve::resolve(&mut world, &mut Resolver::default(), &question);
         }
         for path in &self.files {

@@ -155,7 +155,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     fn assembly_text(&mut self, path: PathRef) -> Result<(), Reason> {
         let scan = self.world.scan(path, true).ok_or(Reason::AssemblerInput)?;
         let files = AssemblyView::of(&scan);
-        let file = self.memo.file(self.world, self.question.search, path, files, true);
+        let file = self.memo.digest(self.world, self.question.search, path, files);
         self.scans.push(file);
         Ok(())
     }
