@@ -182,19 +182,11 @@ impl EventLoop {
         {
             return self.hit(token, &deliveries, about, saved_ns, quick);
         }
-        // A miss takes a worker a while, in which a client that has only asked so far can start its C library. But
-        // then it reads no short hits any more, so it is told only if a miss is likely: as the last command that had
-        // to be found out was one. The worker first: it gets the client's processor, and the client ours.
-        let told = quick && self.finds_misses;
-        let quick = quick && !told;
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
-        if told {
-            self.send(token, &frame::bare(Verb::Wait));
-        }
     }
 
     /// Has a worker answer what is not known.
-    pub(super) fn find_out(&mut self, asked: Asked) {
+    pub(super) fn find_out(&mut self, mut asked: Asked) {
         // Whoever needs the index now would wait for as long as others do already, and in vain.
         if self.shared.index.stalled_for() > INDEX_PATIENCE {
             self.end_if_index_is_lost();
@@ -202,7 +194,13 @@ impl EventLoop {
         }
         // It may be just what is asked for.
         self.finishers.give_all();
-        client_waits(&mut self.hub.clients, asked.client);
+        let client = asked.client;
+        client_waits(&mut self.hub.clients, client);
+        // A miss takes a worker a while, in which a client that has only asked so far can start its C library. But
+        // then it reads no short hits any more, so it is told only if a miss is likely: as the last command that had
+        // to be found out was one.
+        let told = asked.quick && self.finds_misses;
+        asked.quick &= !told;
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
@@ -217,6 +215,10 @@ impl EventLoop {
             done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
             wake(&waker);
         });
+        // After the worker: so that gets the client's processor, and the client ours.
+        if told {
+            self.send(client, &frame::bare(Verb::Wait));
+        }
     }
 
     /// The warm path: one look-up, one comparison of counters, no system call.
