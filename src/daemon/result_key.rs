@@ -45,7 +45,7 @@ impl Contents {
     }
 
     /// That is all.
-    pub(super) fn end(&self) -> ContentsHash {
+    pub(super) fn end(self) -> ContentsHash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.bytes);
         ContentsHash(hasher)

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
@@ -181,38 +182,33 @@ fn receive(
 ) -> io::Result<(Header, Vec<u8>)> {
     let end = Instant::now() + WAITING_MAX;
     let mut patience: Option<Duration> = None;
-    let mut bytes = vec![0; READ_BYTES.max(arrived.len())];
-    bytes[..arrived.len()].copy_from_slice(arrived);
-    let mut filled = arrived.len();
+    let mut bytes = Vec::with_capacity(READ_BYTES);
+    bytes.extend_from_slice(arrived);
     loop {
-        let mut header: Option<Header> = None;
-        if let Some(head) = bytes[..filled].first_chunk::<HEADER_BYTES>() {
-            let head = Header::decode(head).ok_or_else(|| io::Error::other("not a frame"))?;
-            if bytes.len() < HEADER_BYTES + head.length {
-                bytes.resize(HEADER_BYTES + head.length, 0);
-            }
-            header = Some(head);
-        }
-        if let Some(header) = header
-            && filled >= HEADER_BYTES + header.length
-        {
-            if header.verb == Verb::Wait {
-                bytes.copy_within(HEADER_BYTES + header.length..filled, 0);
-                filled -= HEADER_BYTES + header.length;
+        let mut whole = HEADER_BYTES;
+        if let Some(head) = bytes.first_chunk::<HEADER_BYTES>() {
+            let header = Header::decode(head).ok_or_else(|| io::Error::other("not a frame"))?;
+            whole += header.length;
+            if bytes.len() >= whole && header.verb == Verb::Wait {
+                bytes.drain(..whole);
                 let now = Instant::now();
                 let patience = *patience
                     .get_or_insert_with(|| between_waits(deadline.saturating_duration_since(now)));
                 deadline = (now + patience).min(end);
                 continue;
             }
-            bytes.truncate(HEADER_BYTES + header.length);
-            bytes.drain(..HEADER_BYTES);
-            return Ok((header, bytes));
+            if bytes.len() >= whole {
+                bytes.truncate(whole);
+                bytes.drain(..HEADER_BYTES);
+                return Ok((header, bytes));
+            }
         }
+        // There is room for at least what is missing: to read into none looks like the end.
+        bytes.reserve(whole - bytes.len());
         wait(stream, PollFlags::IN, deadline)?;
-        match rustix::net::recv(stream, &mut bytes[filled..], RecvFlags::DONTWAIT) {
+        match rustix::net::recv(stream, spare_capacity(&mut bytes), RecvFlags::DONTWAIT) {
             Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok((count, _)) => filled += count,
+            Ok(_) => {}
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
