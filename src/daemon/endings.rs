@@ -11,6 +11,7 @@ use super::event_loop::EventLoop;
 use super::finish::{self, Finished};
 use super::in_flight::Waiter;
 use super::lookup::Ticket;
+use super::memo::RequestKey;
 use super::requests::{Asked, Done, kind_of, wake};
 use super::scribe::Scribe;
 use super::underway::{Ended, Fate, Underway};
@@ -33,10 +34,17 @@ struct End {
     took_ns: u64,
 }
 
+/// A compile that was reported.
+struct Compile {
+    ticket: u64,
+    actions: Vec<ActionKey>,
+    request: Option<RequestKey>,
+}
+
 impl End {
     /// The reasons go to the counters, the line to the journal.
-    fn conclude(self, finished: Finished, compile: Option<(u64, Vec<ActionKey>)>) {
-        let Finished { causes, about, is_stored } = finished;
+    fn conclude(self, finished: Finished, compile: Option<Compile>) {
+        let Finished { causes, about, is_stored, memo } = finished;
         let reasons = causes.iter().map(|cause| cause.reason).collect();
         if let Some(mut command) = self.command {
             let (exit, took_ns) = (self.exit, self.took_ns);
@@ -44,7 +52,10 @@ impl End {
             self.scribe.tell(Ended { command, at: self.at });
         }
         self.done.lock().push(match compile {
-            Some((ticket, actions)) => Done::Stored { ticket, actions, is_stored, reasons },
+            Some(Compile { ticket, actions, request }) => {
+                let memo = request.zip(memo).map(|(request, memo)| (request, Box::new(memo)));
+                Done::Stored { ticket, actions, is_stored, reasons, memo }
+            }
             None => Done::Abandoned { reasons },
         });
         wake(&self.waker);
@@ -75,6 +86,10 @@ impl EventLoop {
         if report.runs.iter().any(is_failure) {
             self.counters.errors += 1;
         }
+        if ticket.recaches() {
+            // What comes of it takes the place of results that memory may hold.
+            self.forget();
+        }
         let (id, actions) = (ticket.id, ticket.actions());
         self.shared.storing.begin(&actions);
         self.in_flight.stores(id, &actions);
@@ -92,7 +107,7 @@ impl EventLoop {
             let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
             shared.table.close_ticket();
             shared.storing.end(&actions);
-            end.conclude(finished, Some((id, actions)));
+            end.conclude(finished, Some(Compile { ticket: id, actions, request: ticket.request }));
         });
         if self.in_flight.has_waiters() {
             self.finishers.give_all();

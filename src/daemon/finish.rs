@@ -2,13 +2,13 @@
 //! write the result down. Runs in a worker; nobody waits for it but a repeat of the same
 //! compile.
 
-use std::sync::Arc;
-
 use super::about::{self, About};
 use super::explain::{self, variable_digest};
 use super::ground::on_ground;
+use super::hit::{Found, Hit};
 use super::known;
 use super::lookup::Ticket;
+use super::memo::Memo;
 use super::pieces::{Beneath, State};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
@@ -19,7 +19,7 @@ use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUni
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::store::index::Batch;
-use crate::store::key::{ResultKey, SetId};
+use crate::store::key::SetId;
 use crate::store::record::{
     KnownSet, ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
@@ -39,13 +39,15 @@ pub(super) struct Finished {
     pub(super) about: About,
     /// Nothing was refused.
     pub(super) is_stored: bool,
+    /// What answers the same question from now on.
+    pub(super) memo: Option<Memo>,
 }
 
 impl Finished {
     /// When finding out panicked.
     pub(super) fn fault() -> Finished {
         let cause = Cause::new(b"", Reason::InternalFault, Vec::new());
-        Finished { causes: vec![cause], about: About::default(), is_stored: false }
+        Finished { causes: vec![cause], about: About::default(), is_stored: false, memo: None }
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
                 let Some(run) = runs.next() else { break };
                 let stored =
                     store(shared, ticket, &piece.understood, plan, &plan.discoveries[0], run, None);
-                stored.map(|(_, result)| (result, run.text.clone()))
+                stored.map(|found| (found.result, run.text.clone()))
             }
         };
         match made {
@@ -83,22 +85,46 @@ pub(super) fn finish(shared: &Shared, ticket: &mut Ticket, report: &Report) -> F
     }
     let understood = &ticket.understood;
     let beneath = (!ticket.pieces.is_empty()).then_some(&beneath);
+    let mut found = Vec::new();
     for (plan, run) in ticket.plans.iter().zip(runs) {
         for discovery in &plan.discoveries {
             match store(shared, ticket, understood, plan, discovery, run, beneath) {
-                Ok((key, result)) => about.served(key, &result),
+                Ok(stored) => {
+                    about.served(stored.key, &stored.result);
+                    found.push((discovery.unit, stored));
+                }
                 Err(why) => not_stored(understood, discovery.unit, why),
             }
         }
     }
-    Finished { causes, about, is_stored }
+    let memo = memo(shared, ticket, &mut found, &about);
+    Finished { causes, about, is_stored, memo }
+}
+
+/// What the loop may remember if all units of the command were just stored.
+fn memo(
+    shared: &Shared,
+    ticket: &Ticket,
+    stored: &mut [(usize, Found)],
+    about: &About,
+) -> Option<Memo> {
+    // Made anew once more if asked the same way once more.
+    if stored.len() != ticket.understood.units.len() || ticket.recaches() {
+        return None;
+    }
+    stored.sort_unstable_by_key(|(unit, _)| *unit);
+    let found: Vec<&Found> = stored.iter().map(|(_, found)| found).collect();
+    let env = Environment::new(&ticket.env);
+    let hit = Hit::of(shared, &ticket.understood, &found, about.clone(), env, ticket.understood_at);
+    hit.memo
 }
 
 /// A compile whose report never came.
 pub(super) fn abandon(shared: &Shared, ticket: &mut Ticket) -> Finished {
     let mut causes = why_missed(shared, ticket);
     causes.push(Cause::new(b"", Reason::Unreported, Vec::new()));
-    Finished { causes, about: std::mem::take(&mut ticket.about), is_stored: false }
+    let about = std::mem::take(&mut ticket.about);
+    Finished { causes, about, is_stored: false, memo: None }
 }
 
 fn why_missed(shared: &Shared, ticket: &Ticket) -> Vec<Cause> {
@@ -145,7 +171,7 @@ fn store(
     discovery: &Discovery,
     run: &RunReport,
     beneath: Option<&Beneath>,
-) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
+) -> Result<Found, NotStored> {
     let action = understood.units[discovery.unit];
     let status = match run.exit {
         Exit::Status(status) if understood.meaning.is_answer(status, &run.text) => status,
@@ -198,17 +224,17 @@ fn store(
         bytes: (understood.meaning.fold(discovery.unit, meaning::Text::Message(&chunk.bytes)))
             .unwrap_or_else(|| chunk.bytes.clone()),
     });
-    let found = Found { outputs, folded, text: text.collect(), status, took_ns };
-    if found.names_root(shared, understood) {
+    let made = Made { outputs, folded, text: text.collect(), status, took_ns };
+    if made.names_root(shared, understood) {
         inputs.env.push(PLACES_VARIABLE.to_vec());
         inputs.env.sort_unstable();
         inputs.env.dedup();
     }
-    write_down(shared, ticket, understood, discovery.unit, &folder, &inputs, found)
+    write_down(shared, ticket, understood, discovery.unit, &folder, &inputs, made)
 }
 
 /// What is to be stored.
-struct Found {
+struct Made {
     outputs: Vec<StoredOutput>,
     folded: Vec<(Role, Vec<u8>)>,
     text: Vec<Chunk>,
@@ -216,7 +242,7 @@ struct Found {
     took_ns: u64,
 }
 
-impl Found {
+impl Made {
     /// True where results are shared between checkouts and this one names its own all the same.
     /// A file that can't be read is as good as one that does.
     fn names_root(&self, shared: &Shared, understood: &Understood) -> bool {
@@ -288,9 +314,9 @@ fn write_down(
     unit: usize,
     folder: &Folder,
     inputs: &InputSet,
-    found: Found,
-) -> Result<(ResultKey, Arc<LiveResult>), NotStored> {
-    let Found { outputs, folded, text, status, took_ns } = found;
+    made: Made,
+) -> Result<Found, NotStored> {
+    let Made { outputs, folded, text, status, took_ns } = made;
     let action = understood.units[unit];
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
     let mut set = SetRecord {
@@ -304,6 +330,7 @@ fn write_down(
     };
     set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
     let mut contents = Contents::begin(&action, &set, inputs.date.then_some(ticket.date_slot));
+    let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
     for path in &inputs.read {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
@@ -315,6 +342,7 @@ fn write_down(
         let stamp = inputs.stamped.binary_search(path).is_ok().then_some(stat.mtime_ns);
         let spelled = shared.spellings.text(path.0).ok_or(Reason::InternalFault)?;
         contents.add(&spelled, &hash.0, stamp);
+        paths.push(id);
     }
     let env = Environment::new(&ticket.env);
     for name in &inputs.env {
@@ -330,9 +358,11 @@ fn write_down(
         if came || shared.table.changed_since(id, ticket.opened.since) {
             return Err(changed_meanwhile(shared, id));
         }
+        paths.push(id);
     }
     let context = (!text.is_empty()).then_some(understood.text_context);
-    let key = result_key(&contents.end(), context);
+    let contents = contents.end();
+    let key = result_key(&contents, context);
 
     let set_id = set_id(&set);
     log::debug!(
@@ -371,6 +401,10 @@ fn write_down(
     });
     batch.put_manifest(&action, &manifest);
     batch.put_result(&key, &record);
+    if ticket.recaches() && context.is_some() {
+        // The one it is to replace would be found before it, if that has no messages.
+        shared.drop_result(&result_key(&contents, None));
+    }
     fault::at(Point::Store);
     shared.index.apply(batch);
     fault::at(Point::Stored);
@@ -379,7 +413,8 @@ fn write_down(
             shared.set_blob_stat(*id, *seen);
         }
     }
-    Ok((key, shared.keep_result(key, LiveResult { record, text, folded })))
+    let result = shared.keep_result(key, LiveResult { record, text, folded });
+    Ok(Found { key, result, paths, dated: inputs.date, variables: inputs.env.clone() })
 }
 
 fn size(content: &Content) -> u64 {

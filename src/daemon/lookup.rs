@@ -3,17 +3,17 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
 use super::about::About;
-use super::memo::{Memo, Variable};
+use super::hit::{Found, Hit, delivery, with_stats};
+use super::memo::RequestKey;
 use super::pieces::{self, LookedFor};
 use super::result_key::{Contents, ContentsHash, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
 use super::{explain, ground};
 use crate::files::table::Opened;
 use crate::files::{Counter, PathId, Seen};
-use crate::protocol::message::{Chunk, Content, Delivered, Delivery, Invocation, Step, Work};
+use crate::protocol::message::{Content, Invocation, Step, Work};
 use crate::protocol::told::{ExplainedUnit, Explanation};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
@@ -26,8 +26,8 @@ use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::link::is_linker;
-use crate::tools::meaning::{Split, Text};
-use crate::tools::places::{PLACES_VARIABLE, Places};
+use crate::tools::meaning::Split;
+use crate::tools::places::Places;
 use crate::tools::plan::Plan;
 use crate::tools::rust::is_rust;
 use crate::tools::rustfmt::is_rustfmt;
@@ -39,13 +39,7 @@ pub(super) enum Outcome {
     Plain(Refusal, Option<Niceness>),
     /// Nothing may run: the line to tell.
     Refused(String),
-    Hit {
-        deliveries: Vec<Arc<Delivery>>,
-        results: Vec<ResultKey>,
-        saves_ns: u64,
-        about: Arc<About>,
-        memo: Option<Memo>,
-    },
+    Hit(Hit),
     Miss {
         work: Work,
         ticket: Box<Ticket>,
@@ -56,6 +50,8 @@ pub(super) enum Outcome {
 /// A compile under way.
 pub(super) struct Ticket {
     pub(super) id: u64,
+    /// Names the question, unless memory must not answer it.
+    pub(super) request: Option<RequestKey>,
     pub(super) opened: Opened,
     /// The count when the command began to be understood.
     pub(super) understood_at: Counter,
@@ -75,6 +71,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// Asked to be made anew, whatever is known of it.
+    pub(super) fn recaches(&self) -> bool {
+        self.missed.iter().any(|(_, reason)| *reason == Reason::Recache)
+    }
+
     /// The actions that this compile may bring results for.
     pub(super) fn actions(&self) -> Vec<ActionKey> {
         let discoveries = self.plans.iter().flat_map(|plan| &plan.discoveries);
@@ -84,17 +85,12 @@ impl Ticket {
     }
 }
 
-/// A unit's hit.
-pub(super) struct Found {
-    pub(super) key: ResultKey,
-    pub(super) result: Arc<LiveResult>,
-    paths: Vec<PathId>,
-    dated: bool,
-    /// Names of the variables it depends on.
-    variables: Vec<Vec<u8>>,
-}
-
-pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
+/// `request`: what to remember the answer by, once there is one.
+pub(super) fn answer(
+    shared: &Shared,
+    invocation: &Invocation,
+    request: Option<RequestKey>,
+) -> Outcome {
     let verified = shared.table.counter();
     let (asked, _) = Settings::from_block(&invocation.env, Some(&invocation.cwd));
     if asked.disable {
@@ -112,39 +108,11 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let env = Environment::new(&invocation.env);
     let folder = shared.folder(&understood.cwd, &understood.places);
     let found = find_all(shared, &understood, &folder, invocation, asked.recache);
-    let delivery =
-        |unit: usize, found: &Found| Arc::new(delivery(&understood, unit, &found.result));
-    let results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
     let mut about = About::of(&understood);
     found.iter().flatten().for_each(|found| about.served(found.key, &found.result));
     if found.iter().all(Result::is_ok) {
-        let hits: Vec<&Found> = found.iter().flatten().collect();
-        let deliveries: Vec<_> =
-            hits.iter().enumerate().map(|(unit, found)| delivery(unit, found)).collect();
-        let saves_ns = hits.iter().map(|found| found.result.record.compile_ns).sum();
-        let mut input_paths: Vec<PathId> =
-            hits.iter().flat_map(|found| found.paths.clone()).collect();
-        input_paths.extend_from_slice(&understood.before);
-        input_paths.sort_unstable();
-        input_paths.dedup();
-        // What depends on the clock, or on files no watch vouches for, is checked each time.
-        let lasting = !hits.iter().any(|found| found.dated)
-            && !understood.scripted
-            && shared.table.watched(input_paths.iter().chain(&understood.depends).copied());
-        let variables = variables_of(&hits, env);
-        about.variables = variables.iter().map(|(name, _)| name.clone()).collect();
-        let about = Arc::new(about);
-        let memo = lasting.then(|| Memo {
-            about: about.clone(),
-            tool_paths: shared.shared_paths(&understood.depends),
-            input_paths: input_paths.into(),
-            deliveries: deliveries.clone(),
-            results: results.clone(),
-            saves_ns,
-            variables,
-            verified,
-        });
-        return Outcome::Hit { deliveries, results, saves_ns, about, memo };
+        let found: Vec<&Found> = found.iter().flatten().collect();
+        return Outcome::Hit(Hit::of(shared, &understood, &found, about, env, verified));
     }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
@@ -160,10 +128,10 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     let opened = shared.table.open_ticket();
     let date_slot = date_slot();
     let mut scratch = Vec::new();
-    let mut results = results;
+    let mut results: Vec<ResultKey> = found.iter().flatten().map(|found| found.key).collect();
     let (steps, plans, pieces) = match split {
         None => {
-            let (steps, plans) = plan_steps(shared, &understood, &found, &delivery, id);
+            let (steps, plans) = plan_steps(shared, &understood, &found, id);
             (steps, plans, Vec::new())
         }
         Some(Split { pieces, last }) => {
@@ -178,6 +146,7 @@ pub(super) fn answer(shared: &Shared, invocation: &Invocation) -> Outcome {
     };
     let ticket = Ticket {
         id,
+        request,
         opened,
         understood_at: verified,
         pieces,
@@ -313,24 +282,12 @@ fn niceness(shared: &Shared, asked: &Settings) -> Option<Niceness> {
     priority.niceness(|| shared.processor.is_saturated())
 }
 
-/// The variables that some inputs depend on, with their values now.
-fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[Variable]> {
-    let mut names: Vec<&Vec<u8>> = hits.iter().flat_map(|found| &found.variables).collect();
-    names.sort_unstable();
-    names.dedup();
-    // Part of the request itself.
-    names.retain(|name| *name != PLACES_VARIABLE);
-    let value = |name: &Vec<u8>| (name.clone(), env.get(name).map(<[u8]>::to_vec));
-    names.into_iter().map(value).collect()
-}
-
 /// In the order of the sources: deliveries for what was found, runs for the rest. One run for
 /// all of them where their messages can be told apart, which they can when there are none.
 fn plan_steps(
     shared: &Shared,
     understood: &Understood,
     found: &[Result<Found, Reason>],
-    delivery: &dyn Fn(usize, &Found) -> Arc<Delivery>,
     id: u64,
 ) -> (Vec<Step>, Vec<Plan>) {
     let missing: Vec<usize> = (0..found.len()).filter(|unit| found[*unit].is_err()).collect();
@@ -349,52 +306,16 @@ fn plan_steps(
     };
     for (unit, found) in found.iter().enumerate() {
         match found {
-            Ok(found) => steps.push(Step::Deliver(with_stats(shared, &delivery(unit, found)))),
+            Ok(found) => steps.push(Step::Deliver(with_stats(
+                shared,
+                &delivery(understood, unit, &found.result),
+            ))),
             Err(_) if !together => run(&[unit], &mut steps),
             Err(_) if unit == missing[0] => run(&missing, &mut steps),
             Err(_) => {}
         }
     }
     (steps, plans)
-}
-
-/// Where the outputs of a result go for this command.
-pub(super) fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
-    let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
-        let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
-        if !understood.meaning.is_touched(unit, &stored.content) {
-            return None;
-        }
-        let folded = result.folded.iter().find(|(role, _)| *role == output.role);
-        Some(Delivered {
-            path: output.path.clone(),
-            style: output.style,
-            executable: stored.executable,
-            content: match folded {
-                Some((_, text)) => Content::Inline(
-                    understood.meaning.unfold(unit, Text::Output(output.role, text)),
-                ),
-                None => stored.content.clone(),
-            },
-        })
-    });
-    let unfolded = |chunk: &Chunk| Chunk {
-        stream: chunk.stream,
-        bytes: understood.meaning.unfold(unit, Text::Message(&chunk.bytes)),
-    };
-    let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
-    Delivery { outputs: outputs.collect(), text, status: result.record.status }
-}
-
-/// A delivery with what is known of its blobs by now.
-pub(super) fn with_stats(shared: &Shared, delivery: &Delivery) -> Delivery {
-    let mut delivery = delivery.clone();
-    for output in &mut delivery.outputs {
-        if let Content::Blob { id, seen, .. } = &mut output.content {
-            *seen = shared.blob_stat(id, *seen);
-        }
-    }
-    delivery
 }
 
 /// Checks the input sets known of an action, newest first.

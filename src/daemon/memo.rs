@@ -60,7 +60,7 @@ impl Hasher for AsItIs {
 type Generation = HashMap<RequestKey, Box<Memo>, BuildHasherDefault<AsItIs>>;
 
 /// Memos that are no longer kept. There may be many: not to be dropped in the loop.
-pub(super) struct Retired(#[allow(dead_code)] Generation);
+pub(super) struct Retired(#[allow(dead_code)] Vec<Generation>);
 
 /// What a generation may take, in memory. Two are kept; when the younger is full, the older goes.
 const GENERATION_BYTES: usize = 256 << 20;
@@ -70,13 +70,16 @@ pub(super) struct Memos {
     old: Generation,
     /// What the younger takes, as good as is known.
     young_bytes: usize,
+    /// A part of all keys.
+    age: u64,
     names: HashSet<&'static [u8]>,
 }
 
 impl Memos {
     pub(super) fn new() -> Memos {
         let names = names_that_matter();
-        Memos { young: Generation::default(), old: Generation::default(), young_bytes: 0, names }
+        let (young, old) = (Generation::default(), Generation::default());
+        Memos { young, old, young_bytes: 0, age: 0, names }
     }
 
     pub(super) fn key(&self, invocation: &Invocation) -> RequestKey {
@@ -85,6 +88,7 @@ impl Memos {
             hasher.update(&(bytes.len() as u32).to_le_bytes());
             hasher.update(bytes);
         };
+        add(&self.age.to_le_bytes());
         add(&invocation.argv);
         add(&invocation.cwd);
         add(&[u8::from(invocation.masquerade), u8::from(invocation.terminal.is_some())]);
@@ -120,7 +124,7 @@ impl Memos {
         let full = self.young_bytes >= GENERATION_BYTES;
         let retired = full.then(|| {
             self.young_bytes = 0;
-            Retired(std::mem::replace(&mut self.old, std::mem::take(&mut self.young)))
+            Retired(vec![std::mem::replace(&mut self.old, std::mem::take(&mut self.young))])
         });
         self.young_bytes += bytes(&memo);
         self.young.insert(key, Box::new(memo));
@@ -136,10 +140,12 @@ impl Memos {
         self.old.remove(&key);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.young = Generation::default();
-        self.old = Generation::default();
+    /// Forgets all, and what comes for questions asked before: answers to those may be on their way.
+    #[must_use]
+    pub(super) fn clear(&mut self) -> Retired {
+        self.age += 1;
         self.young_bytes = 0;
+        Retired(vec![std::mem::take(&mut self.young), std::mem::take(&mut self.old)])
     }
 }
 
@@ -200,7 +206,7 @@ mod tests {
         assert!(memos.get(RequestKey(1)).is_none());
         assert!(memos.get(RequestKey(11)).is_some());
         assert!(memos.len() <= 9, "{} memos", memos.len());
-        memos.clear();
+        drop(memos.clear());
         assert_eq!(memos.len(), 0);
     }
 }

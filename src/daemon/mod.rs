@@ -6,6 +6,7 @@
 //! * `requests`, `endings`: what it does with each message, and with the ends of compiles;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
+//! * `hit`: what becomes of results once they are known to fit;
 //! * `explain`, `compare`, `known`: why something was missed;
 //! * `underway`, `about`, `line`, `scribe`: what the journal is told, and who writes it;
 //! * `picture`: what is going on right now;
@@ -27,6 +28,7 @@ mod explain;
 mod fingerprint;
 mod finish;
 mod ground;
+mod hit;
 mod in_flight;
 mod inspect;
 mod kept_hashes;

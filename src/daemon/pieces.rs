@@ -1,7 +1,8 @@
 //! A command that stands for several others: its pieces are looked for and run each by itself, into
 //! files that are only there meanwhile, and what the last one makes of them is the command's result.
 
-use super::lookup::{self, Found, with_stats};
+use super::hit::{self, Found, with_stats};
+use super::lookup;
 use super::shared::{LiveResult, Shared};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Delivery, Invocation, Step};
@@ -68,7 +69,7 @@ impl LookedFor {
     }
 
     fn delivery(&self, found: &Found) -> Delivery {
-        lookup::delivery(&self.understood, 0, &found.result)
+        hit::delivery(&self.understood, 0, &found.result)
     }
 }
 

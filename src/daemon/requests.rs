@@ -9,8 +9,9 @@ use mio::{Token, Waker};
 
 use super::about::About;
 use super::event_loop::{Caller, EventLoop};
+use super::hit::{self, Hit};
 use super::lookup::{self, Outcome};
-use super::memo::RequestKey;
+use super::memo::{Memo, RequestKey};
 use super::scribe::Desk;
 use super::shared::Shared;
 use super::underway::Fate;
@@ -55,6 +56,8 @@ pub(super) enum Done {
         actions: Vec<ActionKey>,
         is_stored: bool,
         reasons: Vec<Reason>,
+        /// What answers the same question from now on.
+        memo: Option<(RequestKey, Box<Memo>)>,
     },
     /// A compile whose end nobody reported.
     Abandoned {
@@ -206,7 +209,7 @@ impl EventLoop {
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| {
                 fault::at(Point::Lookup);
-                lookup::answer(&shared, &asked.invocation)
+                lookup::answer(&shared, &asked.invocation, asked.key)
             });
             let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| {
                 log::error!("answering panicked; the client compiles plainly");
@@ -267,7 +270,7 @@ impl EventLoop {
         }
         let steps = deliveries.iter();
         let steps =
-            steps.map(|delivery| Step::Deliver(lookup::with_stats(shared, delivery))).collect();
+            steps.map(|delivery| Step::Deliver(hit::with_stats(shared, delivery))).collect();
         let fine_times = shared.fine_times;
         let work =
             Work { ticket: 0, steps, fine_times, link_mode, niceness: None, scratch: Vec::new() };
@@ -326,7 +329,10 @@ impl EventLoop {
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
             Done::Answered { asked, outcome } => self.answered(asked, *outcome),
-            Done::Stored { ticket, actions, is_stored, reasons } => {
+            Done::Stored { ticket, actions, is_stored, reasons, memo } => {
+                if let Some((key, memo)) = memo {
+                    self.remember(key, *memo);
+                }
                 self.compile_ended(ticket, &actions, is_stored);
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
@@ -348,7 +354,7 @@ impl EventLoop {
                 self.reply(client, &reply);
             }
             Done::Cleared { client, cleared } => {
-                self.memos.clear();
+                self.forget();
                 self.counters = Counters::default();
                 self.reply(client, &Reply::Cleared(cleared));
             }
@@ -370,13 +376,11 @@ impl EventLoop {
                 self.count_plain(token, Reason::StrictPaths, None);
                 self.reply(token, &Reply::Answer(Answer::Refused(line)));
             }
-            Outcome::Hit { deliveries, results, saves_ns, about, memo } => {
+            Outcome::Hit(Hit { deliveries, results, saves_ns, about, memo }) => {
                 self.finds_misses = false;
                 self.upkeep.used(&results);
-                if let (Some(key), Some(memo)) = (asked.key, memo)
-                    && let Some(retired) = self.memos.insert(key, memo)
-                {
-                    self.finishers.give(move || drop(retired));
+                if let (Some(key), Some(memo)) = (asked.key, memo) {
+                    self.remember(key, memo);
                 }
                 self.hit(token, &deliveries, about, saves_ns, asked.quick);
             }
@@ -387,9 +391,8 @@ impl EventLoop {
                     return;
                 }
                 let actions = ticket.actions();
-                let recache = ticket.missed.iter().any(|(_, reason)| *reason == Reason::Recache);
                 if asked.may_wait
-                    && !recache
+                    && !ticket.recaches()
                     && let Some(other) = self.in_flight.other(&actions)
                 {
                     self.shared.table.close_ticket();
@@ -410,6 +413,18 @@ impl EventLoop {
                 self.reply(token, &Reply::Answer(Answer::Work(work)));
             }
         }
+    }
+
+    fn remember(&mut self, key: RequestKey, memo: Memo) {
+        if let Some(retired) = self.memos.insert(key, memo) {
+            self.finishers.give(move || drop(retired));
+        }
+    }
+
+    /// Nothing that is remembered, or about to be, answers any more.
+    pub(super) fn forget(&mut self) {
+        let retired = self.memos.clear();
+        self.finishers.give(move || drop(retired));
     }
 
     /// Has a worker find out a reply.

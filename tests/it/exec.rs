@@ -192,3 +192,31 @@ fn explained_without_being_run() {
     let bad = s.z("explain exec --input in/*.txt --env A=1 -- ./tool").code(2).err();
     assert!(bad.contains("--env A=1") && bad.lines().count() == 1, "{bad}");
 }
+
+#[test]
+fn made_anew_takes_the_place_of_what_was_known() {
+    let mut s = Sandbox::new();
+    // Nobody is told of `mood`: what was made under another one is bad, and known to be right.
+    s.script("tool", "#!/bin/sh\ncat mood > x\nif grep -q loud mood; then echo told >&2; fi\n");
+    let line = "exec --input tool --output x -- ./tool";
+    let run = |s: &Sandbox, mood: &str| {
+        s.write("mood", mood);
+        let _ = fs::remove_file(s.path("x"));
+        let told = s.z(line).ok().err();
+        (String::from_utf8(s.read("x")).unwrap(), told)
+    };
+    let of = |mood: &str, told: &str| (mood.to_owned(), told.to_owned());
+    assert_eq!(run(&s, "bad"), of("bad", ""));
+    assert_eq!(run(&s, "good"), of("bad", ""), "not a hit");
+    s.set("ZCCACHE_RECACHE", "1");
+    assert_eq!(run(&s, "good"), of("good", ""));
+    s.unset("ZCCACHE_RECACHE");
+    assert_eq!(run(&s, "bad"), of("good", ""), "the first one came back");
+    // Also where the new one says something, and the one before was silent.
+    s.set("ZCCACHE_RECACHE", "1");
+    assert_eq!(run(&s, "loud"), of("loud", "told\n"));
+    s.unset("ZCCACHE_RECACHE");
+    assert_eq!(run(&s, "bad"), of("loud", "told\n"), "the silent one came back");
+    s.z("stop").ok();
+    assert_eq!(run(&s, "bad"), of("loud", "told\n"), "the silent one came back later");
+}

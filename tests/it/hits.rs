@@ -432,6 +432,35 @@ fn readonly_and_recache() {
 }
 
 #[test]
+fn what_was_compiled_is_answered_from_memory() {
+    let mut s = Sandbox::new();
+    s.write("a.c", "#include \"a.h\"\n#include \"none.h\"\n");
+    s.write("a.h", HELLO);
+    s.write("b.c", "#warning told\nint b;\n");
+    s.write("other/none.h", "");
+    s.miss("gcc -Iother -c a.c");
+    let is_remembered = || s.status()["dep_graph"] == 1;
+    assert!(eventually(std::time::Duration::from_secs(5), is_remembered), "{}", s.status());
+    s.hit("gcc -Iother -c a.c");
+    // It is given up as one that was a hit would be.
+    s.write("a.h", "int changed;\n");
+    s.miss("gcc -Iother -c a.c");
+    s.write("none.h", "int found_before;\n");
+    s.miss("gcc -Iother -c a.c");
+    s.hit("gcc -Iother -c a.c");
+    // Several at once, and messages.
+    s.miss("gcc -Iother -c a.c b.c");
+    s.hit("gcc -Iother -c a.c b.c");
+    s.hit("gcc -Iother -c a.c b.c");
+    // To be made anew each time, whatever was stored.
+    s.set("ZCCACHE_RECACHE", "1");
+    s.miss("gcc -Iother -c a.c");
+    s.miss("gcc -Iother -c a.c");
+    s.unset("ZCCACHE_RECACHE");
+    s.hit("gcc -Iother -c a.c");
+}
+
+#[test]
 fn the_store_keeps_to_its_size() {
     let mut s = Sandbox::new();
     s.set("ZCCACHE_CACHE_SIZE", "200K");
