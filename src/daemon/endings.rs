@@ -7,12 +7,13 @@ use std::time::Instant;
 use mio::{Token, Waker};
 use parking_lot::Mutex;
 
+use super::answers::kind_of;
 use super::event_loop::EventLoop;
 use super::finish::{self, Finished};
 use super::in_flight::Waiter;
+use super::jobs::{Asked, Done, wake};
 use super::lookup::Ticket;
 use super::memo::RequestKey;
-use super::requests::{Asked, Done, kind_of, wake};
 use super::scribe::Scribe;
 use super::underway::{Ended, Fate, Underway};
 use crate::protocol::frame::{self, Verb};

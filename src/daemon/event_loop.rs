@@ -23,9 +23,9 @@ use parking_lot::Mutex;
 
 use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
+use super::jobs::Done;
 use super::lookup::Ticket;
 use super::memo::Memos;
-use super::requests::Done;
 use super::scribe::Scribe;
 use super::shared::Shared;
 use super::underway::{Ended, Fate, Lanes, Underway};

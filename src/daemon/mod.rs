@@ -3,7 +3,8 @@
 //! * `start`: how commands and the wrapper reach it;
 //! * `serve`: from start to end; the life cycle itself is in `server`;
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
-//! * `requests`, `endings`: what it does with each message, and with the ends of compiles;
+//! * `requests`, `answers`, `endings`: what it does with each message, with questions about commands, with the ends of compiles;
+//! * `jobs`: what it hands to workers and gets back;
 //! * `memo`: answers by request, for the warm path;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `hit`: what becomes of results once they are known to fit;
@@ -19,6 +20,7 @@
 //! * `checkup`: what `doctor` looks at, while no daemon runs.
 
 mod about;
+mod answers;
 pub mod checkup;
 mod compare;
 mod configured;
@@ -31,6 +33,7 @@ mod ground;
 mod hit;
 mod in_flight;
 mod inspect;
+mod jobs;
 mod kept_hashes;
 mod known;
 pub mod line;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mio::Token;
 
 use super::event_loop::EventLoop;
-use super::requests::Done;
+use super::jobs::Done;
 use super::underway::{Fate, Underway};
 use crate::protocol::message::Reply;
 use crate::protocol::told::{Moving, Picture, State};

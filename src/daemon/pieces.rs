@@ -8,12 +8,12 @@ use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Delivery, Invocation, Step};
 use crate::store::key::ResultKey;
 use crate::store::record::SetRecord;
+use crate::tools::closure::Caller;
 use crate::tools::command::{Arg, WriteStyle};
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::places::PLACES_VARIABLE;
 use crate::tools::plan::Plan;
-use crate::tools::toolchain::Caller;
 use crate::tools::understand::Understood;
 
 /// A piece, once it was looked for.

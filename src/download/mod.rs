@@ -7,7 +7,7 @@
 //! * `order`, `status`, `fault`, `message`: what is asked, answered, refused;
 //! * `daemon`: who asked for what, and who is told;
 //! * `job`: one download from start to end;
-//! * `fetch`: ranges side by side, resumed, retried; `ranges` is what is missing, `part` the file
+//! * `fetch`: one source, resumed, retried; its `crew` fetches ranges side by side; `ranges` is what is missing, `part` the file
 //!   under way, `digest` its SHA-256, `web` one request;
 //! * `seal`: what is known of finished files;
 //! * `unpack`: archives.

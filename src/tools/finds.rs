@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::closure::Caller;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
-use super::toolchain::Caller;
 use crate::files::{Counter, PathId};
 
 /// More names, search paths and folders than any build has; then all are forgotten.

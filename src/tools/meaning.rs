@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::closure::Caller;
 use super::command::{Arg, Output, Role};
 use super::environment::Environment;
 use super::plan::{Discovery, Plan};
-use super::toolchain::{Caller, Toolchains};
+use super::toolchain::Toolchains;
 use super::understand::Understood;
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};

@@ -17,6 +17,7 @@ pub mod rust;
 pub mod rustfmt;
 pub mod tidy;
 
+pub mod closure;
 pub mod command;
 pub mod environment;
 pub mod find;

@@ -3,6 +3,7 @@
 //! invocation need not be understood again while none of that changed.
 
 use super::archive;
+use super::closure::Caller;
 use super::command::Arg;
 use super::environment::Environment;
 use super::key_parts::KeyParts;
@@ -10,7 +11,7 @@ use super::link;
 use super::meaning::Meaning;
 use super::places::Places;
 use super::rust;
-use super::toolchain::{Caller, Toolchains};
+use super::toolchain::Toolchains;
 use super::worktree::Sharing;
 use super::{declared, emscripten, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};

@@ -3,8 +3,8 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use super::closure::Caller;
 use super::find::within;
-use super::toolchain::Caller;
 use super::understand::Refusal;
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;

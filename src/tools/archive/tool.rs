@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::is_emscriptens;
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, Closure, add_library, add_program, field};
 use crate::tools::command::Arg;
 use crate::tools::emscripten;
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::link::tool::plugins as own_plugins;
 use crate::tools::program::Program;
 use crate::tools::query;
-use crate::tools::toolchain::{
-    Answer, Caller, Closure, Toolchains, add_library, add_program, field,
-};
+use crate::tools::toolchain::{Answer, Toolchains};
 
 /// Whose program it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,13 @@ use super::tool::{Maker, tool};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::environment::{RESULT_VARIABLES, text_context};
 use crate::tools::find::absolute;
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Toolchains};
+use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
 

@@ -6,6 +6,7 @@ use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Declared, Run, RunReport, RunUnit, StdoutIs};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, Closure, add_program, field};
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 use crate::tools::environment::streams_context;
 use crate::tools::find::{absolute, base};
@@ -15,7 +16,7 @@ use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::program::Program;
-use crate::tools::toolchain::{Caller, Closure, Toolchains, add_program, field};
+use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::{Actions, Refusal, Typed, Understood};
 use crate::tools::worktree::Sharing;
 

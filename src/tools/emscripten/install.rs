@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use crate::files::Seen;
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, Closure, add_program, field};
 use crate::tools::command::Arg;
 use crate::tools::environment::{EMSCRIPTEN_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base};
 use crate::tools::finds::find;
 use crate::tools::program;
 use crate::tools::query;
-use crate::tools::toolchain::{Answer, Caller, Closure, Toolchains, add_program, field};
+use crate::tools::toolchain::{Answer, Toolchains};
 
 /// An Emscripten on this machine.
 pub(super) struct Install {

@@ -18,9 +18,10 @@ pub(super) mod understand;
 
 use std::sync::Arc;
 
+use super::closure::Caller;
 use super::command::{Arg, Output};
 use super::find::base;
-use super::toolchain::{Answer, Caller, Toolchains};
+use super::toolchain::{Answer, Toolchains};
 use super::understand::Refusal;
 use crate::session::reason::Reason;
 

@@ -7,6 +7,7 @@ use super::{outputs, packed};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Output, Parsed};
 use crate::tools::environment::{
     EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, REFUSED_VARIABLES, RESULT_VARIABLES, text_context,
@@ -17,7 +18,7 @@ use crate::tools::gcc::{self, response};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link::options::Said as LinkerSaid;
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Driver, Toolchains};
+use crate::tools::toolchain::{Driver, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
 

@@ -31,9 +31,9 @@ pub(super) use plan::is_preprocessed_here;
 
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::{Arg, Flavor, Parsed};
 use crate::tools::find::absolute;
-use crate::tools::toolchain::Caller;
 use crate::tools::understand::Refusal;
 
 /// Replaces every `@FILE` among the arguments by what it holds, as gcc, clang and GNU's tools

@@ -7,13 +7,14 @@ use super::portable::{Portable, portable};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::{Command, Flavor, Language, Parsed};
 use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::find::{absolute, folder_of};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link;
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Driver, Toolchain, Toolchains};
+use crate::tools::toolchain::{Driver, Toolchain, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 

@@ -6,11 +6,12 @@ use super::tool::{Tool, alone};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::environment::{LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Toolchains};
+use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
 

@@ -6,13 +6,14 @@ use super::tool::{Tool, behind};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::{LinkLine, Output, Role, WriteStyle};
 use crate::tools::environment::{LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::find::folder_of;
 use crate::tools::gcc;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Caller, Driver, Toolchains};
+use crate::tools::toolchain::{Driver, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
 

@@ -9,12 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use super::action::Link;
 use crate::files::Seen;
 use crate::protocol::message::Stage;
+use crate::tools::closure::{Caller, field};
 use crate::tools::command::{Arg, ArgPart, Command, Flavor, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, without_ending};
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::query;
-use crate::tools::toolchain::{Caller, Driver, field};
+use crate::tools::toolchain::Driver;
 
 /// Takes a link apart, or says that it is to run as it is. `temporary` is as for `Meaning::plan`.
 pub(super) fn split(

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use crate::files::PathId;
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, Closure, add_library, add_program, field, find_program};
 use crate::tools::command::{Arg, Flavor};
 use crate::tools::environment::{LINK_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::program::Program;
 use crate::tools::query;
-use crate::tools::toolchain::{
-    Answer, Caller, Closure, Toolchains, add_library, add_program, field, find_program,
-};
+use crate::tools::toolchain::{Answer, Toolchains};
 
 /// The linkers we know how to ask what they read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

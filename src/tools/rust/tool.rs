@@ -8,12 +8,13 @@ use std::sync::Arc;
 use super::parse::Command;
 use crate::files::PathId;
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, field};
 use crate::tools::command::Arg;
 use crate::tools::find::{absolute, find_tool, own_key};
 use crate::tools::link;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
-use crate::tools::toolchain::{Answer, Caller, Toolchains, field};
+use crate::tools::toolchain::{Answer, Toolchains};
 
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;

@@ -11,13 +11,14 @@ use super::tool;
 use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::Arg;
 use crate::tools::environment::LINK_VARIABLES;
 use crate::tools::find::absolute;
 use crate::tools::finds::find;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Answer, Caller, Toolchains};
+use crate::tools::toolchain::{Answer, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 

@@ -9,13 +9,14 @@ use super::tree::{Place, Tree};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, add_program, field};
 use crate::tools::command::{Arg, Output, Role, WriteStyle};
 use crate::tools::environment::{RUSTFMT_VARIABLES, streams_context};
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
 use crate::tools::rust::tool;
-use crate::tools::toolchain::{Caller, Toolchains, add_program, field};
+use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
 

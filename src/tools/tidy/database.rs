@@ -9,9 +9,9 @@ use super::refused;
 use crate::files::{ContentHash, PathId, Seen};
 use crate::inputs::search::normal;
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::Arg;
 use crate::tools::find::{absolute, base};
-use crate::tools::toolchain::Caller;
 use crate::tools::understand::Refusal;
 
 /// What tells how sources are compiled.

@@ -2,10 +2,10 @@
 
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::{Arg, Command, Flavor, Parsed, Role, Search};
 use crate::tools::find::absolute;
 use crate::tools::gcc;
-use crate::tools::toolchain::Caller;
 use crate::tools::understand::Refusal;
 
 /// One compile, looked at and not done.

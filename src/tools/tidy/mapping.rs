@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
+use crate::tools::closure::Caller;
 use crate::tools::command::Arg;
 use crate::tools::find::absolute;
-use crate::tools::toolchain::Caller;
 use crate::tools::understand::Refusal;
 
 /// Every path (absolute) that is read or looked for because of these files. It looks for a file that

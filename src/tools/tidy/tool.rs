@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::Which;
 use crate::session::reason::Reason;
+use crate::tools::closure::{Caller, add_program, field};
 use crate::tools::command::{Arg, Command};
 use crate::tools::environment::TOOLCHAIN_VARIABLES;
 use crate::tools::find::absolute;
 use crate::tools::gcc::compile::option_language;
 use crate::tools::program::Program;
 use crate::tools::query;
-use crate::tools::toolchain::{Answer, Caller, Toolchains, add_program, field};
+use crate::tools::toolchain::{Answer, Toolchains};
 
 /// A check that every version has: without one there is nothing to do for it, and it does nothing.
 const ANY_CHECK: &str = "--checks=-*,llvm-twine-local";

@@ -1,0 +1,73 @@
+//! What the loop and its workers hand each other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mio::{Token, Waker};
+
+use super::event_loop::Caller;
+use super::lookup::Outcome;
+use super::memo::{Memo, RequestKey};
+use crate::protocol::message::{Cleared, Invocation, Reply};
+use crate::server::connection::Connection;
+use crate::session::reason::Reason;
+use crate::store::key::ActionKey;
+
+/// What a worker hands back.
+pub(super) enum Done {
+    Answered {
+        asked: Asked,
+        outcome: Box<Outcome>,
+    },
+    /// The settings file was read again; the invocation is yet to be answered.
+    Configured {
+        client: Token,
+        invocation: Arc<Invocation>,
+        quick: bool,
+    },
+    Stored {
+        ticket: u64,
+        actions: Vec<ActionKey>,
+        is_stored: bool,
+        reasons: Vec<Reason>,
+        /// What answers the same question from now on.
+        memo: Option<(RequestKey, Box<Memo>)>,
+    },
+    /// A compile whose end nobody reported.
+    Abandoned {
+        reasons: Vec<Reason>,
+    },
+    Reply {
+        client: Token,
+        reply: Box<Reply>,
+    },
+    Cleared {
+        client: Token,
+        cleared: Cleared,
+    },
+}
+
+/// A question that a worker is busy with.
+pub(super) struct Asked {
+    pub(super) client: Token,
+    pub(super) invocation: Arc<Invocation>,
+    /// None where memory must not answer.
+    pub(super) key: Option<RequestKey>,
+    /// The client reads short hits.
+    pub(super) quick: bool,
+    /// It may wait for a compile of the same that is under way.
+    pub(super) may_wait: bool,
+}
+
+/// A worker is busy for this client.
+pub(super) fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, token: Token) {
+    if let Some(client) = clients.get_mut(&token) {
+        client.waiting = true;
+    }
+}
+
+pub(super) fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        log::error!("wake: {error}");
+    }
+}
