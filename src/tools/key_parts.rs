@@ -37,10 +37,12 @@ pub enum Part {
     Added = 13,
     /// Hash of a file that the tool changes, as it was before; nothing where it was not there.
     Before = 14,
+    /// A file that is there to be found by its name.
+    Findable = 15,
 }
 
 impl Part {
-    const ALL: [Part; 15] = [
+    const ALL: [Part; 16] = [
         Part::Rules,
         Part::Tool,
         Part::Called,
@@ -56,6 +58,7 @@ impl Part {
         Part::Machine,
         Part::Added,
         Part::Before,
+        Part::Findable,
     ];
 
     /// The part of this number.
@@ -81,6 +84,7 @@ impl Part {
             Part::Machine => "machine",
             Part::Added => "added",
             Part::Before => "before",
+            Part::Findable => "there to be found",
         }
     }
 
@@ -164,6 +168,6 @@ mod tests {
         for part in Part::ALL {
             assert_eq!(Part::of(part as u8), Some(part));
         }
-        assert_eq!(Part::of(15), None);
+        assert_eq!(Part::of(16), None);
     }
 }

@@ -52,11 +52,13 @@ impl<'a, 'g> Needs<'a, 'g> {
         }
     }
 
-    /// A place that was looked at, or could have been, before what was found.
-    pub(super) fn absent_if_absent(&mut self, path: &[u8]) {
+    /// A place that was looked at, or could have been: whether something is there counts, not what. So something
+    /// that came while the tool ran keeps the result from being stored.
+    pub(super) fn whether_there(&mut self, path: &[u8]) {
         let path = self.ground.world.intern(path);
-        if self.ground.world.presence(path) == Presence::Absent {
-            self.set.absent.push(path);
+        match self.ground.world.presence(path) {
+            Presence::Absent => self.set.absent.push(path),
+            _ => self.set.exists.push(path),
         }
     }
 

@@ -270,7 +270,7 @@ impl Link {
         }
         for folder in &self.linker.folders {
             if needs.presence(folder) == Presence::Absent {
-                needs.absent_if_absent(folder);
+                needs.whether_there(folder);
                 continue;
             }
             for name in &names {
@@ -279,7 +279,7 @@ impl Link {
         }
         for folder in &own {
             for name in &self.linker.names {
-                needs.absent_if_absent(&[folder, &b"/"[..], name].concat());
+                needs.whether_there(&[folder, &b"/"[..], name].concat());
             }
         }
         Ok(())

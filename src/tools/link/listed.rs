@@ -151,14 +151,14 @@ impl Looked {
 /// What is or may come to be in one folder that is searched.
 fn in_folder(needs: &mut Needs<'_, '_>, folder: &[u8], names: &[Arg]) {
     if needs.presence(folder) == Presence::Absent {
-        return needs.absent_if_absent(folder);
+        return needs.whether_there(folder);
     }
     for name in names {
         let path = [folder, b"/", name].concat();
         // Of an archive beside the shared library that was found, nothing is read.
         let shared = path.strip_suffix(b".a").map(|stem| [stem, b".so"].concat());
         if shared.is_some_and(|shared| needs.presence(&shared) != Presence::Absent) {
-            needs.absent_if_absent(&path);
+            needs.whether_there(&path);
         } else {
             // One that is there and was not read may have been passed over as unfit.
             needs.maybe(&path);

@@ -1,5 +1,6 @@
 //! A rustc compile, to the daemon: how it runs, and what it read afterwards.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -7,6 +8,7 @@ use super::fold;
 use super::linked::{self, Linked};
 use super::native;
 use super::parse::Command;
+use super::text;
 use crate::inputs::depfile::{self, Depfile};
 use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{RunReport, RunUnit};
@@ -51,8 +53,11 @@ pub(super) struct Compile {
     pub(super) sysroot: Vec<u8>,
     /// Folders the linker searches by itself.
     pub(super) linker_folders: Vec<Vec<u8>>,
+    pub(super) is_clippy: bool,
     /// Clippy's configuration files, there or not.
     pub(super) settings: Vec<Vec<u8>>,
+    /// Crates that could be found by name alone when the command was understood.
+    pub(super) unnamed: Vec<Vec<u8>>,
     pub(super) extra_inputs: Vec<Arg>,
     pub(super) places: Places,
     /// The output folders are among the places: their names are taken out of texts.
@@ -112,8 +117,8 @@ impl Meaning for Compile {
             ground.world.presence(path);
         }
         // A build script may have made these just now, too late for their times to tell.
-        let libraries = native::candidates(&self.command.folders, &self.command.libraries);
-        for path in libraries {
+        let libraries = native::libraries(&self.command, &self.cwd, &|_| false);
+        for path in native::candidates(&self.command.folders, &libraries) {
             let path = ground.world.intern(&self.places.spell(&path));
             ground.world.presence(path);
         }
@@ -141,9 +146,10 @@ impl Meaning for Compile {
         let listed = listed.filter(|text| !text.is_empty()).ok_or(Reason::DependencyOutput)?;
         let file = depfile::parse(&listed).ok_or(Reason::DependencyOutput)?;
         let mut inputs = Needs::new(ground);
-        let mut libraries = self.command.libraries.clone();
-        self.sources(&mut inputs, &file, &mut libraries)?;
-        self.crates(&mut inputs)?;
+        let words = self.sources(&mut inputs, &file)?;
+        let words = |word: &[u8]| words.contains(word);
+        self.crates(&mut inputs, &words)?;
+        let libraries = native::libraries(&self.command, &self.cwd, &words);
         for path in native::candidates(&self.command.folders, &libraries) {
             inputs.maybe(&self.places.spell(&path));
         }
@@ -236,29 +242,48 @@ impl Compile {
         said.success.then_some(said.stdout)
     }
 
-    /// Every source, variable, and place where a module could also be.
+    /// Every source, variable, and place where a module could also be, and what the sources' text tells. Gives the
+    /// words in it that could name libraries and crates, if any are searched for.
     fn sources(
         &self,
         inputs: &mut Needs<'_, '_>,
         file: &Depfile,
-        libraries: &mut Vec<super::parse::Library>,
-    ) -> Result<(), Reason> {
-        let has_native_folders = self.command.folders.iter().any(|folder| folder.has_native());
-        inputs.must(&self.places.spell_root(&self.command.source))?;
-        for path in file.rules.iter().flat_map(|rule| &rule.prerequisites) {
-            inputs.must(&self.places.spell_root(path))?;
+    ) -> Result<HashSet<Vec<u8>>, Reason> {
+        let wants_words =
+            self.command.folders.iter().any(|folder| folder.has_native() || folder.has_crates());
+        let mut words = HashSet::new();
+        let mut paths = vec![self.command.source.clone()];
+        for rule in &file.rules {
+            // On standard output a list consists of targets alone: `a.rs:`.
+            let listed =
+                if rule.prerequisites.is_empty() { &rule.targets } else { &rule.prerequisites };
+            paths.extend(listed.iter().cloned());
+        }
+        let mut seen: HashSet<Vec<u8>> = HashSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
+        while let Some(path) = paths.pop() {
+            inputs.must(&self.places.spell_root(&path))?;
+            let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, &path)));
+            let text = text.map_err(|_| Reason::ChangedDuringCompile)?;
+            for name in text::assembled(&text) {
+                let name = name.ok_or(Reason::AssemblerInput)?;
+                if seen.insert(name.clone()) {
+                    paths.push(name);
+                }
+            }
+            if self.is_clippy && text::names_cargo_lint(&text) {
+                return Err(Reason::DependencyOutput);
+            }
+            if wants_words {
+                words.extend(text::words(&text));
+            }
             let Some(stem) = path.strip_suffix(b".rs") else { continue };
             // `m.rs` and `m/mod.rs` exclude each other.
             let other = match stem.strip_suffix(b"/mod") {
                 Some(folder) => [folder, b".rs"].concat(),
                 None => [stem, b"/mod.rs"].concat(),
             };
-            inputs.absent_if_absent(&self.places.spell_root(&other));
-            if has_native_folders {
-                let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, path)));
-                let text = text.map_err(|_| Reason::ChangedDuringCompile)?;
-                libraries.extend(native::libraries_of_source(&text));
-            }
+            inputs.whether_there(&self.places.spell_root(&other));
         }
         for (name, value) in &file.env {
             // A proxy sets some for the compiler that its caller has not.
@@ -267,30 +292,41 @@ impl Compile {
             }
             inputs.set.env.push(name.clone());
         }
-        Ok(())
+        Ok(words)
     }
 
-    fn crates(&self, inputs: &mut Needs<'_, '_>) -> Result<(), Reason> {
+    fn crates(
+        &self,
+        inputs: &mut Needs<'_, '_>,
+        words: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), Reason> {
         const OWN: &[&[u8]] = &[b"alloc", b"core", b"proc_macro", b"std", b"test"];
+        let searched = self.command.folders.iter().any(|folder| folder.has_crates());
         let mut named = Vec::new();
         for one in &self.command.externs {
-            let Some(path) = &one.path else {
-                let name = one.name.rsplit(|byte| *byte == b':').next().unwrap_or_default();
-                let searched = self.command.folders.iter().any(|folder| folder.has_crates());
-                if !OWN.contains(&name) && !searched {
-                    return Err(Reason::DependencyOutput);
+            match &one.path {
+                Some(path) => {
+                    inputs.must(&self.places.spell(path))?;
+                    named.push(path.clone());
                 }
-                continue;
-            };
-            inputs.must(&self.places.spell(path))?;
-            if path.ends_with(b".so") && !inputs.set.env.iter().any(|name| name == b"OUT_DIR") {
-                let names = MACRO_VARIABLES.iter().map(|name| name.as_bytes().to_vec());
-                inputs.set.env.extend(names);
+                None if searched || OWN.iter().any(|name| one.is(name)) => {}
+                None => return Err(Reason::DependencyOutput),
             }
-            named.push(path.clone());
         }
-        for path in native::crates_behind(&self.command, &named, &self.cwd) {
-            inputs.must(&self.places.spell(&path))?;
+        if native::unnamed(&self.command, &self.cwd) != self.unnamed {
+            return Err(Reason::ChangedDuringCompile);
+        }
+        let behind = native::crates_behind(&self.command, &named, &self.cwd, words);
+        if behind.may_assemble {
+            return Err(Reason::AssemblerInput);
+        }
+        for path in &behind.files {
+            inputs.must(&self.places.spell(path))?;
+        }
+        // A crate may pass on the macros of another.
+        if named.iter().chain(&behind.files).any(|path| path.ends_with(b".so")) {
+            let names = MACRO_VARIABLES.iter().map(|name| name.as_bytes().to_vec());
+            inputs.set.env.extend(names);
         }
         Ok(())
     }
@@ -304,7 +340,7 @@ impl Compile {
             }
         }
         for path in &linked.candidates {
-            inputs.absent_if_absent(&self.places.spell(path));
+            inputs.whether_there(&self.places.spell(path));
         }
         Ok(())
     }

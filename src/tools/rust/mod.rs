@@ -2,9 +2,10 @@
 //!
 //! - `args` splits the command line into options, `parse` says what they mean together.
 //! - `outputs` names the files a command makes.
-//! - `tool` knows the compiler (behind rustup's proxies) and the linker, by content.
+//! - `rustup` knows what is behind its proxies, `tool` the compiler and the linker, by content.
 //! - `understand` makes the key, `compile` runs a miss and finds its inputs with the help of
-//!   `native` (static libraries, crates behind crates) and `linked` (what a linker read).
+//!   `native` (static libraries, crates behind crates), `text` (what sources say that rustc does not list) and
+//!   `linked` (what a linker read).
 //! - `fold` takes the names of output files out of texts, so that they fit another folder.
 
 mod args;
@@ -14,7 +15,9 @@ mod linked;
 mod native;
 mod outputs;
 mod parse;
-pub(super) mod tool;
+pub(super) mod rustup;
+mod text;
+mod tool;
 pub(super) mod understand;
 
 use crate::session::reason::Reason;

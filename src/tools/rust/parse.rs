@@ -2,6 +2,7 @@
 
 use super::args::{Opt, Refused, options};
 use super::outputs::{Naming, outputs};
+use super::text;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 
@@ -121,6 +122,13 @@ pub(super) struct Extern {
     pub(super) path: Option<Arg>,
 }
 
+impl Extern {
+    /// It is for the crate of this name.
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        self.name.rsplit(|byte| *byte == b':').next() == Some(name)
+    }
+}
+
 /// A library to link, `-l [KIND[:MODIFIERS]=]NAME[:RENAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Library {
@@ -223,7 +231,7 @@ pub(super) fn parse(
     for opt in &options {
         reader.option(opt)?;
     }
-    reader.conclude(argv.to_vec(), options)
+    reader.conclude(argv.to_vec(), options, read)
 }
 
 #[derive(Default)]
@@ -295,9 +303,9 @@ impl Reader {
             "output" if value == b"-" => return refuse(Reason::UnusualOutput),
             "output" => self.output = Some(value.clone()),
             "search" => self.folders.push(folder(value)),
-            "library" => match library(value) {
-                Some(library) => self.libraries.push(library),
-                None => return refuse(Reason::UncacheableArgument),
+            "library" => match libraries(value) {
+                none if none.is_empty() => return refuse(Reason::UncacheableArgument),
+                some => self.libraries.extend(some),
             },
             "extern" => {
                 let (name, path) = cut(value, b'=');
@@ -352,20 +360,33 @@ impl Reader {
         Ok(())
     }
 
-    fn conclude(mut self, args: Vec<Arg>, options: Vec<Opt>) -> Result<Command, Refused> {
+    fn conclude(
+        mut self,
+        args: Vec<Arg>,
+        options: Vec<Opt>,
+        read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<Command, Refused> {
         let source = match &self.sources[..] {
             [] => return Err((Reason::NotACompile, None)),
             [source] => source.clone(),
             [_, second, ..] => return Err((Reason::UnusualOutput, Some(second.clone()))),
         };
-        // Without these the source's own attributes decide.
-        let crate_name = self.crate_name.take().ok_or((Reason::UnusualOutput, None))?;
         if self.test {
             self.crate_types = vec![CrateType::Bin];
         }
-        if self.crate_types.is_empty() {
-            return Err((Reason::UnusualOutput, None));
+        let given = self.crate_name.take();
+        if given.is_none() || self.crate_types.is_empty() {
+            // The source's own attributes decide, if it has some.
+            let text = read(&source).ok_or((Reason::UnusualOutput, None))?;
+            if text::names_crate(&text) {
+                return Err((Reason::UnusualOutput, None));
+            }
+            if self.crate_types.is_empty() {
+                self.crate_types.push(CrateType::Bin);
+            }
         }
+        let named = given.or_else(|| name_of_source(&source));
+        let crate_name = named.ok_or((Reason::UnusualOutput, None))?;
         if self.emit.is_empty() {
             self.emit.push((Emit::Link, None));
         }
@@ -422,6 +443,16 @@ impl Reader {
     }
 }
 
+/// What a crate is called by its source's name. None where rustc would complain about it, and for one with a dash,
+/// which stays in the names of some outputs and not of others.
+fn name_of_source(source: &[u8]) -> Option<Arg> {
+    let file = source.rsplit(|byte| *byte == b'/').next()?;
+    let end = file.iter().rposition(|byte| *byte == b'.').unwrap_or(file.len());
+    let name = &file[..end];
+    let is_plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    (is_plain && name.first().is_some_and(|first| !first.is_ascii_digit())).then(|| name.to_vec())
+}
+
 fn folder(value: &[u8]) -> Folder {
     const KINDS: &[&[u8]] = &[b"all", b"crate", b"dependency", b"framework", b"native"];
     match cut(value, b'=') {
@@ -432,15 +463,16 @@ fn folder(value: &[u8]) -> Folder {
     }
 }
 
-/// None for what can't be followed.
-fn library(value: &[u8]) -> Option<Library> {
+/// Under its own name and, where it is to be another one, that. Empty for what can't be followed.
+fn libraries(value: &[u8]) -> Vec<Library> {
     let (kind, name) = match cut(value, b'=') {
         (kind, Some(name)) => (kind, name),
         (name, None) => (&b""[..], name),
     };
-    let name = cut(name, b':').0.to_vec();
     let verbatim = kind.windows(9).any(|part| part == b"+verbatim");
-    (!name.is_empty()).then_some(Library { name, verbatim })
+    let (name, renamed) = cut(name, b':');
+    let names = [Some(name), renamed].into_iter().flatten().filter(|name| !name.is_empty());
+    names.map(|name| Library { name: name.to_vec(), verbatim }).collect()
 }
 
 #[cfg(test)]
@@ -488,7 +520,24 @@ mod tests {
         assert_eq!(reason(&format!("{base} -C save-temps")), Reason::UncacheableArgument);
         assert_eq!(reason(&format!("{base} --emit obj")), Reason::UnusualOutput);
         assert_eq!(reason(&format!("{base} b.rs")), Reason::UnusualOutput);
-        assert_eq!(reason("a.rs"), Reason::UnusualOutput);
+        assert_eq!(reason("a.rs"), Reason::UnusualOutput, "not to be read");
+    }
+
+    #[test]
+    fn a_source_may_name_its_crate() {
+        let read = |words: &str, text: &str| {
+            let argv: Vec<Arg> = words.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            let outputs = parse(&argv, &mut |_| Some(text.as_bytes().to_vec()))?.outputs;
+            Ok::<_, Refused>(String::from_utf8_lossy(&outputs[0].path).into_owned())
+        };
+        assert_eq!(read("src/my_tool.rs", "").unwrap(), "my_tool");
+        assert_eq!(read("a.rs -o x", "").unwrap(), "x");
+        assert_eq!(read("a.rs --crate-type lib", "").unwrap(), "liba.rlib");
+        assert_eq!(read("a.rs --crate-name b", "").unwrap(), "b");
+        for bad in [read("a.rs", "#![crate_type = \"lib\"]"), read("1.rs", ""), read("a-b.rs", "")]
+        {
+            assert_eq!(bad.unwrap_err().0, Reason::UnusualOutput);
+        }
     }
 
     #[test]
@@ -497,7 +546,8 @@ mod tests {
         assert!(command.folders[0].has_native() && !command.folders[0].has_crates());
         assert!(!command.folders[1].has_native() && command.folders[1].has_dependencies());
         assert!(command.folders[2].has_native() && command.folders[2].has_crates());
-        assert_eq!(command.libraries[0], Library { name: b"z".to_vec(), verbatim: false });
+        let library = |name: &[u8]| Library { name: name.to_vec(), verbatim: false };
+        assert_eq!(command.libraries, [library(b"z"), library(b"y")]);
         assert_eq!(command.externs[0].path.as_deref(), Some(&b"p.rmeta"[..]));
         assert!(!command.links);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parse::Command;
+use super::rustup::Choice;
 use crate::files::PathId;
 use crate::session::reason::Reason;
 use crate::tools::closure::{Caller, field};
@@ -18,71 +19,6 @@ use crate::tools::toolchain::{Answer, Toolchains};
 
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;
-
-/// The file behind a program called `rustc` or like a tool beside it: itself, or what a rustup proxy starts.
-/// `plus` is a leading `+TOOLCHAIN`.
-pub(in crate::tools) fn real(
-    caller: Caller<'_>,
-    toolchains: &Toolchains,
-    program: &[u8],
-    plus: Option<&Arg>,
-) -> Result<(Vec<u8>, Option<Arc<Answer>>), Reason> {
-    let path = Path::new(OsStr::from_bytes(program));
-    let target = std::fs::canonicalize(path).map_err(|_| Reason::UnknownCompiler)?;
-    let is_proxy = target.file_name().is_some_and(|name| name.as_bytes().starts_with(b"rustup"));
-    // A proxy can also be a hard link: then it is as big as rustup beside it.
-    let beside = path.parent().map(|folder| folder.join("rustup"));
-    let is_copy = beside.is_some_and(|rustup| {
-        use std::os::unix::fs::MetadataExt;
-        let stat = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-        stat(&rustup).is_some() && (stat(&rustup) == stat(path) || same_bytes(&rustup, path))
-    });
-    if !is_proxy && !is_copy {
-        return Ok((program.to_vec(), None));
-    }
-    let mut key = blake3::Hasher::new();
-    for part in [&b"rustup"[..], program, caller.cwd, plus.map_or(&b""[..], |plus| plus)] {
-        field(&mut key, part);
-    }
-    for name in ["RUSTUP_TOOLCHAIN", "RUSTUP_HOME", "HOME", "CARGO_HOME"] {
-        field(&mut key, caller.env.get(name.as_bytes()).unwrap_or(b"\0unset"));
-    }
-    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
-        closure.file(caller, program);
-        let home = match caller.env.get(b"RUSTUP_HOME") {
-            Some(home) => home.to_vec(),
-            None => [caller.env.get(b"HOME")?, b"/.rustup"].concat(),
-        };
-        closure.file(caller, &[&home[..], b"/settings.toml"].concat());
-        let mut folder = Some(Path::new(OsStr::from_bytes(caller.cwd)));
-        while let Some(here) = folder {
-            for name in ["rust-toolchain", "rust-toolchain.toml"] {
-                closure.file(caller, here.join(name).as_os_str().as_bytes());
-            }
-            folder = here.parent();
-        }
-        let mut args: Vec<Arg> = plus.into_iter().cloned().collect();
-        args.extend([b"--print".to_vec(), b"sysroot".to_vec()]);
-        // Other tools would not know what a sysroot is.
-        let slash = program.iter().rposition(|byte| *byte == b'/')?;
-        let rustc = [&program[..slash], b"/rustc"].concat();
-        let said = query::ask(&rustc, &args, caller.env, caller.cwd)?;
-        let sysroot = said.stdout.trim_ascii_end();
-        if !said.success || !sysroot.starts_with(b"/") {
-            return None;
-        }
-        let name = program.rsplit(|byte| *byte == b'/').next()?;
-        Some(vec![[sysroot, b"/bin/", name].concat()])
-    });
-    let answer = answer.ok_or(Reason::UnknownCompiler)?;
-    Ok((answer.words[0].clone(), Some(answer)))
-}
-
-fn same_bytes(one: &Path, other: &Path) -> bool {
-    let size = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.len());
-    size(one) == size(other)
-        && matches!((std::fs::read(one), std::fs::read(other)), (Ok(one), Ok(other)) if one == other)
-}
 
 /// What is known of a compiler for one target.
 pub(super) struct Compiler {
@@ -112,17 +48,26 @@ pub(super) fn compiler(
     for part in [&b"rustc"[..], rustc, target.map_or(&b""[..], |target| target)] {
         field(&mut key, part);
     }
-    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
-        // A script that looks at variables may start one compiler now and another later.
-        if let Program::Script { text, .. } = program::inspect(rustc).ok()?
-            && !program::variables_of_script(&text).is_empty()
-        {
-            return None;
+    let program = program::inspect(rustc).map_err(|_| Reason::UnknownCompiler)?;
+    // A script may start a proxy.
+    let choice = match &program {
+        // One that looks at variables may start one compiler now and another later.
+        Program::Script { text, .. } if !program::variables_of_script(text).is_empty() => {
+            return Err(Reason::UnknownCompiler);
         }
+        Program::Script { .. } => Some(Choice::of(caller)),
+        _ => None,
+    };
+    if let Some(choice) = &choice {
+        choice.add_to(&mut key);
+    }
+    let answer = toolchains.answer(caller, *key.finalize().as_bytes(), &|closure| {
         closure.file(caller, rustc);
+        choice.iter().flat_map(|choice| &choice.files).for_each(|path| closure.file(caller, path));
         let ask = |words: &[&str]| {
             let args: Vec<Arg> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-            let said = query::ask(rustc, &args, caller.env, b"/")?;
+            let cwd = if choice.is_some() { caller.cwd } else { b"/" };
+            let said = query::ask(rustc, &args, caller.env, cwd)?;
             (said.success).then(|| said.stdout.trim_ascii_end().to_vec())
         };
         let sysroot = ask(&["--print", "sysroot"]).filter(|path| path.starts_with(b"/"))?;
@@ -209,7 +154,8 @@ pub(super) fn linker(
     link::tool::behind(caller, toolchains, &program, &chosen.cloned().collect::<Vec<_>>())
 }
 
-/// Files above a folder that clippy would take its settings from, there or not.
+/// Files above a folder that clippy would take its settings from, there or not; and the manifests whose lints it
+/// judges.
 pub(super) fn clippy_settings(caller: Caller<'_>) -> Vec<Vec<u8>> {
     let variable = |name: &[u8]| caller.env.get(name).map(<[u8]>::to_vec);
     let start = variable(b"CLIPPY_CONF_DIR")
@@ -217,8 +163,12 @@ pub(super) fn clippy_settings(caller: Caller<'_>) -> Vec<Vec<u8>> {
         .unwrap_or_else(|| caller.cwd.to_vec());
     let start = absolute(caller.cwd, &start);
     let above = Path::new(OsStr::from_bytes(&start)).ancestors();
+    let manifests = [variable(b"CARGO_MANIFEST_DIR"), Some(caller.cwd.to_vec())];
+    let manifests =
+        manifests.into_iter().flatten().map(|folder| [&folder[..], b"/Cargo.toml"].concat());
     above
         .flat_map(|folder| [folder.join(".clippy.toml"), folder.join("clippy.toml")])
         .map(|path| path.into_os_string().into_encoded_bytes())
+        .chain(manifests)
         .collect()
 }

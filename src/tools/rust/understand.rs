@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::args::Opt;
 use super::compile::Compile;
 use super::fold::is_clean;
+use super::native::unnamed;
 use super::parse::{Command, parse};
+use super::rustup;
+use super::text::names_cargo_lint;
 use super::tool;
 use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Language, Tool};
@@ -32,9 +35,17 @@ const RUSTC_VARIABLES: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "LD_PRELOAD",
     "SOURCE_DATE_EPOCH",
+    // Whether it is set decides about what messages advise.
+    "CARGO_CRATE_NAME",
 ];
 
-const CLIPPY_VARIABLES: &[&str] = &["CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+const CLIPPY_VARIABLES: &[&str] = &[
+    "CLIPPY_ARGS",
+    "CLIPPY_CONF_DIR",
+    "CLIPPY_DISABLE_DOCS_LINKS",
+    "CARGO_PKG_RUST_VERSION",
+    "CARGO_PRIMARY_PACKAGE",
+];
 
 /// Understands a command of this family; what it looked at is added to `depends`.
 pub(in crate::tools) fn understand(
@@ -78,15 +89,20 @@ pub(in crate::tools) fn understand(
     if is_excluded(&command.crate_name, caller) {
         return Err(Refusal { reason: Reason::Excluded, argument: Some(command.crate_name) });
     }
+    let clippy_args = caller.env.get(b"CLIPPY_ARGS").unwrap_or_default();
+    let words = args.iter().map(|arg| &arg[..]).chain([clippy_args]);
+    if is_clippy && let Some(lint) = words.into_iter().find(|word| names_cargo_lint(word)) {
+        return Err(Refusal { reason: Reason::UncacheableArgument, argument: Some(lint.to_vec()) });
+    }
     let mut known: Vec<Arc<Answer>> = Vec::new();
-    let (real, proxy) = tool::real(caller, toolchains, typed.program, plus)?;
+    let (real, proxy) = rustup::real(caller, toolchains, typed.program, plus)?;
     known.extend(proxy);
     if is_clippy && rustc == typed.program {
         // Called without cargo: the compiler beside it.
         let folder = real.len() - typed.called.len();
         rustc = [&real[..folder], b"rustc"].concat();
     } else if is_clippy {
-        let (behind, proxy) = tool::real(caller, toolchains, &rustc, None)?;
+        let (behind, proxy) = rustup::real(caller, toolchains, &rustc, None)?;
         known.extend(proxy);
         rustc = behind;
     } else {
@@ -144,6 +160,10 @@ pub(in crate::tools) fn understand(
     for path in &extra_inputs(caller) {
         parts.add(Part::ExtraInput, &places.spell_root(path));
     }
+    let unnamed = unnamed(&command, caller.cwd);
+    for path in &unnamed {
+        parts.add(Part::Findable, &places.spell(path));
+    }
     for hash in libraries_in_front(caller, &compiler, depends) {
         parts.add(Part::Library, &hash);
     }
@@ -152,10 +172,13 @@ pub(in crate::tools) fn understand(
     }
     let text_context = text_context(&command, typed.terminal, caller);
     let prefix = typed.args.len() - args.len();
+    // What is in them is looked up each time.
+    let lists_folders = command.folders.iter().any(|folder| folder.has_crates());
     let meaning = Compile {
         prefix: typed.args[..prefix].to_vec(),
         sysroot: compiler.sysroot().to_vec(),
         linker_folders: linker.map_or(Vec::new(), |linker| linker.words[1..].to_vec()),
+        is_clippy,
         settings: if is_clippy { tool::clippy_settings(caller) } else { Vec::new() },
         extra_inputs: extra_inputs(caller),
         program: typed.program.to_vec(),
@@ -163,6 +186,7 @@ pub(in crate::tools) fn understand(
         places: places.clone(),
         moves,
         added,
+        unnamed,
         command,
     };
     Ok(Actions {
@@ -175,7 +199,7 @@ pub(in crate::tools) fn understand(
         places,
         sharing,
         before: Vec::new(),
-        scripted: false,
+        scripted: lists_folders,
         text_context,
     })
 }

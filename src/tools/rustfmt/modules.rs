@@ -143,7 +143,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// At the opening quote. Escapes are taken as the character they escape.
+    /// At the opening quote.
     fn string(&mut self) -> Vec<u8> {
         let mut value = Vec::new();
         self.at += 1;
@@ -153,10 +153,7 @@ impl<'a> Tokens<'a> {
                     self.at += 1;
                     break;
                 }
-                b'\\' => {
-                    value.push(self.peek(1));
-                    self.at += 2;
-                }
+                b'\\' => self.escape(&mut value),
                 byte => {
                     value.push(byte);
                     self.at += 1;
@@ -164,6 +161,41 @@ impl<'a> Tokens<'a> {
             }
         }
         value
+    }
+
+    /// At a backslash (the reference's chapter on tokens).
+    fn escape(&mut self, value: &mut Vec<u8>) {
+        let digits = |text: &[u8]| {
+            let text: String =
+                text.iter().filter(|byte| **byte != b'_').map(|byte| *byte as char).collect();
+            u32::from_str_radix(&text, 16).ok().and_then(char::from_u32)
+        };
+        let mut push = |found: Option<char>| {
+            value.extend(found.unwrap_or('\u{fffd}').encode_utf8(&mut [0; 4]).bytes());
+        };
+        let rest = &self.text[(self.at + 1).min(self.text.len())..];
+        self.at += 2;
+        match rest.first() {
+            Some(b'n') => push(Some('\n')),
+            Some(b'r') => push(Some('\r')),
+            Some(b't') => push(Some('\t')),
+            Some(b'0') => push(Some('\0')),
+            Some(b'x') if rest.len() > 2 => {
+                push(digits(&rest[1..3]));
+                self.at += 2;
+            }
+            Some(b'u') if rest.get(1) == Some(&b'{') => {
+                let end = rest.iter().position(|byte| *byte == b'}').unwrap_or(rest.len() - 1);
+                push(digits(&rest[2..end]));
+                self.at += end;
+            }
+            // The line goes on where the next one's text begins.
+            Some(b'\n' | b'\r') => {
+                self.at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count() - 1;
+            }
+            Some(other) => value.push(*other),
+            None => {}
+        }
     }
 
     /// Behind the `r`: a raw string, or a raw name (of which the name is returned).
@@ -248,6 +280,16 @@ mod tests {
         assert_eq!(read("fn f() { mod x; } cfg_if! { if #[cfg(u)] { mod u; } }"), ["x", "u"]);
         assert_eq!(read("mod r#try;"), ["try"]);
         assert_eq!(read("mod\n/* here */ a // there\n;"), ["a"]);
+    }
+
+    #[test]
+    fn escapes_are_what_they_stand_for() {
+        let read = |text: &str| read(&format!("#[path = \"{text}\"] mod z;"));
+        for text in ["q\\x2ers", "q\\u{2e}rs", "q\\u{0_02E}rs", "q.\\\n   rs", "q\\\r\n.rs"] {
+            assert_eq!(read(text), ["z=q.rs"], "{text}");
+        }
+        assert_eq!(read("a\\\"b\\\\c\\t"), ["z=a\"b\\c\t"]);
+        assert_eq!(read("\\u{"), Vec::<String>::new());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::tools::environment::{RUSTFMT_VARIABLES, streams_context};
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::rust::tool;
+use crate::tools::rust::rustup;
 use crate::tools::toolchain::Toolchains;
 use crate::tools::understand::{Actions, Refusal, Typed};
 use crate::tools::worktree::Sharing;
@@ -34,7 +34,7 @@ pub(in crate::tools) fn understand(
         return Err(Reason::Environment.into());
     }
     let command = args::parse(typed.args)?;
-    let (real, proxy) = tool::real(caller, toolchains, typed.program, command.plus.as_ref())?;
+    let (real, proxy) = rustup::real(caller, toolchains, typed.program, command.plus.as_ref())?;
     let mut key = blake3::Hasher::new();
     for part in [&b"rustfmt"[..], &real, caller.env.get(b"LD_LIBRARY_PATH").unwrap_or_default()] {
         field(&mut key, part);
