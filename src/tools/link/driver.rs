@@ -31,7 +31,7 @@ pub(in crate::tools) fn understand(
     }
     let refused = |(reason, argument)| Refusal { reason, argument };
     let said = options::read(&line.words).map_err(refused)?;
-    let answer = behind(caller, toolchains, typed.program, &line.choosing)?;
+    let answer = behind(caller, toolchains, typed.program, &line.choosing, &said.plugins)?;
     let tool = Tool::of(&answer).ok_or(Reason::Link)?;
     depends.extend_from_slice(&tool.depends);
     let compiles = match line.compiles {

@@ -4,12 +4,15 @@
 //! - `outputs` names the files a command makes.
 //! - `tool` knows the compiler (behind rustup's proxies) and the linker, by content.
 //! - `understand` makes the key, `compile` runs a miss and finds its inputs with the help of
-//!   `native` (static libraries, crates behind crates) and `linked` (what a linker read).
+//!   `native` (static libraries, crates behind crates).
+//! - `link_args` reads what the user says to the linker; `linked` finds, by the help of the `link` room,
+//!   what it read and where it looked.
 //! - `fold` takes the names of output files out of texts, so that they fit another folder.
 
 mod args;
 mod compile;
 mod fold;
+mod link_args;
 mod linked;
 mod native;
 mod outputs;
