@@ -23,8 +23,8 @@ pub(super) mod understand;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 
-/// The files that `argv`, given without the compiler's name, makes, or why it runs plain and the
-/// argument to blame. `read` reads a response file, or says that it can't.
+/// The files that `argv`, given without the compiler's name, makes, but for those that link arguments
+/// name, or why it runs plain and the argument to blame. `read` reads a response file, or says that it can't.
 pub fn outputs_of(
     argv: &[Arg],
     read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
