@@ -28,6 +28,11 @@ impl<'a> Environment<'a> {
         self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
+    /// True when one of the variables is there.
+    pub fn has_any(self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.get(name.as_bytes()).is_some())
+    }
+
     /// True when the variable is there and not empty.
     pub fn is_set(self, name: &[u8]) -> bool {
         self.get(name).is_some_and(|value| !value.is_empty())
@@ -88,7 +93,6 @@ pub const REFUSED_VARIABLES: &[&str] = &[
     "CC_PRINT_PROC_STAT",
     "CLANG_CRASH_SAVE_TEMPS",
     "CCC_PRINT_OPTIONS",
-    "MOLD_REPRO",
 ];
 
 /// Variables that change how messages look, and nothing else.
@@ -137,9 +141,13 @@ pub const LINK_VARIABLES: &[&str] = &[
     "LDEMULATION",
     "GNUTARGET",
     "COLLECT_NO_DEMANGLE",
-    "MOLD_DEBUG",
+    "LLD_VERSION",
     "MOLD_PRINT_MAP",
 ];
+
+/// Variables that make a linker write files nobody named, or its own command line into the
+/// program, where what we add to it would be found: with one of them set, a link runs plain.
+pub const LINK_REFUSED: &[&str] = &["LLD_REPRODUCE", "MOLD_DEBUG", "MOLD_REPRO"];
 
 /// Variables that decide what rustfmt does, the terminal's description included.
 pub const RUSTFMT_VARIABLES: &[&str] = &[
@@ -255,6 +263,7 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
         TEXT_VARIABLES,
         RUST_VARIABLES,
         LINK_VARIABLES,
+        LINK_REFUSED,
         RUSTFMT_VARIABLES,
         EMSCRIPTEN_VARIABLES,
         // Settings of compiles: a hit under one value says nothing of a call under another.

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::kit::{HELLO, Sandbox, finish};
+use crate::kit::{HELLO, Sandbox, finish, rustc};
 
 /// A source whose object is too large to travel inside an answer.
 fn large() -> String {
@@ -394,13 +394,6 @@ fn what_is_stored_is_not_the_users_file() {
     let (_, cost) = s.counted("gcc -c a.c");
     assert_eq!(cost, 0);
     assert!(s.read("a.o") == truth);
-}
-
-/// The real rustc, not rustup's front; None where there is none.
-fn rustc() -> Option<String> {
-    let asked = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
-    let path = format!("{}/bin/rustc", String::from_utf8(asked.stdout).ok()?.trim());
-    std::path::Path::new(&path).exists().then_some(path)
 }
 
 /// A sandbox with a crate, and the command that compiles it into a folder. The crate is known already.

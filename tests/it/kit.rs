@@ -694,6 +694,13 @@ pub fn real(tool: &str) -> PathBuf {
     found.find(|file| file.is_file()).unwrap_or_else(|| panic!("no {tool}"))
 }
 
+/// The real rustc, not rustup's front; None where there is none.
+pub fn rustc() -> Option<String> {
+    let asked = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    let path = format!("{}/bin/rustc", String::from_utf8(asked.stdout).ok()?.trim());
+    Path::new(&path).exists().then_some(path)
+}
+
 /// The folder of counting compilers, made once and kept with the build.
 pub fn shims() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();

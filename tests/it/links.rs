@@ -304,6 +304,22 @@ fn start_files_and_linkers_of_ones_own() {
 }
 
 #[test]
+fn a_plugin_that_the_user_names() {
+    let s = objects();
+    let plugin = |status: i32| {
+        s.write("p.c", format!("int onload(void *x) {{ return {status}; }}\n"));
+        s.bare("gcc -shared -fPIC p.c -o p.so").ok();
+    };
+    plugin(0);
+    let line = "gcc -fuse-ld=bfd main.o one.o -o app -Wl,-plugin,./p.so";
+    s.warm(line);
+    plugin(2);
+    assert!(!s.same(line).0.status.success());
+    plugin(0);
+    s.hit(line);
+}
+
+#[test]
 fn thin_archives() {
     for linker in LINKERS {
         let s = objects();

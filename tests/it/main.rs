@@ -16,6 +16,8 @@ mod damage;
 mod fuzz;
 // Links: programs, libraries, scripts, and what linkers look for.
 mod links;
+// Links that rustc makes, and what their arguments name.
+mod rust_links;
 // Archives.
 mod archives;
 // Emscripten: compiles, links with siblings, its toolchain.

@@ -21,6 +21,7 @@ use crate::tools::link::options;
 use crate::tools::link::tool::Linker;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
+use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 
@@ -205,8 +206,14 @@ impl Meaning for Link {
             read: self.linker.read.clone(),
             ..options::Said::default()
         };
-        let link =
-            listed::Link { linker: Linker::Wasm, said: &named, folders: &[], cwd: &self.cwd, env };
+        let link = listed::Link {
+            linker: Linker::Wasm,
+            said: &named,
+            folders: &[],
+            places: &Places::default(),
+            cwd: &self.cwd,
+            env,
+        };
         listed::inputs(&mut needs, &link, None)?;
         self.find_libraries(&mut needs)?;
         self.find_scripts(&mut needs)?;

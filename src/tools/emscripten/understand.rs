@@ -10,7 +10,8 @@ use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
 use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Output, Parsed};
 use crate::tools::environment::{
-    EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, REFUSED_VARIABLES, RESULT_VARIABLES, text_context,
+    EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, LINK_REFUSED, REFUSED_VARIABLES, RESULT_VARIABLES,
+    text_context,
 };
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::understand::Front;
@@ -112,8 +113,9 @@ pub(super) fn check_variables(caller: Caller<'_>) -> Result<(), Reason> {
     let asks = |name: &&str| {
         caller.env.get(name.as_bytes()).is_some_and(|value| !value.is_empty() && value != b"0")
     };
-    let is_there = |name: &&str| caller.env.get(name.as_bytes()).is_some();
-    match REFUSED_VARIABLES.iter().any(is_there) || EMSCRIPTEN_REFUSED.iter().any(asks) {
+    let is_there = |names| caller.env.has_any(names);
+    let asks_for_files = is_there(REFUSED_VARIABLES) || is_there(LINK_REFUSED);
+    match asks_for_files || EMSCRIPTEN_REFUSED.iter().any(asks) {
         true => Err(Reason::Environment),
         false => Ok(()),
     }

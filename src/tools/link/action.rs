@@ -13,6 +13,7 @@ use crate::tools::find::folder_of;
 use crate::tools::gcc::compile::Compile;
 use crate::tools::meaning::{Asking, Ground, Meaning, Split};
 use crate::tools::needs::Needs;
+use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 
@@ -53,22 +54,32 @@ pub(super) fn outputs(said: &Said, compiles: Option<&Compile>) -> Option<Vec<Out
     let path = said.output.clone().unwrap_or_else(|| b"a.out".to_vec());
     let main = Output { role: Role::Main, path, style: WriteStyle::ReplaceFile, required: true };
     let mut outputs = vec![main];
-    // All linkers open these in place (measured: bfd 2.40, gold 1.16, lld 14, mold 1.10).
-    let in_place = |role, path: &Arg| Output {
+    outputs.extend(beside_the_program(said));
+    outputs.extend(compiles.iter().flat_map(|compile| compile.command.outputs[0].iter().cloned()));
+    are_apart(&outputs, said).then_some(outputs)
+}
+
+/// The files that a linker makes beside the program: maps, lists. All linkers open these in place
+/// (measured: bfd 2.40, gold 1.16, lld 14, mold 1.10).
+pub(in crate::tools) fn beside_the_program(said: &Said) -> impl Iterator<Item = Output> {
+    let writes = said.writes.iter().map(|(role, path)| (*role, path));
+    let all = writes.chain(said.listing.iter().map(|path| (Role::Listing, path)));
+    all.map(|(role, path)| Output {
         role,
         path: path.clone(),
         style: WriteStyle::InPlace,
         required: true,
-    };
-    outputs.extend(said.writes.iter().map(|(role, path)| in_place(*role, path)));
-    outputs.extend(said.listing.iter().map(|path| in_place(Role::Listing, path)));
-    outputs.extend(compiles.iter().flat_map(|compile| compile.command.outputs[0].iter().cloned()));
+    })
+}
+
+/// Whether the outputs are files, no two of them one, and none of them a file that is linked.
+pub(in crate::tools) fn are_apart(outputs: &[Output], said: &Said) -> bool {
     let mut names: Vec<&Arg> = outputs.iter().map(|output| &output.path).collect();
     names.sort_unstable();
     names.dedup();
     let is_file = |output: &Output| !output.path.is_empty() && !output.path.starts_with(b"/dev/");
     let reads_own = outputs.iter().any(|output| said.files.contains(&output.path));
-    (names.len() == outputs.len() && outputs.iter().all(is_file) && !reads_own).then_some(outputs)
+    names.len() == outputs.len() && outputs.iter().all(is_file) && !reads_own
 }
 
 impl Meaning for Link {
@@ -149,6 +160,7 @@ impl Meaning for Link {
             linker: self.linker,
             said: &self.said,
             folders: &self.folders,
+            places: &Places::default(),
             cwd: &self.cwd,
             env,
         };

@@ -7,7 +7,7 @@ use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
-use crate::tools::environment::{LINK_VARIABLES, RESULT_VARIABLES, text_context};
+use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
@@ -23,7 +23,7 @@ pub(in crate::tools) fn understand(
     depends: &mut Vec<PathId>,
 ) -> Result<Actions, Refusal> {
     // A driver's, whose objects have other names each time: the driver is the one to ask about.
-    if caller.env.get(b"COLLECT_GCC").is_some() || caller.env.get(b"MOLD_REPRO").is_some() {
+    if caller.env.get(b"COLLECT_GCC").is_some() || caller.env.has_any(LINK_REFUSED) {
         return Err(Reason::Environment.into());
     }
     let refused = |(reason, argument)| Refusal { reason, argument };

@@ -8,7 +8,7 @@ use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
 use crate::tools::command::{LinkLine, Output, Role, WriteStyle};
-use crate::tools::environment::{LINK_VARIABLES, RESULT_VARIABLES, text_context};
+use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::find::folder_of;
 use crate::tools::gcc;
 use crate::tools::key_parts::{KeyParts, Part};
@@ -26,9 +26,12 @@ pub(in crate::tools) fn understand(
     line: LinkLine,
     depends: &mut Vec<PathId>,
 ) -> Result<Actions, Refusal> {
+    if caller.env.has_any(LINK_REFUSED) {
+        return Err(Reason::Environment.into());
+    }
     let refused = |(reason, argument)| Refusal { reason, argument };
     let said = options::read(&line.words).map_err(refused)?;
-    let answer = behind(caller, toolchains, typed.program, &line.choosing)?;
+    let answer = behind(caller, toolchains, typed.program, &line.choosing, &said.plugins)?;
     let tool = Tool::of(&answer).ok_or(Reason::Link)?;
     depends.extend_from_slice(&tool.depends);
     let compiles = match line.compiles {

@@ -12,6 +12,7 @@ use crate::tools::command::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::needs::Needs;
+use crate::tools::places::Places;
 
 /// One link that succeeded.
 pub(in crate::tools) struct Link<'a> {
@@ -19,6 +20,8 @@ pub(in crate::tools) struct Link<'a> {
     pub(in crate::tools) said: &'a Said,
     /// Folders that driver and linker search by themselves.
     pub(in crate::tools) folders: &'a [Arg],
+    /// By what names paths are stored.
+    pub(in crate::tools) places: &'a Places,
     pub(in crate::tools) cwd: &'a [u8],
     pub(in crate::tools) env: Environment<'a>,
 }
@@ -31,17 +34,19 @@ pub(in crate::tools) fn inputs(
     listed: Option<Vec<Arg>>,
 ) -> Result<(), Reason> {
     let said = link.said;
+    let presence =
+        |needs: &mut Needs<'_, '_>, path: &[u8]| needs.presence(&link.places.spell(path));
     let mut read: Vec<Arg> = said.files.iter().chain(&said.read).cloned().collect();
     let explicit: HashSet<Arg> = read.iter().cloned().collect();
     for path in listed.unwrap_or_default() {
-        if !(is_temporary(&path, link.env) && needs.presence(&path) == Presence::Absent) {
+        if !(is_temporary(&path, link.env) && presence(needs, &path) == Presence::Absent) {
             read.push(path);
         }
     }
     let mut looked = Looked { names: said.names.clone(), ..Looked::default() };
     looked.folders.extend(said.folders.iter().chain(link.folders).cloned());
     for path in &said.symbols {
-        match needs.presence(path) {
+        match presence(needs, path) {
             Presence::Folder(_) => looked.run_folders.push(path.clone()),
             _ => read.push(path.clone()),
         }
@@ -56,7 +61,7 @@ pub(in crate::tools) fn inputs(
         if !seen.insert(path.clone()) {
             continue;
         }
-        needs.must(&path)?;
+        needs.must(&link.places.spell(&path))?;
         if !explicit.contains(&path) {
             looked.also_known_as(base(&path));
         }
@@ -80,7 +85,8 @@ pub(in crate::tools) fn inputs(
             Content::Text(text) => looked.by_script(&script::named(&text), &path),
         }
     }
-    looked.places(needs, said)
+    looked.places(needs, said, link.places);
+    Ok(())
 }
 
 /// Where a linker looked for files, and for which.
@@ -121,13 +127,13 @@ impl Looked {
     }
 
     /// Every place in which something could be found, now or later.
-    fn places(mut self, needs: &mut Needs<'_, '_>, said: &Said) -> Result<(), Reason> {
+    fn places(mut self, needs: &mut Needs<'_, '_>, said: &Said, places: &Places) {
         let sysroot = said.choosing.iter().find_map(|arg| arg.strip_prefix(b"--sysroot="));
         let sysroot = sysroot.unwrap_or_default();
         let mut run_folders = self.folders.clone();
         run_folders.append(&mut self.run_folders);
         for path in &self.files {
-            needs.maybe(path);
+            needs.maybe(&places.spell(path));
         }
         for (names, folders) in [(&mut self.names, &self.folders), (&mut self.needed, &run_folders)]
         {
@@ -140,21 +146,21 @@ impl Looked {
                 let folder = spelled.map_or(folder.clone(), |rest| [sysroot, rest].concat());
                 let folder = if folder.is_empty() { b".".to_vec() } else { folder };
                 if seen.insert(folder.clone()) {
-                    in_folder(needs, &folder, names);
+                    in_folder(needs, &folder, names, places);
                 }
             }
         }
-        Ok(())
     }
 }
 
 /// What is or may come to be in one folder that is searched.
-fn in_folder(needs: &mut Needs<'_, '_>, folder: &[u8], names: &[Arg]) {
-    if needs.presence(folder) == Presence::Absent {
-        return needs.whether_there(folder);
+fn in_folder(needs: &mut Needs<'_, '_>, folder: &[u8], names: &[Arg], places: &Places) {
+    let own = places.spell(folder);
+    if needs.presence(&own) == Presence::Absent {
+        return needs.whether_there(&own);
     }
     for name in names {
-        let path = [folder, b"/", name].concat();
+        let path = places.spell(&[folder, b"/", name].concat());
         // Of an archive beside the shared library that was found, nothing is read.
         let shared = path.strip_suffix(b".a").map(|stem| [stem, b".so"].concat());
         if shared.is_some_and(|shared| needs.presence(&shared) != Presence::Absent) {

@@ -7,7 +7,7 @@
 //! - `split` takes a command that also compiles apart, where that is certain to come to the same.
 //! - `driver` and `bare` make the key of a command; `action` runs a miss and finds its inputs.
 
-mod action;
+pub(super) mod action;
 pub(super) mod bare;
 mod binary;
 pub(super) mod driver;

@@ -7,7 +7,7 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Role};
 
 /// What a linker's command line says.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::tools) struct Said {
     /// `-o`
     pub(in crate::tools) output: Option<Arg>,
@@ -215,11 +215,15 @@ static BY_NAME: LazyLock<HashMap<&[u8], (Takes, Class)>> = LazyLock::new(|| {
 
 /// Reads a linker's arguments, in which nothing is left to expand.
 pub(in crate::tools) fn read(words: &[Arg]) -> Result<Said, Refusal> {
+    // Linkers expand these wherever they stand, where a value is due too.
+    if let Some(word) = words.iter().find(|word| word.starts_with(b"@")) {
+        return Err((Reason::ResponseFile, Some(word.clone())));
+    }
     let mut said = Said::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word.len() < 2 || word[0] != b'-' {
-            if word.starts_with(b"@") || word.is_empty() {
+            if word.is_empty() {
                 return Err((Reason::ResponseFile, Some(word.clone())));
             }
             said.files.push(word.clone());
@@ -324,7 +328,7 @@ impl Said {
 }
 
 /// What `-lNAME` may be found as.
-pub(super) fn library_names(name: &[u8]) -> Vec<Arg> {
+pub(in crate::tools) fn library_names(name: &[u8]) -> Vec<Arg> {
     match name.strip_prefix(b":") {
         Some(exact) => vec![exact.to_vec()],
         None => [&b".so"[..], b".a"].iter().map(|end| [b"lib", name, *end].concat()).collect(),
@@ -399,5 +403,6 @@ mod tests {
         assert_eq!(reason("--version"), Reason::NotACompile);
         assert_eq!(reason("a.o -o"), Reason::UncacheableArgument);
         assert_eq!(reason("@x"), Reason::ResponseFile);
+        assert_eq!(reason("-rpath @x"), Reason::ResponseFile);
     }
 }

@@ -37,7 +37,7 @@ impl Linker {
     }
 
     /// It opens the shared libraries that shared libraries need.
-    pub(super) fn opens_needed(self) -> bool {
+    pub(in crate::tools) fn opens_needed(self) -> bool {
         self == Linker::Bfd
     }
 
@@ -54,16 +54,16 @@ impl Linker {
 
 /// A linker, with its driver if it has one.
 #[derive(Debug)]
-pub(super) struct Tool {
-    pub(super) identity: [u8; 32],
-    pub(super) linker: Linker,
+pub(in crate::tools) struct Tool {
+    pub(in crate::tools) identity: [u8; 32],
+    pub(in crate::tools) linker: Linker,
     /// Folders that are searched without being told.
-    pub(super) folders: Vec<Arg>,
-    pub(super) depends: Vec<PathId>,
+    pub(in crate::tools) folders: Vec<Arg>,
+    pub(in crate::tools) depends: Vec<PathId>,
 }
 
 impl Tool {
-    pub(super) fn of(answer: &Answer) -> Option<Tool> {
+    pub(in crate::tools) fn of(answer: &Answer) -> Option<Tool> {
         let (name, folders) = answer.words.split_first()?;
         Some(Tool {
             identity: answer.identity,
@@ -86,15 +86,17 @@ const USUAL_FOLDERS: &[&str] = &[
 ];
 
 /// The linker behind a driver: as words its kind and the folders that are searched. `choosing`
-/// are the driver's arguments that choose programs, targets and folders.
+/// are the driver's arguments that choose programs, targets and folders, `plugins` what the
+/// linker is told to load beside those that the driver has for it.
 pub(in crate::tools) fn behind(
     caller: Caller<'_>,
     toolchains: &Toolchains,
     program: &[u8],
     choosing: &[Arg],
+    plugins: &[Arg],
 ) -> Result<Arc<Answer>, Reason> {
     let driver = toolchains.driver(caller, program)?;
-    let key = key(caller, b"driver", &driver.path, choosing);
+    let key = key(caller, b"driver", &driver.path, &[choosing, plugins].concat());
     let answer = toolchains.answer(caller, key, &|closure| {
         driver.add_to(closure);
         let ask = |args: &[&[u8]]| {
@@ -144,6 +146,7 @@ pub(in crate::tools) fn behind(
         for file in files.iter().filter(|_| driver.flavor == Flavor::Gcc) {
             closure.file(caller, &ask_for(&[b"-print-file-name=", file.as_bytes()].concat())?);
         }
+        add_plugins(caller, plugins, &linker, closure)?;
         newer_compilers(caller, &folders, closure);
         let (kind, own) = about(caller, &linker, choosing, closure)?;
         folders.extend(own);
@@ -160,21 +163,29 @@ pub(super) fn alone(
     choosing: &[Arg],
     plugins: &[Arg],
 ) -> Result<Arc<Answer>, Reason> {
-    let mut words = choosing.to_vec();
-    words.extend_from_slice(plugins);
-    let key = key(caller, b"linker", program, &words);
+    let key = key(caller, b"linker", program, &[choosing, plugins].concat());
     let answer = toolchains.answer(caller, key, &|closure| {
         // What a script does beside calling a linker nobody knows.
         if matches!(add_program(caller, program, closure)?, Program::Script { .. }) {
             return None;
         }
-        for plugin in plugins {
-            add_library(caller, &absolute(caller.cwd, plugin), program, closure)?;
-        }
+        add_plugins(caller, plugins, program, closure)?;
         let (kind, folders) = about(caller, program, choosing, closure)?;
         Some([vec![kind.name().to_vec()], folders].concat())
     });
     answer.ok_or(Reason::Link)
+}
+
+/// Plugins that a linker was told of.
+fn add_plugins(
+    caller: Caller<'_>,
+    plugins: &[Arg],
+    linker: &[u8],
+    closure: &mut Closure,
+) -> Option<()> {
+    plugins
+        .iter()
+        .try_for_each(|plugin| add_library(caller, &absolute(caller.cwd, plugin), linker, closure))
 }
 
 /// What kind of linker it is, and where it looks by itself.

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::fold;
-use super::linked::{self, Linked};
+use super::linked::{self, Linking, Site};
 use super::native;
 use super::parse::Command;
 use super::text;
@@ -15,6 +15,7 @@ use crate::protocol::message::{RunReport, RunUnit};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output, Role};
 use crate::tools::find::absolute;
+use crate::tools::link::listed;
 use crate::tools::meaning::{Ground, Meaning, Text};
 use crate::tools::needs::Needs;
 use crate::tools::places::{PLACES_VARIABLE, Places, Syntax};
@@ -51,9 +52,9 @@ pub(super) struct Compile {
     pub(super) program: Vec<u8>,
     pub(super) cwd: Vec<u8>,
     pub(super) sysroot: Vec<u8>,
-    /// Folders the linker searches by itself.
-    pub(super) linker_folders: Vec<Vec<u8>>,
     pub(super) is_clippy: bool,
+    /// None: no linker runs.
+    pub(super) linking: Option<Linking>,
     /// Clippy's configuration files, there or not.
     pub(super) settings: Vec<Vec<u8>>,
     /// Crates that could be found by name alone when the command was understood.
@@ -99,7 +100,10 @@ impl Meaning for Compile {
             };
             let path = temporary("ld");
             let mut linker = None;
-            if self.command.links && fold::is_clean(&path) && !path.contains(&b',') {
+            let listing = self.linking.as_ref().and_then(|link| link.said.listing.clone());
+            if let Some(path) = listing {
+                linker = Some(bring_back(&mut run, path, false));
+            } else if self.linking.is_some() && fold::is_clean(&path) && !path.contains(&b',') {
                 run.argv.extend(linked::request(&path));
                 linker = Some(bring_back(&mut run, path, true));
             }
@@ -150,13 +154,12 @@ impl Meaning for Compile {
         let words = |word: &[u8]| words.contains(word);
         self.crates(&mut inputs, &words)?;
         let libraries = native::libraries(&self.command, &self.cwd, &words);
-        for path in native::candidates(&self.command.folders, &libraries) {
-            inputs.maybe(&self.places.spell(&path));
-        }
-        if self.command.links {
+        self.archives(&mut inputs, native::candidates(&self.command.folders, &libraries));
+        if let Some(link) = &self.linking {
             let text = discovery.linker.and_then(told).ok_or(Reason::DependencyOutput)?;
-            let linked = linked::linked(text, &self.command, &self.linker_folders);
-            self.linked(&mut inputs, &linked.ok_or(Reason::DependencyOutput)?)?;
+            let Compile { places, cwd, sysroot, .. } = self;
+            let site = Site { places, cwd, sysroot, env: inputs.ground.env };
+            link.inputs(&mut inputs, &self.command, &site, text)?;
         }
         let by_option = self.command.option_inputs.iter().chain(&self.extra_inputs);
         for path in by_option.chain(&self.settings) {
@@ -295,6 +298,18 @@ impl Compile {
         Ok(words)
     }
 
+    /// Archives that are read where they are there, with the members that thin ones only name.
+    fn archives(&self, inputs: &mut Needs<'_, '_>, mut waiting: Vec<Arg>) {
+        let mut seen = HashSet::new();
+        while let Some(path) = waiting.pop() {
+            if seen.insert(path.clone()) {
+                inputs.maybe(&self.places.spell(&path));
+                let members = listed::members_of(&absolute(&self.cwd, &path)).unwrap_or_default();
+                waiting.extend(members.iter().map(|member| listed::beside(&path, member)));
+            }
+        }
+    }
+
     fn crates(
         &self,
         inputs: &mut Needs<'_, '_>,
@@ -327,20 +342,6 @@ impl Compile {
         if named.iter().chain(&behind.files).any(|path| path.ends_with(b".so")) {
             let names = MACRO_VARIABLES.iter().map(|name| name.as_bytes().to_vec());
             inputs.set.env.extend(names);
-        }
-        Ok(())
-    }
-
-    fn linked(&self, inputs: &mut Needs<'_, '_>, linked: &Linked) -> Result<(), Reason> {
-        for path in &linked.read {
-            // The compiler's own libraries are part of its identity.
-            let own = path.strip_prefix(&self.sysroot[..]);
-            if !own.is_some_and(|rest| rest.starts_with(b"/lib/rustlib/")) {
-                inputs.must(&self.places.spell(path))?;
-            }
-        }
-        for path in &linked.candidates {
-            inputs.whether_there(&self.places.spell(path));
         }
         Ok(())
     }

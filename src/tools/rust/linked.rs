@@ -1,45 +1,83 @@
-//! What a linker read, by its own dependency output.
+//! The link at the end of a rustc command: how the linker is asked for its list, and what
+//! follows from that.
 
 use super::parse::Command;
 use crate::inputs::depfile;
+use crate::session::reason::Reason;
 use crate::tools::command::Arg;
+use crate::tools::environment::Environment;
+use crate::tools::find::base;
+use crate::tools::link::listed;
+use crate::tools::link::options::{Said, library_names};
+use crate::tools::link::tool::Linker;
+use crate::tools::needs::Needs;
+use crate::tools::places::Places;
 
-/// Files read, and places where a library could come to be found earlier.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Linked {
-    pub(super) read: Vec<Vec<u8>>,
-    pub(super) candidates: Vec<Vec<u8>>,
+/// What does the linking, and what the user says to it.
+#[derive(Debug)]
+pub(super) struct Linking {
+    /// By `-C link-arg`.
+    pub(super) said: Said,
+    pub(super) linker: Linker,
+    /// Folders that are searched without the user naming them.
+    pub(super) folders: Vec<Arg>,
 }
 
-/// Reads the linker's list. `folders` are those the linker searches by itself. None when it
-/// is not a list.
-pub(super) fn linked(text: &[u8], command: &Command, folders: &[Vec<u8>]) -> Option<Linked> {
-    let rule = depfile::rules(text)?.into_iter().next()?;
-    let mut linked = Linked::default();
-    let native = command.folders.iter().filter(|folder| folder.has_native());
-    let by_args = command.link_args.iter().filter_map(|arg| arg.strip_prefix(b"-L"));
-    let searched: Vec<&[u8]> = native
-        .map(|folder| &folder.path[..])
-        .chain(by_args)
-        .chain(folders.iter().map(|folder| &folder[..]))
-        .collect();
-    for path in rule.prerequisites {
-        if is_passing(&path) {
-            continue;
-        }
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let ends = [&b".so"[..], b".a"];
-        let stem = ends.iter().find_map(|end| name.strip_suffix(*end));
-        if let Some(stem) = stem.filter(|stem| stem.starts_with(b"lib")) {
-            for folder in &searched {
-                for end in ends {
-                    linked.candidates.push([folder, &b"/"[..], stem, end].concat());
-                }
+/// Where a command runs, and how its paths are stored.
+pub(super) struct Site<'a> {
+    pub(super) places: &'a Places,
+    pub(super) cwd: &'a [u8],
+    pub(super) sysroot: &'a [u8],
+    pub(super) env: Environment<'a>,
+}
+
+impl Linking {
+    /// Adds the inputs of a link, by the linker's list of what it read.
+    pub(super) fn inputs(
+        &self,
+        needs: &mut Needs<'_, '_>,
+        command: &Command,
+        site: &Site<'_>,
+        text: &[u8],
+    ) -> Result<(), Reason> {
+        let (said, listed) =
+            self.found(command, site.sysroot, text).ok_or(Reason::DependencyOutput)?;
+        let link = listed::Link {
+            linker: self.linker,
+            said: &said,
+            folders: &self.folders,
+            places: site.places,
+            cwd: site.cwd,
+            env: site.env,
+        };
+        listed::inputs(needs, &link, Some(listed))
+    }
+
+    /// What the whole command says to the linker, rustc's part of it too, and what was found in
+    /// folders. None: the text is not a list.
+    fn found(&self, command: &Command, sysroot: &[u8], text: &[u8]) -> Option<(Said, Vec<Arg>)> {
+        let mut said = self.said.clone();
+        let native = command.folders.iter().filter(|folder| folder.has_native());
+        said.folders.extend(native.map(|folder| folder.path.clone()));
+        let mut listed = Vec::new();
+        let read = depfile::rules(text)?.into_iter().next()?.prerequisites;
+        for path in read.into_iter().filter(|path| !is_passing(path)) {
+            // The compiler's own libraries are part of its identity.
+            let own = path.strip_prefix(sysroot);
+            let is_own = own.is_some_and(|rest| rest.starts_with(b"/lib/rustlib/"));
+            if path.ends_with(b".rlib") {
+                // Crates are named by their paths.
+                said.files.extend((!is_own).then_some(path));
+            } else if is_own {
+                let stem = [&b".so"[..], b".a"].iter().find_map(|end| path.strip_suffix(*end));
+                let stem = stem.and_then(|stem| base(stem).strip_prefix(b"lib"));
+                said.names.extend(stem.into_iter().flat_map(library_names));
+            } else {
+                listed.push(path);
             }
         }
-        linked.read.push(path);
+        Some((said, listed))
     }
-    Some(linked)
 }
 
 /// rustc's own objects, made for this link and gone after it: in a folder named `rustc` and
@@ -64,15 +102,18 @@ mod tests {
     use crate::tools::rust::parse::parse;
 
     #[test]
-    fn own_objects_are_left_out() {
+    fn what_is_named_and_what_is_looked_for() {
         let argv = ["--crate-name", "a", "a.rs", "--crate-type", "bin", "-L", "native=/n"];
         let argv: Vec<Arg> = argv.iter().map(|arg| arg.as_bytes().to_vec()).collect();
         let command = parse(&argv, &mut |_| None).unwrap();
-        let text =
-            b"o: /l/crt1.o /t/rustcAb12Cd/symbols.o a.x.rcgu.o \\\n /l/libz.a\n\n/l/crt1.o:\n";
-        let linked = linked(text, &command, &[b"/l".to_vec()]).unwrap();
-        assert_eq!(linked.read, [b"/l/crt1.o".to_vec(), b"/l/libz.a".to_vec()]);
-        assert_eq!(linked.candidates[..2], [b"/n/libz.so".to_vec(), b"/n/libz.a".to_vec()]);
-        assert_eq!(linked.candidates.len(), 4);
+        let text = b"o: /l/crt1.o /t/rustcAb12Cd/symbols.o a.x.rcgu.o d/libb-1.rlib \\\n \
+            /s/lib/rustlib/x/lib/libcore-1.rlib /s/lib/rustlib/x/lib/libz.so /l/libc.so\n\n/l/crt1.o:\n";
+        let linking = Linking { said: Said::default(), linker: Linker::Lld, folders: Vec::new() };
+        let (said, listed) = linking.found(&command, b"/s", text).unwrap();
+        assert_eq!(listed, [b"/l/crt1.o".to_vec(), b"/l/libc.so".to_vec()]);
+        assert_eq!(said.files, [b"d/libb-1.rlib".to_vec()]);
+        assert_eq!(said.folders, [b"/n".to_vec()]);
+        assert_eq!(said.names, [b"libz.so".to_vec(), b"libz.a".to_vec()]);
+        assert!(linking.found(&command, b"/s", b"junk").is_none());
     }
 }

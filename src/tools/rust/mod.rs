@@ -4,13 +4,15 @@
 //! - `outputs` names the files a command makes.
 //! - `rustup` knows what is behind its proxies, `tool` the compiler and the linker, by content.
 //! - `understand` makes the key, `compile` runs a miss and finds its inputs with the help of
-//!   `native` (static libraries, crates behind crates), `text` (what sources say that rustc does not list) and
-//!   `linked` (what a linker read).
+//!   `native` (static libraries, crates behind crates) and `text` (what sources say that rustc does not list).
+//! - `link_args` reads what the user says to the linker; `linked` finds, by the help of the `link` room,
+//!   what it read and where it looked.
 //! - `fold` takes the names of output files out of texts, so that they fit another folder.
 
 mod args;
 mod compile;
 mod fold;
+mod link_args;
 mod linked;
 mod native;
 mod outputs;
@@ -23,8 +25,8 @@ pub(super) mod understand;
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Output};
 
-/// The files that `argv`, given without the compiler's name, makes, or why it runs plain and the
-/// argument to blame. `read` reads a response file, or says that it can't.
+/// The files that `argv`, given without the compiler's name, makes, but for those that link arguments
+/// name, or why it runs plain and the argument to blame. `read` reads a response file, or says that it can't.
 pub fn outputs_of(
     argv: &[Arg],
     read: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,

@@ -408,14 +408,9 @@ impl Reader {
         if self.target.as_ref().is_some_and(is_foreign) && links {
             return Err((Reason::Link, self.target));
         }
-        // They choose programs or bring arguments from elsewhere.
-        let odd = |arg: &&Arg| {
-            [&b"@"[..], b"-B", b"--ld-path", b"-Wl,@", b"-specs", b"-wrapper", b"-plugin"]
-                .iter()
-                .any(|start| arg.starts_with(start))
-        };
-        if let (true, Some(arg)) = (links, self.link_args.iter().find(odd)) {
-            return Err((Reason::Link, Some(arg.clone())));
+        // The linker's list would be that of the last of them.
+        if links && self.crate_types.iter().filter(|kind| kind.is_linked()).count() > 1 {
+            return Err((Reason::Link, None));
         }
         let archives = emits(Emit::Link) && self.crate_types.contains(&CrateType::Staticlib);
         Ok(Command {

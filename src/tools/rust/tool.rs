@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::link_args;
+use super::linked::Linking;
 use super::parse::Command;
 use super::rustup::Choice;
 use crate::files::PathId;
@@ -16,6 +18,7 @@ use crate::tools::link;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
 use crate::tools::toolchain::{Answer, Toolchains};
+use crate::tools::understand::Refusal;
 
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;
@@ -28,6 +31,14 @@ pub(super) struct Compiler {
 impl Compiler {
     pub(super) fn sysroot(&self) -> &[u8] {
         &self.answer.words[0]
+    }
+
+    /// The folder with the target's libraries, where linkers are told to look as well.
+    pub(super) fn target_folder(&self, target: Option<&Arg>) -> Vec<u8> {
+        let target = target.unwrap_or(&self.answer.words[2]);
+        let name = target.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = name.strip_suffix(b".json").unwrap_or(name);
+        [self.sysroot(), b"/lib/rustlib/", name, b"/lib"].concat()
     }
 
     /// Names of the shared libraries that do the work.
@@ -121,13 +132,13 @@ fn list(folder: &[u8], depth: usize, files: &mut Vec<Vec<u8>>) -> Option<()> {
     (files.len() <= FILES_MAX).then_some(())
 }
 
-/// The linker driver of a command: its identity, and behind the first word the folders it searches.
+/// The linker driver of a command: its identity, and what the command has it do.
 pub(super) fn linker(
     caller: Caller<'_>,
     toolchains: &Toolchains,
     command: &Command,
     depends: &mut Vec<PathId>,
-) -> Result<Arc<Answer>, Reason> {
+) -> Result<(Arc<Answer>, Linking), Refusal> {
     let name: &[u8] = command.linker.as_deref().unwrap_or(b"cc");
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     // By such a name rustc tells that options for the linker itself go behind `-Wl,`.
@@ -136,7 +147,7 @@ pub(super) fn linker(
     if !base.split(|byte| b"-.".contains(byte)).any(is_driver)
         || command.options.iter().any(|opt| opt.value.starts_with(b"linker-flavor"))
     {
-        return Err(Reason::Link);
+        return Err(Reason::Link.into());
     }
     let found = find_tool(name, caller.env.get(b"PATH"), caller.cwd, own_key());
     let found = found.map_err(|_| Reason::Link)?;
@@ -148,10 +159,15 @@ pub(super) fn linker(
     let program = absolute(caller.cwd, &found.path);
     // What a script does beside calling a linker nobody knows.
     if matches!(program::inspect(&program), Ok(Program::Script { .. }) | Err(_)) {
-        return Err(Reason::Link);
+        return Err(Reason::Link.into());
     }
-    let chosen = command.link_args.iter().filter(|arg| arg.starts_with(b"-fuse-ld="));
-    link::tool::behind(caller, toolchains, &program, &chosen.cloned().collect::<Vec<_>>())
+    let driver = toolchains.driver(caller, &program)?;
+    let told = link_args::read(driver.flavor, &command.link_args);
+    let told = told.map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let answer = link::tool::behind(caller, toolchains, &program, &told.choosing, &[])?;
+    let tool = link::tool::Tool::of(&answer).ok_or(Reason::Link)?;
+    let linking = Linking { said: told.said, linker: tool.linker, folders: tool.folders };
+    Ok((answer, linking))
 }
 
 /// Files above a folder that clippy would take its settings from, there or not; and the manifests whose lints it

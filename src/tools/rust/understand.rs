@@ -16,10 +16,11 @@ use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
 use crate::tools::command::Arg;
-use crate::tools::environment::LINK_VARIABLES;
+use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES};
 use crate::tools::find::absolute;
 use crate::tools::finds::find;
 use crate::tools::key_parts::{KeyParts, Part};
+use crate::tools::link::action::{are_apart, beside_the_program};
 use crate::tools::places::Places;
 use crate::tools::toolchain::{Answer, Toolchains};
 use crate::tools::understand::{Actions, Refusal, Typed};
@@ -84,7 +85,7 @@ pub(in crate::tools) fn understand(
             _ => None,
         }
     };
-    let command =
+    let mut command =
         parse(args, &mut read).map_err(|(reason, argument)| Refusal { reason, argument })?;
     if is_excluded(&command.crate_name, caller) {
         return Err(Refusal { reason: Reason::Excluded, argument: Some(command.crate_name) });
@@ -109,15 +110,26 @@ pub(in crate::tools) fn understand(
         rustc = real.clone();
     }
     let compiler = tool::compiler(caller, toolchains, &rustc, command.target.as_ref())?;
-    let linker = match command.links {
-        true => Some(tool::linker(caller, toolchains, &command, depends)?),
-        false => None,
-    };
     known.push(compiler.answer.clone());
-    known.extend(linker.clone());
+    let mut linking = None;
+    if command.links {
+        if caller.env.has_any(LINK_REFUSED) {
+            return Err(Reason::Environment.into());
+        }
+        let (linker, mut link) = tool::linker(caller, toolchains, &command, depends)?;
+        link.folders.push(compiler.target_folder(command.target.as_ref()));
+        known.push(linker);
+        command.outputs.extend(beside_the_program(&link.said));
+        if !are_apart(&command.outputs, &link.said) {
+            return Err(Reason::UnusualOutput.into());
+        }
+        linking = Some(link);
+    }
     depends.extend(known.iter().flat_map(|answer| answer.depends.iter().copied()));
 
-    let own = own_places(&command);
+    // A map names all files by their paths.
+    let is_mapped = linking.iter().any(|link| beside_the_program(&link.said).next().is_some());
+    let own = own_places(&command).filter(|_| !is_mapped);
     let moves = own.is_some();
     let results = command.out_dir.as_ref().map(|folder| absolute(caller.cwd, folder));
     let mut sharing = Worktree::of(caller, results.as_deref(), depends);
@@ -131,7 +143,7 @@ pub(in crate::tools) fn understand(
         }
     }
     let mut parts = KeyParts::default();
-    parts.add(Part::Rules, b"rust 2");
+    parts.add(Part::Rules, b"rust 3");
     parts.add(Part::Called, typed.called);
     for answer in &known {
         parts.add(Part::Tool, &answer.identity);
@@ -151,8 +163,13 @@ pub(in crate::tools) fn understand(
     if is_clippy {
         names.extend(CLIPPY_VARIABLES);
     }
-    if command.links {
+    if let Some(link) = &linking {
         names.extend(LINK_VARIABLES);
+        // Some linkers look there for what libraries need.
+        let list = caller.env.get(b"LD_LIBRARY_PATH").unwrap_or_default();
+        for folder in list.split(|byte| *byte == b':').filter(|_| link.linker.opens_needed()) {
+            parts.add(Part::Folder, &places.spell(folder));
+        }
     }
     for name in names {
         parts.add_variable(name, caller.env.get(name.as_bytes()));
@@ -177,8 +194,8 @@ pub(in crate::tools) fn understand(
     let meaning = Compile {
         prefix: typed.args[..prefix].to_vec(),
         sysroot: compiler.sysroot().to_vec(),
-        linker_folders: linker.map_or(Vec::new(), |linker| linker.words[1..].to_vec()),
         is_clippy,
+        linking,
         settings: if is_clippy { tool::clippy_settings(caller) } else { Vec::new() },
         extra_inputs: extra_inputs(caller),
         program: typed.program.to_vec(),
