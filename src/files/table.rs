@@ -393,15 +393,27 @@ struct Clock {
 }
 
 impl Clock {
+    /// Both at one moment: anew where this thread lost the processor between them.
     fn now() -> Clock {
-        Clock { wall_ns: now_ns(), steady: std::time::Instant::now() }
+        const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
+        let mut steady = std::time::Instant::now();
+        for _ in 0..8 {
+            let wall_ns = now_ns();
+            if steady.elapsed() < AT_ONCE {
+                return Clock { wall_ns, steady };
+            }
+            steady = std::time::Instant::now();
+        }
+        Clock { wall_ns: now_ns(), steady }
     }
 
     /// True when a change at this wall time happened before `self`, clock steps considered.
     fn proves_older(&self, changed_ns: i64) -> bool {
         // The kernel stamps files with a clock that lags by up to one tick.
         const TICK_NS: i64 = 10_000_000;
-        let jump = now_ns() - self.wall_ns - self.steady.elapsed().as_nanos() as i64;
+        let now = Clock::now();
+        let steady_ns = now.steady.saturating_duration_since(self.steady).as_nanos() as i64;
+        let jump = now.wall_ns - self.wall_ns - steady_ns;
         jump.abs() < TICK_NS && changed_ns < self.wall_ns - TICK_NS
     }
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::kit::{Output, SYSTEM_PATH, finish};
+use crate::kit::{Output, SYSTEM_PATH, eventually, finish};
 
 /// A sandbox on whose PATH the real compilers are, not rustup's fronts.
 struct Sandbox(crate::kit::Sandbox);
@@ -247,15 +248,17 @@ fn static_libraries_named_in_any_way() {
 #[test]
 fn modules_that_come_while_it_runs() {
     let s = Sandbox::new();
-    let slow = "{ std::thread::sleep(std::time::Duration::from_millis(1200)); \"1\" }";
+    let slow = "{ let _ = std::fs::write(\"begun\", \"\"); std::thread::sleep(std::time::Duration::from_secs(1)); \"1\" }";
     procedural_macro(&s, slow, "d");
     s.write("a.rs", "mod m; pub const X: i32 = pm::f!(); pub fn f() -> u32 { m::X }\n");
     s.write("m.rs", "pub const X: u32 = 1;\n");
     let line = format!("{LIB} --extern pm=d/libpm.so");
     let child = s.z_command(&line).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    // By then it has read what was declared before.
+    assert!(eventually(Duration::from_secs(60), || s.exists("begun")));
     s.write("m/mod.rs", "pub const X: u32 = 2;\n");
     finish(child).ok();
+    s.remove("begun");
     assert!(failed(&s.same(&line).0));
 }
 
