@@ -93,7 +93,7 @@ impl Explain<'_> {
         }
         for id in &self.understood.depends {
             let path = self.shared.table.path(*id);
-            let Some(record) = self.shared.index.file(&path) else { continue };
+            let Some(record) = self.past(*id) else { continue };
             let now = self.shared.table.look(*id, true);
             if let Seen::File { hash: Some(hash), .. } = now
                 && record.hash_at(known.stored_ns).is_some_and(|before| before != hash.0)
@@ -266,12 +266,19 @@ impl Explain<'_> {
 
     /// What was kept of a file's past.
     fn file(&mut self, spelling: u32) -> Option<(PathId, Option<FileRecord>)> {
-        let (shared, folder) = (self.shared, self.folder);
-        let find = || {
-            let id = shared.path_id(folder, spelling)?;
-            Some((id, shared.index.file(&shared.table.path(id))))
-        };
-        self.files.entry(spelling).or_insert_with(find).clone()
+        if let Some(known) = self.files.get(&spelling) {
+            return known.clone();
+        }
+        let found = self.shared.path_id(self.folder, spelling).map(|id| (id, self.past(id)));
+        self.files.insert(spelling, found.clone());
+        found
+    }
+
+    /// The same by path. It is kept under the file's own name, or, of what no watch vouches for, under the
+    /// one it was read by.
+    fn past(&self, id: PathId) -> Option<FileRecord> {
+        let Shared { index, table, .. } = self.shared;
+        index.file(&table.own_path(id)).or_else(|| index.file(&table.path(id)))
     }
 
     /// Absolute.

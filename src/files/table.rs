@@ -160,6 +160,18 @@ impl FileTable {
         self.lock().entries[id.0 as usize].path.to_vec()
     }
 
+    /// The path that the content of what is there is remembered by: the file's own, without `..` and
+    /// symlinks on the way; as given where that can't be told.
+    pub fn own_path(&self, id: PathId) -> Vec<u8> {
+        let path = self.path(id);
+        match self.walk(&path, false) {
+            Ok(Walked { end: End::Name(node), .. }) => {
+                self.lock().nodes.full_name(node).unwrap_or(path)
+            }
+            _ => path,
+        }
+    }
+
     /// Takes in every change up to now.
     pub fn drain(&self) {
         self.lock().drain();

@@ -5,6 +5,7 @@ use super::environment::Environment;
 use super::find::{absolute, base};
 use super::program::{self, Program};
 use super::query;
+use super::searched::candidates;
 use crate::files::{FileTable, PathId, Seen};
 
 /// One caller's surroundings.
@@ -76,24 +77,40 @@ impl Closure {
 }
 
 /// Where a planned command's program is: as printed when it has a folder, else the first of
-/// the places; those where it is not are remembered as absent.
+/// the places; those where it is not are remembered as absent. A driver for `target` may look for
+/// `TARGET-NAME` first: clang in all places, gcc in each of its own.
 pub(super) fn find_program(
     caller: Caller<'_>,
     printed: &[u8],
+    target: &[u8],
     places: &[Vec<u8>],
     closure: &mut Closure,
 ) -> Option<Vec<u8>> {
     let printed_path = printed.contains(&b'/').then(|| absolute(caller.cwd, printed));
     let real = |path: &[u8]| caller.table.look(caller.table.intern(path), false).identity();
     let wanted = printed_path.as_deref().map(real);
-    for place in places {
-        let candidate = [&place[..], b"/", base(printed)].concat();
-        let id = caller.table.intern(&candidate);
-        match (caller.table.look(id, false), wanted) {
-            (Seen::Absent, _) => closure.absent.push(id),
-            (Seen::File { .. }, None) => return Some(candidate),
-            (seen @ Seen::File { .. }, Some(wanted)) if seen.identity() == wanted => break,
-            _ => {}
+    let prefix = [target, b"-"].concat();
+    let plain = base(printed).strip_prefix(&prefix[..]).unwrap_or(base(printed));
+    let mut searched = places;
+    for name in [&[&prefix[..], plain].concat()[..], plain] {
+        for (at, place) in searched.iter().enumerate() {
+            let mut is_found = false;
+            for candidate in candidates(caller, place, name) {
+                let id = caller.table.intern(&candidate);
+                match (caller.table.look(id, false), wanted) {
+                    (Seen::Absent, _) => closure.absent.push(id),
+                    // Printed without a folder: found on PATH, under the very name.
+                    (Seen::File { .. }, None) if name == base(printed) => return Some(candidate),
+                    (seen @ Seen::File { .. }, Some(wanted)) => {
+                        is_found |= seen.identity() == wanted;
+                    }
+                    _ => {}
+                }
+            }
+            if is_found {
+                searched = &places[..at];
+                break;
+            }
         }
     }
     printed_path

@@ -70,6 +70,8 @@ pub const RESULT_VARIABLES: &[&str] = &[
 pub const TOOLCHAIN_VARIABLES: &[&str] = &[
     "PATH",
     "COMPILER_PATH",
+    // gcc reads a file `specs` there, whether it links or not.
+    "LIBRARY_PATH",
     "GCC_EXEC_PREFIX",
     "GCC_ROOT",
     "LD_LIBRARY_PATH",

@@ -25,5 +25,7 @@ mod finds;
 mod needs;
 mod program;
 mod query;
+mod searched;
+mod surroundings;
 pub mod toolchain;
 pub mod worktree;

@@ -14,6 +14,8 @@ use super::find::{absolute, base};
 use super::finds::Finds;
 use super::program::{self, Program};
 use super::query;
+use super::searched::{self, on_path};
+use super::surroundings;
 use crate::files::{ContentHash, Counter, PathId, Seen};
 use crate::session::reason::Reason;
 
@@ -45,6 +47,11 @@ impl Driver {
     pub(super) fn add_to(&self, closure: &mut Closure) {
         closure.content.extend_from_slice(&self.closure.content);
         closure.absent.extend_from_slice(&self.closure.absent);
+    }
+
+    /// As its `Target:` line says.
+    pub(super) fn target(&self) -> &[u8] {
+        &self.target
     }
 
     /// A script that looks at variables of its own, which requests are not remembered by.
@@ -217,8 +224,10 @@ impl Toolchains {
         command: &Command,
         language: Language,
     ) -> Result<Arc<Toolchain>, Reason> {
-        // Relative folders in the flags mean other programs from another cwd.
-        let relative = command.query_args.iter().any(|arg| mentions_relative_path(arg));
+        // Relative folders in the flags, and in the variables, mean other programs from another cwd.
+        let relative = command.query_args.iter().any(|arg| mentions_relative_path(arg))
+            || names_relative_folder(&command.query_args)
+            || FOLDER_VARIABLES.iter().any(|name| has_relative_folder(caller.env, name));
         let cwd = if relative { caller.cwd } else { b"/" };
         let mut key = blake3::Hasher::new();
         field(&mut key, &driver.path);
@@ -332,9 +341,26 @@ fn find_toolchain(
     field(&mut identity, &driver.version_line);
     driver.add_variant(&mut identity);
     let mut assembler_lists = false;
-    let places = program_places(caller, driver, command, &verbose.program_folders);
+    let target = query::target(&said);
+    let mut places = match driver.flavor {
+        Flavor::Gcc => {
+            let searched = searched::ask(caller, &driver.path, &command.query_args)?;
+            searched::add_files(caller, driver, &searched, &[b"specs"], &mut closure);
+            searched::add_header_folders(caller, &command.query_args, &searched, &mut closure);
+            searched.programs
+        }
+        Flavor::Clang => {
+            let (args, path) = (&command.query_args, &driver.path);
+            let words = &said.stderr;
+            surroundings::add_configurations(caller, path, &target, words, &mut closure)?;
+            surroundings::add_installations(caller, args, &target, words, &mut closure);
+            given_places(caller, driver, command)
+        }
+    };
+    places.extend(verbose.program_folders.iter().cloned());
+    places.extend(on_path(caller));
     for words in &commands {
-        let program = find_program(caller, &words[0], &places, &mut closure)?;
+        let program = find_program(caller, &words[0], &target, &places, &mut closure)?;
         add_program(caller, &program, &mut closure)?;
         let name = base(&words[0]);
         if name == b"as" || name.ends_with(b"-as") {
@@ -345,13 +371,6 @@ fn find_toolchain(
             if !is_passing_name(word, caller.cwd) {
                 field(&mut identity, word);
             }
-        }
-    }
-    for folder in &verbose.program_folders {
-        let id = caller.table.intern(&absolute(caller.cwd, &[folder, &b"/specs"[..]].concat()));
-        match caller.table.look(id, true) {
-            Seen::Absent => closure.absent.push(id),
-            _ => closure.content.push(id),
         }
     }
     for path in &verbose.settings {
@@ -376,38 +395,22 @@ fn find_toolchain(
     Some((toolchain, closure, digest))
 }
 
-/// The folders a driver searches for its programs, those that are not there (yet) included:
-/// `-B` and `COMPILER_PATH` folders with their target's subfolders, the driver's own, PATH.
-fn program_places(
-    caller: Caller<'_>,
-    driver: &Driver,
-    command: &Command,
-    own: &[Vec<u8>],
-) -> Vec<Vec<u8>> {
-    let mut given: Vec<Vec<u8>> = Vec::new();
-    let mut args = command.query_args.iter();
-    while let Some(arg) = args.next() {
-        match arg.strip_prefix(b"-B") {
-            Some(b"") => given.extend(args.next().cloned()),
-            Some(folder) => given.push(folder.to_vec()),
-            None => {}
-        }
+/// Where clang looks for its programs before its own folders and PATH, with folders of the target that gcc
+/// would have there.
+fn given_places(caller: Caller<'_>, driver: &Driver, command: &Command) -> Vec<Vec<u8>> {
+    let mut given = searched::given(&command.query_args);
+    for name in [&b"COMPILER_PATH"[..], b"GCC_EXEC_PREFIX"] {
+        let list = caller.env.get(name).unwrap_or_default();
+        let folders = list.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
+        given.extend(folders.map(<[u8]>::to_vec));
     }
-    let split = |list: &[u8]| list.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect();
-    let listed = |name: &[u8]| -> Vec<Vec<u8>> { caller.env.get(name).map_or(Vec::new(), split) };
-    given.extend(listed(b"COMPILER_PATH"));
-    given.extend(listed(b"GCC_EXEC_PREFIX"));
     let mut places = Vec::new();
     for folder in given {
-        let folder = absolute(caller.cwd, &folder);
-        let target = [&folder[..], b"/", &driver.target].concat();
-        let versions = driver.versions.iter().map(|version| [&target[..], b"/", version].concat());
+        let target = [&folder[..], b"/", &driver.target, b"/"].concat();
+        let versions = driver.versions.iter().map(|version| [&target[..], version, b"/"].concat());
         places.extend(versions);
         places.extend([target, folder]);
     }
-    places.extend(own.iter().map(|folder| absolute(caller.cwd, folder)));
-    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
-    places.extend(path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)));
     places
 }
 
@@ -426,6 +429,29 @@ fn mentions_relative_path(arg: &[u8]) -> bool {
         && !glued.starts_with(b"/")
         && (glued.contains(&b'/') || glued.contains(&b'.')))
         || arg.starts_with(b"-B") && !arg.starts_with(b"-B/")
+}
+
+/// The same of flags whose value is always a folder, however plain its name.
+fn names_relative_folder(args: &[Vec<u8>]) -> bool {
+    const FLAGS: &[&str] =
+        &["--sysroot", "-isysroot", "--gcc-toolchain", "-gcc-toolchain", "-resource-dir"];
+    let is_relative = |value: &[u8]| !value.starts_with(b"/");
+    args.iter().enumerate().any(|(at, arg)| {
+        FLAGS.iter().filter_map(|flag| arg.strip_prefix(flag.as_bytes())).any(|rest| match rest {
+            [] => args.get(at + 1).is_some_and(|value| is_relative(value)),
+            [b'=', value @ ..] => is_relative(value),
+            _ => false,
+        })
+    })
+}
+
+/// Variables that list folders in which a driver searches.
+const FOLDER_VARIABLES: &[&str] = &["PATH", "COMPILER_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"];
+
+/// An empty one is the cwd.
+fn has_relative_folder(env: Environment<'_>, name: &str) -> bool {
+    let folders = env.get(name.as_bytes()).filter(|list| !list.is_empty());
+    folders.is_some_and(|list| list.split(|byte| *byte == b':').any(|one| !one.starts_with(b"/")))
 }
 
 fn query_language(language: Language) -> &'static str {

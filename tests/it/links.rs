@@ -303,6 +303,81 @@ fn start_files_and_linkers_of_ones_own() {
     s.miss(line);
 }
 
+/// A program that calls a real linker with one argument more.
+fn linker_with(s: &Sandbox, file: &str, argument: &str) {
+    let text = format!(
+        "#include <string.h>\n#include <unistd.h>\nint main(int n, char **v) {{ char *a[n + 2]; \
+         memcpy(a, v, n * sizeof *v); a[0] = \"{}\"; a[n] = \"{argument}\"; a[n + 1] = 0; \
+         execv(a[0], a); return 1; }}\n",
+        real("ld.bfd").display()
+    );
+    s.write("linker.c", text);
+    s.bare(&format!("gcc linker.c -o {file}")).ok();
+    s.remove("linker.c");
+}
+
+#[test]
+fn linkers_that_collect2_prefers() {
+    let mut s = objects();
+    fs::create_dir(s.path("own")).unwrap();
+    for line in ["gcc -Bown/ main.o one.o -o app", "gcc main.o one.o -o app -fuse-ld=gold"] {
+        if !line.contains("-B") {
+            s.set("COMPILER_PATH", s.path("own"));
+        }
+        s.warm(line);
+        for (name, argument) in [("real-ld", "-s"), ("collect-ld", "-s"), ("collect-ld", "-S")] {
+            linker_with(&s, &format!("own/{name}"), argument);
+            s.miss(line);
+            s.hit(line);
+            s.remove(format!("own/{name}"));
+            s.hit(line);
+        }
+    }
+}
+
+#[test]
+fn spec_files_for_links() {
+    let mut s = objects();
+    fs::create_dir(s.path("own")).unwrap();
+    let line = "gcc -Bown/ -fopenmp main.o one.o -o app";
+    s.warm(line);
+    s.write("own/libgomp.spec", "*link_gomp: -lgomp --strip-all\n");
+    s.miss(line);
+    s.hit(line);
+    let line = "gcc main.o one.o -o app";
+    s.set("LIBRARY_PATH", s.path("own"));
+    s.warm(line);
+    s.write("own/specs", "*link:\n+ --strip-all\n\n");
+    s.miss(line);
+    s.hit(line);
+    s.remove("own/specs");
+    s.hit(line);
+}
+
+#[test]
+fn start_files_of_clang() {
+    let mut s = objects();
+    fs::create_dir(s.path("own")).unwrap();
+    let crt = s.bare("gcc -print-file-name=Scrt1.o").ok().out();
+    s.write("extra.c", "__attribute__((constructor)) static void extra(void) {}\n");
+    s.bare("gcc -c extra.c").ok();
+    for line in [
+        "clang -Bown/ main.o one.o -o app",
+        "clang++ -Bown main.o one.o -o app",
+        "clang main.o one.o -o app",
+    ] {
+        if !line.contains("-B") {
+            s.set("COMPILER_PATH", s.path("own"));
+        }
+        s.warm(line);
+        s.bare(&format!("ld -r -o own/Scrt1.o {} extra.o", crt.trim())).ok();
+        s.miss(line);
+        s.hit(line);
+        s.remove("own/Scrt1.o");
+        s.hit(line);
+    }
+}
+
 #[test]
 fn a_plugin_that_the_user_names() {
     let s = objects();

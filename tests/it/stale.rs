@@ -515,6 +515,130 @@ fn parts_of_gcc_found_elsewhere() {
     s.hit("gcc -c a.c");
 }
 
+/// A spec file that has gcc's own compiler told more.
+fn specs(s: &Sandbox, file: &str, value: usize) {
+    s.write(file, format!("*cc1_options:\n+ -DX={value}\n\n"));
+}
+
+#[test]
+fn spec_files_of_gcc() {
+    let mut s = Sandbox::new();
+    s.write("a.c", "#ifndef X\n#define X 0\n#endif\nint v() { return X; }\n");
+    let machine = s.bare("gcc -dumpmachine").ok().out().trim().to_owned();
+    let version = s.bare("gcc -dumpversion").ok().out().trim().to_owned();
+    for (line, file) in [
+        ("gcc -Bb/ -c a.c", "b/specs".to_owned()),
+        ("gcc -Bb2 -c a.c", format!("b2/{machine}/{version}/specs")),
+        // Not a folder, but what goes before a name.
+        ("gcc -Bb3 -c a.c", "b3specs".to_owned()),
+    ] {
+        s.warm(line);
+        specs(&s, &file, 1);
+        s.miss(line);
+        s.hit(line);
+        s.remove(&file);
+        s.hit(line);
+    }
+    for (name, value, file) in [
+        ("LIBRARY_PATH", "l".to_owned(), "l/specs".to_owned()),
+        ("LIBRARY_PATH", s.path("m").display().to_string(), format!("m/{machine}/{version}/specs")),
+        // An empty folder is the working folder.
+        ("LIBRARY_PATH", "/none:".to_owned(), "specs".to_owned()),
+    ] {
+        s.set(name, value);
+        s.same("gcc -c a.c");
+        s.hit("gcc -c a.c");
+        specs(&s, &file, file.len());
+        s.miss("gcc -c a.c");
+        s.remove(&file);
+        s.hit("gcc -c a.c");
+    }
+    s.unset("LIBRARY_PATH");
+    s.hit("gcc -c a.c");
+}
+
+#[test]
+fn header_folders_of_program_folders() {
+    let s = Sandbox::new();
+    s.write("a.c", "#include <limits.h>\nint v = INT_MAX;\n");
+    fs::create_dir(s.path("b")).unwrap();
+    s.warm("gcc -Bb/ -c a.c");
+    s.write("b/include/limits.h", "#define INT_MAX 7\n");
+    s.miss("gcc -Bb/ -c a.c");
+    s.hit("gcc -Bb/ -c a.c");
+    s.remove("b/include");
+    s.same("gcc -Bb/ -c a.c");
+}
+
+#[test]
+fn an_assembler_named_for_its_target() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    fs::create_dir(s.path("b")).unwrap();
+    for (line, target) in [
+        ("gcc -Bb/ -c a.c", s.bare("gcc -dumpmachine").ok().out()),
+        // A prefix.
+        ("gcc -Bb/arm- -c a.c", "arm".to_owned()),
+    ] {
+        s.warm(line);
+        let file = format!("b/{}-as", target.trim());
+        part(&s, &file, &real("as").display().to_string(), "--defsym extra=1");
+        s.miss(line);
+        s.hit(line);
+        s.remove(file);
+        s.hit(line);
+    }
+}
+
+#[test]
+fn configuration_files_of_clang() {
+    let s = Sandbox::new();
+    s.write("a.c", "#ifndef X\n#define X 0\n#endif\nint v() { return X; }\n");
+    // They lie beside the program itself.
+    fs::create_dir(s.path("bin")).unwrap();
+    let clang = fs::canonicalize(real("clang")).unwrap();
+    s.bare(&format!("cp {} bin/x86_64-linux-gnu-clang", clang.display())).ok();
+    const LINE: &str = "bin/x86_64-linux-gnu-clang -c a.c";
+    s.same(LINE);
+    s.hit(LINE);
+    for (value, name) in ["x86_64-linux-gnu", "x86_64-linux-gnu-clang"].iter().enumerate() {
+        let file = format!("bin/{name}.cfg");
+        s.write(&file, format!("-DX={value}1\n"));
+        s.same(LINE);
+        s.hit(LINE);
+        s.write(&file, format!("-DX={value}2\n"));
+        s.same(LINE);
+    }
+    // What it names is not followed.
+    s.write("bin/more", "-DX=3\n");
+    s.write("bin/x86_64-linux-gnu-clang.cfg", "@more\n");
+    s.same(LINE);
+    s.write("bin/more", "-DX=4\n");
+    s.same(LINE);
+}
+
+#[test]
+fn installations_of_gcc_for_clang() {
+    let s = Sandbox::new();
+    s.write("a.cc", "#include <value.h>\nint v() { return VALUE; }\n");
+    s.write("last/value.h", "#define VALUE 0\n");
+    let crt = s.bare("gcc -print-file-name=crtbegin.o").ok().out();
+    let install = |version: u32| {
+        let folder = format!("gcc/lib/gcc/x86_64-linux-gnu/{version}");
+        s.write(format!("gcc/include/c++/{version}/value.h"), format!("#define VALUE {version}\n"));
+        fs::create_dir_all(s.path(&folder)).unwrap();
+        fs::copy(crt.trim(), s.path(folder).join("crtbegin.o")).unwrap();
+    };
+    let line = "clang++ --target=x86_64-linux-gnu --gcc-toolchain=gcc -idirafter last -c a.cc";
+    s.warm(line);
+    install(11);
+    s.miss(line);
+    s.hit(line);
+    install(13);
+    s.miss(line);
+    s.hit(line);
+}
+
 #[test]
 fn an_assembler_earlier_on_path() {
     let mut s = Sandbox::new();

@@ -201,6 +201,30 @@ fn an_undone_edit_is_not_blamed() {
 }
 
 #[test]
+fn an_input_reached_by_another_name_is_blamed() {
+    let mut s = Sandbox::new();
+    s.write("a.c", "#include \"h.h\"\n#include \"link.h\"\nint f(void) { return V; }\n");
+    s.write("h.h", "#define V 1\n");
+    s.write("behind/one.h", "");
+    s.link("behind/one.h", "link.h");
+    fs::create_dir(s.path("build")).unwrap();
+    s.cwd = s.path("build");
+    const OUTSIDE: &str = "gcc -c ../a.c -o a.o";
+    s.z(OUTSIDE).ok();
+    for (file, text) in [("h.h", "#define V 2\n"), ("behind/one.h", "int other;\n")] {
+        std::thread::sleep(Duration::from_millis(50));
+        s.write(file, text);
+        s.z(OUTSIDE).ok();
+        let cause = last_cause(&s);
+        assert_eq!(cause["reason"], "input_changed", "{cause}");
+        let name = if file == "h.h" { "h.h" } else { "link.h" };
+        let path = cause["differences"][0]["path"].as_str().unwrap();
+        assert_eq!(fs::canonicalize(path).unwrap(), fs::canonicalize(s.path(name)).unwrap());
+        assert_eq!(cause["differences"].as_array().unwrap().len(), 1, "{cause}");
+    }
+}
+
+#[test]
 fn every_other_reason_is_told() {
     let mut s = Sandbox::new();
     s.write("a.h", "");

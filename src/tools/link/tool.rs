@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use crate::files::PathId;
+use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
 use crate::tools::closure::{Caller, Closure, add_library, add_program, field, find_program};
 use crate::tools::command::{Arg, Flavor};
@@ -12,6 +12,8 @@ use crate::tools::environment::{LINK_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::program::Program;
 use crate::tools::query;
+use crate::tools::searched::{self, Searched};
+use crate::tools::surroundings;
 use crate::tools::toolchain::{Answer, Toolchains};
 
 /// The linkers we know how to ask what they read.
@@ -106,29 +108,32 @@ pub(in crate::tools) fn behind(
             said.success.then_some(said)
         };
         let ask_for = |word: &[u8]| Some(ask(&[word])?.stdout.trim_ascii_end().to_vec());
-        let dirs = ask_for(b"-print-search-dirs")?;
-        let list = |name: &[u8]| -> Vec<Arg> {
-            let line = dirs.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
-            let list = line.map_or(&b""[..], |line| line.strip_prefix(b"=").unwrap_or(line));
-            let folders = list.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
-            folders.map(|folder| folder.strip_suffix(b"/").unwrap_or(folder).to_vec()).collect()
-        };
-        let mut folders = list(b"libraries: ");
-        let mut places: Vec<Arg> =
-            list(b"programs: ").iter().map(|folder| absolute(caller.cwd, folder)).collect();
-        places.extend(on_path(caller));
-        let mut add = |name: &[u8]| {
-            let path = locate(caller, name, &places, closure)?;
+        let searched = searched::ask(caller, program, choosing)?;
+        let no_slash = |place: &Arg| place.strip_suffix(b"/").unwrap_or(place).to_vec();
+        let mut folders: Vec<Arg> = searched.libraries.iter().map(no_slash).collect();
+        let mut places = searched.programs.clone();
+        places.extend(searched::on_path(caller));
+        let mut add = |name: &[u8], target: &[u8]| {
+            let path = locate(caller, name, target, &places, closure)?;
             add_program(caller, &path, closure).map(|_| path)
         };
         let linker = match driver.flavor {
             Flavor::Gcc => {
+                let target = driver.target();
                 for part in ["collect2", "lto-wrapper", "lto1", "as"] {
                     let path = ask_for(&[b"-print-prog-name=", part.as_bytes()].concat())?;
                     // A part that is not there is not used, or the link fails.
-                    let _ = add(&path);
+                    let _ = add(&path, target);
                 }
-                add(&ask_for(&[b"-print-prog-name=", &chosen(choosing)[..]].concat())?)?
+                let named = ask_for(&[b"-print-prog-name=", &chosen(choosing)[..]].concat())?;
+                let named = add(&named, target);
+                match preferred(caller, &searched.programs, closure)? {
+                    Some(path) => {
+                        add_program(caller, &path, closure)?;
+                        path
+                    }
+                    None => named?,
+                }
             }
             Flavor::Clang => {
                 // Only the planned command tells which linker a target has.
@@ -138,16 +143,19 @@ pub(in crate::tools) fn behind(
                 folders.extend(
                     words.iter().filter_map(|word| word.strip_prefix(b"-L")).map(<[u8]>::to_vec),
                 );
-                add(words.first()?)?
+                folders.extend(start_folders(caller, choosing, &searched));
+                let target = query::target(&said);
+                let linker = add(words.first()?, &target)?;
+                let words = &said.stderr;
+                surroundings::add_configurations(caller, &driver.path, &target, words, closure)?;
+                surroundings::add_installations(caller, choosing, &target, words, closure);
+                linker
             }
         };
-        let files =
-            ["liblto_plugin.so", "libgomp.spec", "libsanitizer.spec", "libitm.spec", "specs"];
-        for file in files.iter().filter(|_| driver.flavor == Flavor::Gcc) {
-            closure.file(caller, &ask_for(&[b"-print-file-name=", file.as_bytes()].concat())?);
+        if driver.flavor == Flavor::Gcc {
+            searched::add_files(caller, &driver, &searched, GCC_FILES, closure);
         }
         add_plugins(caller, plugins, &linker, closure)?;
-        newer_compilers(caller, &folders, closure);
         let (kind, own) = about(caller, &linker, choosing, closure)?;
         folders.extend(own);
         Some([vec![kind.name().to_vec()], folders].concat())
@@ -269,21 +277,52 @@ fn files_in(folder: &[u8]) -> Vec<Arg> {
     paths
 }
 
-/// clang takes the start files of the newest gcc: one that is installed later is noticed.
-fn newer_compilers(caller: Caller<'_>, folders: &[Arg], closure: &mut Closure) {
-    for folder in folders {
-        let version = base(folder);
-        let number = std::str::from_utf8(version).ok().and_then(|text| text.parse::<u32>().ok());
-        let Some(number) = number.filter(|_| memchr::memmem::find(folder, b"/gcc/").is_some())
-        else {
-            continue;
-        };
-        let above = &folder[..folder.len() - version.len()];
-        for later in number + 1..number + 5 {
-            let path = [above, later.to_string().as_bytes(), b"/crtbegin.o"].concat();
-            closure.file(caller, &path);
+/// Files that gcc looks up for a link.
+const GCC_FILES: &[&[u8]] =
+    &[b"liblto_plugin.so", b"specs", b"libgomp.spec", b"libsanitizer.spec", b"libitm.spec"];
+
+/// Folders in which clang looks for start files beside those that it prints: the given ones, its compiler-rt's and its
+/// installation's.
+fn start_folders(caller: Caller<'_>, choosing: &[Arg], searched: &Searched) -> Vec<Arg> {
+    let sysroot = choosing.iter().find_map(|arg| arg.strip_prefix(b"--sysroot="));
+    let mut folders: Vec<Arg> = searched::given(choosing)
+        .into_iter()
+        .map(|folder| match folder.strip_prefix(b"=") {
+            Some(rest) => [sysroot.unwrap_or_default(), rest].concat(),
+            None => folder,
+        })
+        .collect();
+    let listed = caller.env.get(b"COMPILER_PATH").unwrap_or_default();
+    folders.extend(listed.split(|byte| *byte == b':').map(<[u8]>::to_vec));
+    folders.retain(|folder| !folder.is_empty());
+    if let Some(resources) = searched.libraries.first() {
+        folders.extend([&b"/lib/linux"[..], b"/../../.."].map(|rest| [resources, rest].concat()));
+    }
+    folders
+}
+
+/// The linker that gcc's collect2 takes before the one that was chosen, if it is there; where it is not is remembered
+/// as absent. None: there is something of its name, and whether it is taken can't be told.
+fn preferred(caller: Caller<'_>, places: &[Arg], closure: &mut Closure) -> Option<Option<Vec<u8>>> {
+    let mut passed = Vec::new();
+    for name in [&b"real-ld"[..], b"collect-ld"] {
+        for place in places {
+            // collect2 is told of folders only, and not of what goes before a name.
+            let path = searched::candidates(caller, place, name).pop()?;
+            let id = caller.table.intern(&path);
+            match caller.table.look(id, false) {
+                Seen::Absent => passed.push(id),
+                Seen::File { .. } if is_executable(&path) => {
+                    // Which of the names it has matters: collect2 gives them other arguments.
+                    closure.content.append(&mut passed);
+                    return Some(Some(path));
+                }
+                _ => return None,
+            }
         }
     }
+    closure.absent.append(&mut passed);
+    Some(None)
 }
 
 /// The name gcc looks its linker up by.
@@ -296,10 +335,11 @@ fn chosen(choosing: &[Arg]) -> Arg {
 fn locate(
     caller: Caller<'_>,
     printed: &[u8],
+    target: &[u8],
     places: &[Arg],
     closure: &mut Closure,
 ) -> Option<Vec<u8>> {
-    let path = find_program(caller, printed, places, closure)?;
+    let path = find_program(caller, printed, target, places, closure)?;
     let found = find_tool(&path, caller.env.get(b"PATH"), caller.cwd, own_key()).ok()?;
     for passed in &found.passed {
         closure.file(caller, passed);
@@ -307,9 +347,8 @@ fn locate(
     Some(absolute(caller.cwd, &found.path))
 }
 
-fn on_path(caller: Caller<'_>) -> Vec<Arg> {
-    let path = caller.env.get(b"PATH").unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
-    path.split(|byte| *byte == b':').map(|folder| absolute(caller.cwd, folder)).collect()
+fn is_executable(path: &[u8]) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn key(caller: Caller<'_>, what: &[u8], program: &[u8], words: &[Arg]) -> [u8; 32] {
