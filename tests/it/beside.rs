@@ -47,3 +47,22 @@ fn a_signal_ends_who_waits_for_a_reader() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(eventually(Duration::from_secs(10), || child.try_wait().unwrap().is_some()));
 }
+
+#[test]
+fn nothing_is_delivered_where_the_dependency_file_can_not_be() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    fs::create_dir(s.path("deps")).unwrap();
+    let line = "gcc -MD -MF deps/a.d -c a.c -o a.o";
+    s.warm(line);
+    s.hit(line);
+    s.remove("a.o");
+    s.remove("deps");
+    let (output, _) = s.same(line);
+    assert!(output.code(1).err().contains("deps/a.d") && !s.exists("a.o"));
+    // Nor is what an earlier compile made replaced.
+    s.write("a.o", "old");
+    s.same(line);
+    fs::create_dir_all(s.path("deps/a.d")).unwrap();
+    s.same(line);
+}
