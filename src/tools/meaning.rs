@@ -14,7 +14,7 @@ use super::understand::Understood;
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Content, RunReport, Stage};
+use crate::protocol::message::{Chunk, Content, RunReport, Stage, Terminal};
 use crate::session::reason::Reason;
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
@@ -106,8 +106,8 @@ pub struct Asking<'a> {
     pub toolchains: &'a Toolchains,
     /// The whole command.
     pub tool: &'a Understood,
-    /// The width of the caller's terminal, if its stderr is one.
-    pub terminal: Option<u16>,
+    /// The caller's standard error, if it is a terminal.
+    pub terminal: Option<Terminal>,
 }
 
 /// The commands that one stands for.

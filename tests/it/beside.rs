@@ -3,11 +3,14 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, Winsize};
 
 use crate::kit::{HELLO, Sandbox, eventually, finish, have};
 
@@ -65,4 +68,92 @@ fn nothing_is_delivered_where_the_dependency_file_can_not_be() {
     s.same(line);
     fs::create_dir_all(s.path("deps/a.d")).unwrap();
     s.same(line);
+}
+
+/// Standard input of a command at a terminal.
+enum Input {
+    Nothing,
+    Terminal(u16),
+}
+
+/// A terminal of so many columns that nobody sees: our end and the command's.
+fn terminal(columns: u16) -> (fs::File, std::os::fd::OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&ours).unwrap();
+    rustix::pty::unlockpt(&ours).unwrap();
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags).unwrap();
+    let mut modes = rustix::termios::tcgetattr(theirs.as_fd()).unwrap();
+    modes.make_raw();
+    rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&theirs, size).unwrap();
+    (fs::File::from(ours), theirs)
+}
+
+/// What a command writes to a terminal of 60 columns.
+fn at_terminal(s: &Sandbox, words: &str, cached: bool, input: &Input) -> String {
+    let (mut ours, theirs) = terminal(60);
+    let mut command = if cached { s.z_command(words) } else { s.command(words) };
+    let kept = match input {
+        Input::Nothing => None,
+        Input::Terminal(columns) => {
+            let (ours, theirs) = terminal(*columns);
+            command.stdin(theirs);
+            Some(ours)
+        }
+    };
+    command.stderr(theirs);
+    let mut child = command.spawn().unwrap();
+    // The last holder of the command's end.
+    drop(command);
+    let mut text = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(count @ 1..) = ours.read(&mut piece) {
+        text.extend_from_slice(&piece[..count]);
+    }
+    child.wait().unwrap();
+    drop(kept);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn messages_fit_what_the_compiler_reads_from() {
+    let mut s = Sandbox::new();
+    s.set("TERM", "xterm");
+    let sum: Vec<String> = (1..40).map(|n| n.to_string()).collect();
+    s.write("a.c", format!("int f(void) {{ int unused = {}; return 0; }}\n", sum.join(" + ")));
+    for compiler in ["gcc", "clang"].into_iter().filter(|compiler| have(compiler)) {
+        let line = format!("{compiler} -Wall -c a.c -o a.o");
+        let inputs =
+            [Input::Nothing, Input::Terminal(60), Input::Terminal(30), Input::Terminal(90)];
+        for input in inputs.iter().chain(&inputs) {
+            let truth = at_terminal(&s, &line, false, input);
+            assert!(truth.contains("unused"), "{truth}");
+            assert_eq!(at_terminal(&s, &line, true, input), truth);
+        }
+        let before = s.calls();
+        for input in &inputs {
+            at_terminal(&s, &line, true, input);
+        }
+        assert_eq!(s.calls(), before);
+    }
+}
+
+#[test]
+fn messages_have_the_links_that_the_terminal_knows() {
+    let mut s = Sandbox::new();
+    s.set("TERM", "xterm");
+    s.write("a.c", "int f(void) { int unused; return 0; }\n");
+    let line = "gcc -Wall -c a.c -o a.o";
+    for value in ["", "truecolor", "xfce4-terminal", "gnome-terminal", ""] {
+        match value {
+            "" => s.unset("COLORTERM"),
+            value => s.set("COLORTERM", value),
+        }
+        for _ in 0..2 {
+            let truth = at_terminal(&s, line, false, &Input::Nothing);
+            assert_eq!(at_terminal(&s, line, true, &Input::Nothing), truth, "{value}");
+        }
+    }
 }
