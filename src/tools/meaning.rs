@@ -73,6 +73,11 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// Whether some of this was said once for the whole command, and not of one of its units.
+    fn is_said_once(&self, _tool: &Understood, _text: &[Chunk]) -> bool {
+        false
+    }
+
     /// Takes out of a text (an output, or messages) what differs where the same result is
     /// asked for in another place. None: the text is stored as it is.
     fn fold(&self, _unit: usize, _text: Text<'_>) -> Option<Vec<u8>> {

@@ -70,6 +70,25 @@ fn nothing_is_delivered_where_the_dependency_file_can_not_be() {
     s.same(line);
 }
 
+#[test]
+fn a_named_side_output_takes_the_place_of_the_derived_one() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let (derived, named) = ("-fsave-optimization-record", "-foptimization-record-file=l.y");
+    for flags in [format!("{derived} {named}"), format!("{named} {derived}"), named.to_owned()] {
+        let line = format!("clang -O2 {flags} -c a.c -o a.o");
+        s.miss(&line);
+        s.remove("a.o");
+        s.remove("l.y");
+        s.hit(&line);
+        assert!(!s.exists("a.opt.yaml") && s.exists("l.y"));
+        s.z("clear").ok();
+    }
+}
+
 /// Standard input of a command at a terminal.
 enum Input {
     Nothing,
@@ -156,4 +175,119 @@ fn messages_have_the_links_that_the_terminal_knows() {
             assert_eq!(at_terminal(&s, line, true, &Input::Nothing), truth, "{value}");
         }
     }
+}
+
+#[test]
+fn what_a_driver_says_once() {
+    let s = Sandbox::new();
+    s.write("a.c", "int x;\n");
+    s.write("b.cc", "int y;\n");
+    s.write("c.c", "int z;\n");
+    let several = "gcc -c -x c a.c -x c++ b.cc";
+    s.warm(several);
+    s.write("a.c", "int x2;\n");
+    assert_eq!(s.miss(several).err(), "");
+    s.hit(several);
+    // Its own last one has none, and that it says.
+    for line in ["gcc -c -x c a.c c.c -x c++", "gcc -c -x c a.c -x c++"] {
+        for text in ["int x3;\n", "int x4;\n"] {
+            s.write("a.c", text);
+            for _ in 0..3 {
+                let (output, _) = s.same(line);
+                assert_eq!(output.err().matches("last input file").count(), 1, "{}", output.err());
+            }
+        }
+    }
+    if have("clang") {
+        for line in ["clang -lm -c a.c", "clang -lm -c a.c c.c"] {
+            for text in ["int x5;\n", "int x6;\n"] {
+                s.write("a.c", text);
+                for _ in 0..3 {
+                    let (output, _) = s.same(line);
+                    assert_eq!(output.err().matches("-lm").count(), 1, "{}", output.err());
+                }
+            }
+        }
+        s.hit("clang -lm -c a.c");
+    }
+}
+
+#[test]
+fn a_pipe_to_the_assembler_shows() {
+    let s = Sandbox::new();
+    s.write("a.c", "__asm__(\".warning \\\"hi\\\"\");\n");
+    s.warm("gcc -pipe -c a.c -o a.o");
+    let (output, cost) = s.counted("gcc -c a.c -o a.o");
+    assert!(cost > 0 && !output.err().contains("standard input"), "{}", output.err());
+    s.warm("gcc -pipe -Wa,-g -c a.c -o a.o");
+}
+
+#[test]
+fn a_list_of_a_sanitizer_that_appears() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", "int f(int *p) { return *p; }\n");
+    let own = s.bare("clang -print-resource-dir").ok().out();
+    s.bare(&["cp", "-aL", &format!("{}/include", own.trim()), "headers"]).ok();
+    fs::create_dir_all(s.path("res/share")).unwrap();
+    s.bare("mv headers res/include").ok();
+    for (sanitizer, list) in [("address", "asan"), ("memory", "msan"), ("thread", "tsan")] {
+        for more in ["", " -nostdinc"] {
+            let line =
+                format!("clang -resource-dir res -fsanitize={sanitizer}{more} -c a.c -o a.o");
+            let file = format!("res/share/{list}_ignorelist.txt");
+            s.warm(&line);
+            s.write(&file, "fun:f\n");
+            s.warm(&line);
+            s.write(&file, "fun:g\n");
+            s.warm(&line);
+            s.remove(&file);
+        }
+    }
+}
+
+#[test]
+fn what_specs_files_do() {
+    let mut s = Sandbox::new();
+    s.write("a.c", "#ifndef X\n#define X 0\n#endif\nint x = X; int f(void) { return 1; }\n");
+    let line = "gcc -specs=./s.specs -c a.c -o a.o";
+    s.write("s.specs", "*cpp:\n+ -DX=%:getenv(MYX 1)\n\n");
+    for value in ["1", "1", "2"] {
+        s.set("MYX", value);
+        s.same(line);
+    }
+    for text in [
+        "*cpp:\n+ %:if-exists-else(mark -DX=5) \n\n",
+        "*cc1:\n+ -fstack-usage\n\n",
+        "*cc1:\n+ -fdump-tree-optimized\n\n",
+    ] {
+        s.write("s.specs", text);
+        for _ in 0..3 {
+            for made in ["a.o", "a.su"] {
+                let _ = fs::remove_file(s.path(made));
+            }
+            let (_, cost) = s.same(line);
+            assert!(cost > 0, "{text}");
+        }
+    }
+    s.write("s.specs", "*cpp:\n+ -DX=1\n\n");
+    s.warm(line);
+}
+
+#[test]
+fn options_of_llvm_that_name_files() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.write("r.txt", "");
+    let line = "clang -O2 -mllvm -cgscc-inline-replay=r.txt -c a.c -o a.o";
+    s.same(line);
+    s.same(line);
+    s.write("r.txt", "xx\n");
+    s.same(line);
+    s.warm("clang -O2 -mllvm -inline-threshold=3 -c a.c -o a.o");
 }
