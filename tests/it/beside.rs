@@ -249,6 +249,105 @@ fn a_list_of_a_sanitizer_that_appears() {
 }
 
 #[test]
+fn lines_of_files_that_a_line_directive_names() {
+    let s = Sandbox::new();
+    s.write("a.c", "int f() {\n#line 2 \"g.y\"\nint u;\nreturn 0; }\n");
+    s.write("b.i", "int f() {\n# 2 \"g.y\" 1\nint u;\nreturn 0; }\n");
+    s.write("c.c", "#define F \"g.y\"\nint f() {\n#line 2 F\nint u;\nreturn 0; }\n");
+    for source in ["a.c", "b.i", "c.c"] {
+        let line = format!("gcc -Wall -c {source} -o a.o");
+        s.same(&line);
+        s.same(&line);
+        for text in ["x\nint u; // OLD\n", "x\nint u; // NEW\n"] {
+            s.write("g.y", text);
+            assert!(s.same(&line).0.err().contains(&text[2..15]));
+            s.same(&line);
+        }
+        s.remove("g.y");
+        s.same(&line);
+    }
+    s.write("x/g.y", "");
+    s.hit("gcc -Wall -c a.c -o a.o");
+}
+
+#[test]
+fn lines_in_listings_of_the_assembler() {
+    let s = Sandbox::new();
+    s.write("a.c", "#line 2 \"g.y\"\nint f(void) { return 0; }\n");
+    s.write(
+        "b.s",
+        " .file \"b.c\"\n .text\n .file 1 \"g.y\"\n .loc 1 2 0\nf: ret\n .loc 1 3 0\n nop\n",
+    );
+    for line in [
+        "gcc -g -Wa,-ahlnd=l.lst -c a.c -o a.o",
+        "gcc -pipe -g -Wa,-ahlnd -c a.c -o a.o",
+        "gcc -Wa,-ahln=l.lst -c b.s -o a.o",
+        "gcc -Xassembler -ahln=l.lst -c b.s -o a.o",
+    ] {
+        s.same(line);
+        s.same(line);
+        for text in ["x\nOLD\nOLD\n", "x\nNEW\nNEW\n"] {
+            s.write("g.y", text);
+            s.same(line);
+            s.same(line);
+        }
+        s.remove("g.y");
+        s.same(line);
+    }
+}
+
+#[test]
+fn directives_made_of_parts() {
+    let s = Sandbox::new();
+    s.write("a.s", ".macro inc a f\n.\\a \"\\f\"\n.endm\ninc incbin d.bin\n");
+    s.write("b.s", ".macro inc a b f\n\\a\\b \"\\f\"\n.endm\ninc .inc bin d.bin\n");
+    s.write("c.S", "#define WORD incbin\n.WORD \"d.bin\"\n");
+    s.write(
+        "d.c",
+        "__asm__(\".macro inc a f\\n.\\\\a \\\"\\\\f\\\"\\n.endm\\ninc incb\" \"in d.bin\\n\");\n",
+    );
+    for compiler in
+        ["gcc", "gcc -flto -frandom-seed=1", "clang"].into_iter().filter(|line| have(&line[..3]))
+    {
+        if compiler == "clang" && !have("clang") {
+            continue;
+        }
+        for source in ["a.s", "b.s", "c.S", "d.c"] {
+            let line = format!("{compiler} -c {source} -o a.o");
+            for text in ["AAAA", "BBBB"] {
+                s.write("d.bin", text);
+                s.same(&line);
+                s.same(&line);
+            }
+        }
+    }
+    s.write("e.s", ".macro add a\n addl \\a, %eax\n.endm\nadd %ebx\n");
+    s.warm("gcc -flto -c e.s -o a.o");
+}
+
+#[test]
+fn assembler_in_the_text_of_llvm() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.ll", "module asm \".incbin \\22d.bin\\22\"\n");
+    s.write("b.ll", "module asm \".\\69ncbin \\22d.bin\\22\"\n");
+    s.write("d.bin", "AAAA");
+    s.bare("clang -w -c -emit-llvm a.ll -o c.bc").ok();
+    for source in ["a.ll", "b.ll", "c.bc"] {
+        let line = format!("clang -w -c {source} -o a.o");
+        for text in ["AAAA", "BBBB"] {
+            s.write("d.bin", text);
+            s.same(&line);
+            s.same(&line);
+        }
+    }
+    s.write("plain.ll", "@x = global [3 x i8] c\"a\\0Ab\"\n");
+    s.warm("clang -w -c plain.ll -o a.o");
+}
+
+#[test]
 fn what_specs_files_do() {
     let mut s = Sandbox::new();
     s.write("a.c", "#ifndef X\n#define X 0\n#endif\nint x = X; int f(void) { return 1; }\n");
