@@ -10,8 +10,8 @@ use super::{exec, human_bytes, print, say, settings, unclear};
 use crate::daemon::start;
 use crate::protocol::message::{Declared, Invocation, Reply, Request, StdoutIs};
 use crate::protocol::told::{Explanation, Json};
-use crate::sys::{process, terminal};
-use crate::wrapper::stdout_of;
+use crate::sys::process;
+use crate::wrapper::{self, stdout_of};
 
 /// Says what a command would come to, and what its key is made of. Compiles nothing and
 /// stores no result; a compiler that is not known yet is asked about itself.
@@ -51,7 +51,7 @@ fn ask(
         argv: words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
         env: process::environment(),
         cwd,
-        terminal: terminal::stderr_size().map(|size| size.ws_col),
+        terminal: wrapper::terminal(),
         stdout: words
             .first()
             .map_or(StdoutIs::Apart, |tool| stdout_of(tool.as_bytes(), declared.is_some())),

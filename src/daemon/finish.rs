@@ -177,6 +177,12 @@ fn store(
         Exit::Status(status) if understood.meaning.is_answer(status, &run.text) => status,
         _ => return Err(Reason::CompilerFailed.into()),
     };
+    // Told again with each unit, if they were run apart or stored apart.
+    let is_said_once =
+        understood.units.len() > 1 && understood.meaning.is_said_once(understood, &run.text);
+    if is_said_once {
+        return Err(Reason::MixedDiagnostics.into());
+    }
     if plan.discoveries.len() > 1 && status != 0 {
         shared.separate.lock().insert(action);
         return Err(Reason::MixedDiagnostics.into());

@@ -9,6 +9,7 @@ use super::shared::{LiveResult, Shared};
 use crate::files::{Counter, PathId};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery};
 use crate::store::key::ResultKey;
+use crate::tools::command::Role;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::Text;
 use crate::tools::places::PLACES_VARIABLE;
@@ -89,7 +90,8 @@ fn variables_of(hits: &[&Found], env: Environment<'_>) -> Box<[Variable]> {
     names.into_iter().map(value).collect()
 }
 
-/// Where the outputs of a result go for this command.
+/// Where the outputs of a result go for this command, in the order in which they are put there. The main one is the
+/// last: where another can't be written nothing has appeared that looks as if the tool had succeeded.
 pub(super) fn delivery(understood: &Understood, unit: usize, result: &LiveResult) -> Delivery {
     let outputs = understood.meaning.outputs(unit).iter().filter_map(|output| {
         let stored = result.record.outputs.iter().find(|stored| stored.role == output.role)?;
@@ -97,7 +99,7 @@ pub(super) fn delivery(understood: &Understood, unit: usize, result: &LiveResult
             return None;
         }
         let folded = result.folded.iter().find(|(role, _)| *role == output.role);
-        Some(Delivered {
+        let delivered = Delivered {
             path: output.path.clone(),
             style: output.style,
             executable: stored.executable,
@@ -107,14 +109,18 @@ pub(super) fn delivery(understood: &Understood, unit: usize, result: &LiveResult
                 ),
                 None => stored.content.clone(),
             },
-        })
+        };
+        Some((output.role, delivered))
     });
+    let (main, mut outputs): (Vec<_>, Vec<_>) = outputs.partition(|(role, _)| *role == Role::Main);
+    outputs.extend(main);
+    let outputs = outputs.into_iter().map(|(_, output)| output).collect();
     let unfolded = |chunk: &Chunk| Chunk {
         stream: chunk.stream,
         bytes: understood.meaning.unfold(unit, Text::Message(&chunk.bytes)),
     };
     let text: Vec<Chunk> = result.text.iter().map(unfolded).collect();
-    Delivery { outputs: outputs.collect(), text, status: result.record.status }
+    Delivery { outputs, text, status: result.record.status }
 }
 
 /// A delivery with what is known of its blobs by now.

@@ -353,6 +353,12 @@ fn find(
                 reason = Reason::ResultGone;
                 continue;
             }
+            // Told with each unit, it would be told too often.
+            if understood.units.len() > 1
+                && understood.meaning.is_said_once(understood, &result.text)
+            {
+                return Err(Reason::MixedDiagnostics);
+            }
             let variables = set.env.iter().map(|name| name.to_vec()).collect();
             return Ok(Found { key, result, paths, dated: set.date, variables });
         }

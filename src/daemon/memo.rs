@@ -91,8 +91,11 @@ impl Memos {
         add(&self.age.to_le_bytes());
         add(&invocation.argv);
         add(&invocation.cwd);
-        add(&[u8::from(invocation.masquerade), u8::from(invocation.terminal.is_some())]);
-        add(&invocation.terminal.unwrap_or(0).to_le_bytes());
+        let terminal = invocation.terminal;
+        let input = terminal.and_then(|terminal| terminal.input);
+        add(&[invocation.masquerade, terminal.is_some(), input.is_some()].map(u8::from));
+        add(&terminal.map_or(0, |terminal| terminal.columns).to_le_bytes());
+        add(&input.unwrap_or(0).to_le_bytes());
         add(&[invocation.stdout as u8, u8::from(invocation.declared.is_some())]);
         if let Some(declared) = &invocation.declared {
             for list in [&declared.inputs, &declared.outputs, &declared.variables] {

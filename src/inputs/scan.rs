@@ -84,8 +84,21 @@ pub struct Scan {
     pub modules: bool,
     /// An `asm` statement or declaration.
     pub uses_asm: bool,
+    /// Files that `#line`, a linemarker or the assembler's `.file` names. gcc quotes them in messages, its assembler in
+    /// listings.
+    pub line_files: Vec<Name>,
+    /// Some `#line` names its file by a macro, or with an escape.
+    pub line_opaque: bool,
+    /// LLVM's bitcode: its text can't be searched.
+    pub bitcode: bool,
+    /// There is an `asm` of some kind, and a backslash that may hide what it says.
+    pub escaped_asm: bool,
     /// Files of literal `.incbin` and `.include`; the second kind is assembly text itself.
     pub assembler_files: Vec<AssemblerFile>,
+    /// String literals define macros of the assembler.
+    pub assembler_macros: bool,
+    /// String literals hold words of directives that such a macro would complete.
+    pub assembler_pastes: bool,
     /// The assembler may be told to read files this scan can't name. Only means something where
     /// any file of the compile has `uses_asm`, or is assembly.
     pub assembler_opaque: bool,
@@ -117,8 +130,14 @@ fn scan_as(text: &[u8], assembly: bool) -> Scan {
     if let Some(plain) = without_trigraphs(text) {
         lexer::pass(&plain, assembly, &mut out);
     }
+    out.bitcode = BITCODE.iter().any(|magic| text.starts_with(magic));
+    out.line_files.sort_unstable();
+    out.line_files.dedup();
     out
 }
+
+/// How bitcode begins, bare and in its wrapper.
+const BITCODE: [&[u8]; 2] = [b"BC\xc0\xde", b"\xde\xc0\x17\x0b"];
 
 /// The text as `-trigraphs` and the strict standards read it, where that differs in what matters.
 fn without_trigraphs(text: &[u8]) -> Option<Vec<u8>> {

@@ -105,8 +105,8 @@ pub struct Invocation {
     pub cwd: Vec<u8>,
     /// The tool was called through a symlink of its own name: the next one on PATH is meant.
     pub masquerade: bool,
-    /// Standard error is a terminal this many columns wide.
-    pub terminal: Option<u16>,
+    /// Standard error, if it is a terminal.
+    pub terminal: Option<Terminal>,
     /// Blobs found damaged in an earlier answer to the same invocation.
     pub damaged: Vec<BlobId>,
     /// A hit for this was counted already; it could not be delivered the short way.
@@ -115,6 +115,14 @@ pub struct Invocation {
     pub stdout: StdoutIs,
     /// Any command, by what its caller says of it (`zccache exec`).
     pub declared: Option<Declared>,
+}
+
+/// The terminal that messages are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Terminal {
+    pub columns: u16,
+    /// The columns of standard input, if that is a terminal too: gcc goes by those, and cuts nothing without.
+    pub input: Option<u16>,
 }
 
 /// Where standard output goes, as far as it matters.

@@ -278,6 +278,10 @@ unsafe extern "C" fn quick(stack: *const usize) {
         // The request, as postcard encodes `Request::Compile(Invocation { .. })`.
         let mut size = [0u16; 4];
         let terminal = call(nr::IOCTL, 2, 0x5413, size.as_mut_ptr() as usize, 0, 0) == 0; // TIOCGWINSZ
+        // gcc cuts its messages to what it reads from.
+        let mut input_size = [0u16; 4];
+        let input =
+            terminal && call(nr::IOCTL, 0, 0x5413, input_size.as_mut_ptr() as usize, 0, 0) == 0;
         let mut head = [0u8; BEGIN + 8];
         let mut middle = [0u8; 8];
         let mut before_cwd = [0u8; 8];
@@ -293,6 +297,11 @@ unsafe extern "C" fn quick(stack: *const usize) {
         if terminal {
             end_at.add(1).write_volatile(1);
             end_used += put_number(end_at.add(2), size[1] as usize);
+            end_at.add(end_used).write_volatile(u8::from(input));
+            end_used += 1;
+            if input {
+                end_used += put_number(end_at.add(end_used), input_size[1] as usize);
+            }
         }
         // No damaged blobs; not a second question; stdout does not matter; nothing declared. All of
         // these are zeros, which are there.

@@ -2,12 +2,14 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The child that SIGTERM and SIGHUP are passed on to; 0 when there is none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The last signal that arrived while there was no child to pass it on to.
 static PENDING: AtomicI32 = AtomicI32::new(0);
+/// One was passed on to a child.
+static PASSED_ON: AtomicBool = AtomicBool::new(false);
 
 /// The signals a terminal sends to the whole foreground group: the tool gets its own.
 const FROM_TERMINAL: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
@@ -76,11 +78,17 @@ pub(super) fn set_default(signals: &[c_int]) {
 extern "C" fn pass_on(signal: c_int) {
     let child = CHILD.load(Ordering::Relaxed);
     if child > 0 {
+        PASSED_ON.store(true, Ordering::Relaxed);
         // SAFETY: kill is async-signal-safe, and the child has not been reaped yet.
         unsafe { libc::kill(child, signal) };
     } else {
         PENDING.store(signal, Ordering::Relaxed);
     }
+}
+
+/// Whether somebody wants the tool to end: what waits for a third party has waited long enough.
+pub fn are_passed_on() -> bool {
+    PASSED_ON.load(Ordering::Relaxed)
 }
 
 /// Stands for a tool while it runs: what the terminal sends is left to the tool, what is sent
@@ -94,6 +102,7 @@ impl StandIn {
     pub fn begin() -> StandIn {
         CHILD.store(0, Ordering::Relaxed);
         PENDING.store(0, Ordering::Relaxed);
+        PASSED_ON.store(false, Ordering::Relaxed);
         let mut before: Vec<Before> =
             FROM_TERMINAL.iter().map(|&signal| change(signal, libc::SIG_IGN)).collect();
         for signal in FOR_THE_TOOL {
@@ -133,6 +142,7 @@ impl Drop for StandIn {
         for old in &self.before {
             old.restore();
         }
+        PASSED_ON.store(false, Ordering::Relaxed);
         let missed = PENDING.swap(0, Ordering::Relaxed);
         if missed != 0 {
             // SAFETY: a plain system call. The signal came too late for the tool and is ours.

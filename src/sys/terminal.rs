@@ -129,6 +129,11 @@ pub fn stderr_size() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()
 }
 
+/// Standard input's size if it is a terminal.
+pub fn stdin_size() -> Option<Winsize> {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdin()).ok()
+}
+
 /// Standard output's size if it is a terminal.
 pub fn stdout_size() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()

@@ -221,6 +221,8 @@ pub struct Command {
     pub mode: Mode,
     /// The arguments after the compiler's name with response files expanded: what a run is built from.
     pub args: Vec<Arg>,
+    /// What each of them is for. Empty where the command also links.
+    pub parts: Vec<ArgPart>,
     /// At least one; more than one only with `-c` or `-S` and no `-o`.
     pub sources: Vec<Source>,
     /// For each source its outputs, `Role::Main` first.
@@ -249,6 +251,8 @@ pub struct Command {
     pub records_command: bool,
     /// A file beside the result records it, but for what asks for dependency files (`-MJ`).
     pub lists_command: bool,
+    /// The assembler's argument that makes it list lines of sources.
+    pub quotes_sources: Option<Arg>,
     /// The assembler runs as a program of its own and takes `-Wa,` flags.
     pub separate_assembler: bool,
     /// Diagnostics can depend on whether stderr is a terminal (no explicit colour choice).

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::protocol::message::StdoutIs;
+use crate::protocol::message::{StdoutIs, Terminal};
 
 /// `NAME=VALUE` strings, each ended by NUL, looked up without being copied.
 #[derive(Clone, Copy)]
@@ -102,6 +102,8 @@ pub const TEXT_VARIABLES: &[&str] = &[
     "GCC_COLORS",
     "GCC_URLS",
     "TERM",
+    // gcc: whether there are hyperlinks.
+    "COLORTERM",
     "TERM_URLS",
     "COLUMNS",
     "NO_COLOR",
@@ -284,7 +286,11 @@ pub fn names_that_matter() -> HashSet<&'static [u8]> {
 
 /// Names the situation that a compiler's messages are made for. What they look like depends on the
 /// terminal (None: not one) and a few variables; 0 stands for the plain situation.
-pub fn text_context(terminal: Option<u16>, colour_is_automatic: bool, env: Environment<'_>) -> u64 {
+pub fn text_context(
+    terminal: Option<Terminal>,
+    colour_is_automatic: bool,
+    env: Environment<'_>,
+) -> u64 {
     if terminal.is_none() && colour_is_automatic && !env.is_set(b"CLICOLOR_FORCE") {
         return 0;
     }
@@ -293,7 +299,7 @@ pub fn text_context(terminal: Option<u16>, colour_is_automatic: bool, env: Envir
 
 /// The same for a tool that minds both its streams: the order of what it says is up to where they go,
 /// too.
-pub fn streams_context(stderr: Option<u16>, stdout: StdoutIs, env: Environment<'_>) -> u64 {
+pub fn streams_context(stderr: Option<Terminal>, stdout: StdoutIs, env: Environment<'_>) -> u64 {
     if stderr.is_none() && stdout == StdoutIs::Apart {
         return 0;
     }

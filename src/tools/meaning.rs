@@ -14,7 +14,7 @@ use super::understand::Understood;
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Content, RunReport, Stage};
+use crate::protocol::message::{Chunk, Content, RunReport, Stage, Terminal};
 use crate::session::reason::Reason;
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
@@ -73,6 +73,11 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// Whether some of this was said once for the whole command, and not of one of its units.
+    fn is_said_once(&self, _tool: &Understood, _text: &[Chunk]) -> bool {
+        false
+    }
+
     /// Takes out of a text (an output, or messages) what differs where the same result is
     /// asked for in another place. None: the text is stored as it is.
     fn fold(&self, _unit: usize, _text: Text<'_>) -> Option<Vec<u8>> {
@@ -106,8 +111,8 @@ pub struct Asking<'a> {
     pub toolchains: &'a Toolchains,
     /// The whole command.
     pub tool: &'a Understood,
-    /// The width of the caller's terminal, if its stderr is one.
-    pub terminal: Option<u16>,
+    /// The caller's standard error, if it is a terminal.
+    pub terminal: Option<Terminal>,
 }
 
 /// The commands that one stands for.

@@ -15,7 +15,7 @@ use super::toolchain::Toolchains;
 use super::worktree::Sharing;
 use super::{declared, emscripten, gcc, rustfmt, tidy};
 use crate::files::{FileTable, PathId};
-use crate::protocol::message::{Invocation, StdoutIs};
+use crate::protocol::message::{Invocation, StdoutIs, Terminal};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::store::key::ActionKey;
@@ -67,8 +67,8 @@ pub(super) struct Typed<'a> {
     /// The name without its folder.
     pub(super) called: &'a [u8],
     pub(super) args: &'a [Arg],
-    /// The width of the caller's terminal, if its stderr is one.
-    pub(super) terminal: Option<u16>,
+    /// The caller's standard error, if it is a terminal.
+    pub(super) terminal: Option<Terminal>,
     /// Where its stdout goes; only told of tools that mind it.
     pub(super) stdout: StdoutIs,
 }
@@ -176,7 +176,7 @@ impl Understood {
         caller: Caller<'_>,
         toolchains: &Toolchains,
         called: &[u8],
-        terminal: Option<u16>,
+        terminal: Option<Terminal>,
         args: &[Arg],
     ) -> Option<Understood> {
         let stdout = StdoutIs::Apart;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::names;
-use crate::protocol::message::{Declared, Invocation, StdoutIs};
+use crate::protocol::message::{Declared, Invocation, StdoutIs, Terminal};
 use crate::sys::process::{self, Strings};
 use crate::sys::terminal;
 use crate::tools::command::Arg;
@@ -100,7 +100,7 @@ impl<'a> Call<'a> {
     }
 
     /// What the daemon is told.
-    pub fn invocation(&self, cwd: Vec<u8>, terminal: Option<u16>) -> Invocation {
+    pub fn invocation(&self, cwd: Vec<u8>, terminal: Option<Terminal>) -> Invocation {
         let mut argv = Vec::with_capacity(self.argv.iter().map(|arg| arg.len() + 1).sum());
         for arg in self.argv {
             argv.extend_from_slice(arg.as_bytes());
@@ -118,6 +118,13 @@ impl<'a> Call<'a> {
             declared: self.declared.clone(),
         }
     }
+}
+
+/// The terminal that our messages go to, if they go to one.
+pub fn terminal() -> Option<Terminal> {
+    let size = terminal::stderr_size()?;
+    let input = terminal::stdin_size().map(|size| size.ws_col);
+    Some(Terminal { columns: size.ws_col, input })
 }
 
 /// Where our standard output goes, as far as it matters to this tool.

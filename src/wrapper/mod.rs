@@ -24,7 +24,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use ask::Patience;
 use gather::Call;
-pub use gather::stdout_of;
+pub use gather::{stdout_of, terminal};
 use steps::Outcome;
 use text::Held;
 
@@ -34,8 +34,8 @@ use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::sys::fault::{self, Point};
 use crate::sys::priority::{Niceness, Priority};
+use crate::sys::process;
 use crate::sys::signals::{self, Before};
-use crate::sys::{process, terminal};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 
 /// How the cache dealt with a command.
@@ -113,9 +113,8 @@ fn with_cache(
     broken_pipe: &Before,
     held: &mut Held,
 ) -> End {
-    let columns = terminal::stderr_size().map(|size| size.ws_col);
     let again = ask::was_answered();
-    let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, columns) });
+    let mut request = Request::Compile(Invocation { again, ..call.invocation(cwd, terminal()) });
     let mut plain = End::Plain { judged: false, niceness: None };
     let mut patience = Patience::new();
     let mut picked_up = patience.spend(ask::pick_up);

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -134,8 +135,12 @@ fn take_results(
 ) {
     fault::at(Point::Compiled);
     for file in &step.read_back {
-        let bytes = std::fs::read(OsStr::from_bytes(&file.path));
-        report.dependencies.push(bytes.unwrap_or_default().into());
+        let mut bytes = Vec::new();
+        let path = Path::new(OsStr::from_bytes(&file.path));
+        if !take_in::open_file(path).is_ok_and(|mut file| file.read_to_end(&mut bytes).is_ok()) {
+            bytes.clear();
+        }
+        report.dependencies.push(bytes.into());
     }
     let units = step.units.iter().zip(before);
     let take = |(unit, before)| take_in(unit, before, siblings, around.blobs, around.umask);

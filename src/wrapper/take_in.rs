@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, open};
+
 use crate::protocol::message::{Content, ReadBack, RunUnit, Taken, TakenUnit};
 use crate::store::blob::BlobDir;
 use crate::store::pack;
@@ -135,10 +137,22 @@ fn take_packed(
     Taken { role: output.role, executable: false, content: content.ok() }
 }
 
+/// Opens a regular file for reading. Anything else that a tool was told to write to is somebody else's end of
+/// something: a fifo would keep us waiting for a writer, and what comes out of it is lost to its reader.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // Before it is opened as well: a device notices that.
+    let is_file = std::fs::metadata(path)?.is_file();
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    let file = if is_file { open(path, flags, Mode::empty())? } else { return Err(refused()) };
+    let file = File::from(file);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
+}
+
 /// None if it can't be read, or has grown: someone still writes to it.
 fn read_small(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = vec![0; INLINE_BYTES_MAX + 1];
-    let mut file = File::open(path).ok()?;
+    let mut file = open_file(path).ok()?;
     let mut filled = 0;
     while filled < bytes.len() {
         match file.read(&mut bytes[filled..]) {

@@ -6,13 +6,16 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::protocol::message::{Chunk, Stream};
+use crate::sys::signals;
 
-/// Writes everything, also to a descriptor that is not blocking.
+/// Writes everything, also to a descriptor that is not blocking. Ends early with `INTR` when the tool was told to end
+/// meanwhile: a reader that does not read would make us outlive it.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(fd, bytes) {
             Ok(0) => return Err(Errno::IO),
             Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR | Errno::AGAIN) if signals::are_passed_on() => return Err(Errno::INTR),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
@@ -32,6 +35,8 @@ pub struct Held {
     pub written: bool,
     /// A reader was gone. With SIGPIPE at its default that ends a tool.
     pub broken: bool,
+    /// The tool was told to end while nobody read: the rest is not waited for.
+    given_up: bool,
 }
 
 impl Held {
@@ -54,6 +59,9 @@ impl Held {
     }
 
     fn write(&mut self, chunk: &Chunk) -> bool {
+        if self.given_up {
+            return false;
+        }
         let fd = match chunk.stream {
             Stream::Stdout => rustix::stdio::stdout(),
             Stream::Stderr => rustix::stdio::stderr(),
@@ -62,6 +70,10 @@ impl Held {
         match write_all(fd, &chunk.bytes) {
             Err(Errno::PIPE) => {
                 self.broken = true;
+                false
+            }
+            Err(Errno::INTR) => {
+                self.given_up = true;
                 false
             }
             _ => true,

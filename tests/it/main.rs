@@ -4,6 +4,8 @@
 // What all the others stand on: sandboxes, counting compilers, comparison with a bare run.
 mod kit;
 
+// Outputs that are no files, messages, terminals, and files nobody names.
+mod beside;
 // How the daemon comes, goes, and survives what is done to it.
 mod daemon;
 // What breaks inside: every step of daemon and wrapper, by order.

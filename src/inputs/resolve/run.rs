@@ -95,7 +95,11 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             calls: Vec::new(),
             wrappers: HashSet::new(),
             folders_with_computed: Vec::new(),
-            assembly: matches!(language, Language::Assembler | Language::AssemblerWithCpp),
+            // What assembler there is in LLVM's own text stands in no literals as C has them.
+            assembly: matches!(
+                language,
+                Language::Assembler | Language::AssemblerWithCpp | Language::Ir
+            ),
             directives: !matches!(
                 language,
                 Language::Assembler
@@ -149,6 +153,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.unexplained();
         }
         self.assembler()?;
+        if self.question.flavor == Flavor::Gcc {
+            self.quoted()?;
+        }
         let cxx = matches!(
             self.question.language,
             Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx

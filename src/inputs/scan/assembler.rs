@@ -1,5 +1,8 @@
 //! Assembler directives that read files: inside string literals, and in assembly itself.
 
+use memchr::memmem;
+
+use super::lexer::{trim_end, word_at, word_start};
 use super::{AssemblerFile, Scan, is_blank};
 
 const WORDS: [&[u8]; 2] = [b".incbin", b".include"];
@@ -37,9 +40,37 @@ pub(super) fn raw_literal(body: &[u8], out: &mut Scan) {
         out.assembler_opaque = true;
         return;
     }
+    if body.len() >= 2 {
+        out.assembler_macros |= defines_macro(body);
+        out.assembler_pastes |= memchr::memchr_iter(b'\\', body).any(|at| pastes(body, at));
+    }
     if body.len() >= 8 {
         directives_in(body, true, out);
     }
+}
+
+/// After all literals of a text: a macro's own argument may make the word of a directive.
+pub(super) fn pasted(out: &mut Scan) {
+    out.assembler_opaque |= out.assembler_macros && out.assembler_pastes;
+}
+
+/// The directives that replace something in the lines below them.
+fn defines_macro(text: &[u8]) -> bool {
+    const MACROS: [&[u8]; 3] = [b".macro", b".irp", b".altmacro"];
+    let mut dots = memchr::memchr_iter(b'.', text);
+    dots.any(|at| MACROS.iter().any(|word| starts_with(&text[at..], word)))
+}
+
+/// The backslash at `at` continues the word of a directive: `.inc\what`, `.\what`.
+fn pastes(text: &[u8], at: usize) -> bool {
+    let before = &text[at.saturating_sub(8)..at];
+    let is_bare_dot = before.last() == Some(&b'.')
+        && (before.len() == 1 && at == 1
+            || before.len() > 1 && {
+                let byte = before[before.len() - 2];
+                byte.is_ascii_whitespace() || matches!(byte, b';' | b':')
+            });
+    is_bare_dot || !before.is_empty() && ends_in_prefix(before)
 }
 
 /// The literal ends in `.i`, `.in`, … of a directive.
@@ -90,12 +121,66 @@ fn directives_in(text: &[u8], in_literal: bool, out: &mut Scan) {
         }
     }
     if !in_literal {
-        // A macro's own argument may make the word: `.inc\what`.
-        for at in memchr::memchr_iter(b'\\', text) {
-            let before = &text[at.saturating_sub(8)..at];
-            if !before.is_empty() && ends_in_prefix(before) {
-                out.assembler_opaque = true;
-                break;
+        out.assembler_opaque = out.assembler_opaque || may_be_made(text);
+        source_files(text, out);
+    }
+}
+
+/// Whether the word of a directive may be made of parts: by a macro's arguments, or by a preprocessor.
+fn may_be_made(text: &[u8]) -> bool {
+    let mut backslashes = memchr::memchr_iter(b'\\', text);
+    if backslashes.clone().any(|at| pastes(text, at)) {
+        return true;
+    }
+    // `incbin` that no dot precedes is handed to what puts one there.
+    let mut words = memmem::find_iter(text, b"incbin");
+    if words.any(|at| at == 0 || text[at - 1] != b'.') {
+        return true;
+    }
+    // Without a backslash, and as `a&b`.
+    if memmem::find(text, b".altmacro").is_some() {
+        return true;
+    }
+    // `.a ## b`
+    let glues = |at: usize| {
+        let end = trim_end(text, at);
+        let start = word_start(text, end);
+        start > 0 && text[start - 1] == b'.'
+    };
+    if memmem::find_iter(text, b"##").any(glues) {
+        return true;
+    }
+    // `\a\b` and `\a\()b` make it of an argument that ends in a part of it.
+    let is_joined = |at: usize| {
+        let name = word_at(text, at + 1);
+        !name.is_empty() && text.get(at + 1 + name.len()) == Some(&b'\\')
+    };
+    backslashes.any(is_joined) && memchr::memchr_iter(b'.', text).any(|at| is_part(text, at))
+}
+
+/// A word of its own that a directive begins with: `.`, `.i`, `.inc`.
+fn is_part(text: &[u8], at: usize) -> bool {
+    let word = &text[at..at + 1 + word_at(text, at + 1).len()];
+    let ends = || text.get(at + 1).is_none_or(|b| matches!(b, b' ' | b'\t' | b'\n' | b',' | b'"'));
+    let whole = WORDS.iter().any(|directive| directive.len() == word.len());
+    !whole
+        && WORDS.iter().any(|directive| starts_with(directive, word))
+        && (word.len() > 1 || ends())
+}
+
+/// What `.file` names.
+fn source_files(text: &[u8], out: &mut Scan) {
+    for at in memmem::find_iter(text, b".file") {
+        let line = &text[at + 5..];
+        let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
+        let mut quoted = line.split(|&b| b == b'"').skip(1).step_by(2);
+        let (first, second) = (quoted.next(), quoted.next());
+        let joined = first.zip(second).map(|(folder, name)| [folder, b"/", name].concat());
+        for name in [first, second, joined.as_deref()].into_iter().flatten() {
+            if name.contains(&b'\\') {
+                out.line_opaque = true;
+            } else if !name.is_empty() {
+                out.line_files.push(name.into());
             }
         }
     }

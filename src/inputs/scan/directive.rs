@@ -45,8 +45,46 @@ impl Lexer<'_> {
                 self.pragma(end);
                 end
             }
+            b"line" => {
+                self.line(end);
+                end
+            }
+            [b'0'..=b'9', ..] => {
+                self.line(start);
+                end
+            }
             // Stay where we were: in assembly and in macro bodies anything may follow.
             _ => at,
+        }
+    }
+
+    /// `#line NUMBER "file"`, from its number on, or the linemarker that a preprocessor makes of it.
+    fn line(&mut self, at: usize) {
+        let text = self.text;
+        let number = skip_space(text, at);
+        let digits = word_at(text, number);
+        if !digits.first().is_some_and(u8::is_ascii_digit) {
+            // A macro's. In assembly it is a comment.
+            self.out.line_opaque |= !digits.is_empty() && !self.assembly;
+            return;
+        }
+        let start = skip_space(text, number + digits.len());
+        match text.get(start) {
+            Some(b'"') => match header_name(text, start) {
+                Some((_, name, _)) if !name.contains(&b'\\') => self.line_file(name),
+                Some(_) => self.out.line_opaque = true,
+                None => {}
+            },
+            Some(&byte) if is_identifier(byte) && !self.assembly => self.out.line_opaque = true,
+            _ => {}
+        }
+    }
+
+    fn line_file(&mut self, name: &[u8]) {
+        // `<built-in>` and its like, and the working folder (`//` behind it), are no files.
+        let is_file = name[0] != b'<' && !name.ends_with(b"/");
+        if is_file && self.out.line_files.last().is_none_or(|last| **last != *name) {
+            self.out.line_files.push(name.into());
         }
     }
 

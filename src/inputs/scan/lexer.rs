@@ -66,6 +66,8 @@ pub(super) fn pass(text: &[u8], assembly: bool, out: &mut Scan) {
         hits.extend(memmem::find_iter(text, needle).map(|at| (at, hit)));
     }
     hits.sort_unstable();
+    let has_asm = || hits.iter().any(|(_, hit)| *hit == Hit::Asm);
+    out.escaped_asm |= memchr(b'\\', text).is_some() && has_asm();
     let mut lexer = Lexer {
         text,
         splices,
@@ -80,6 +82,8 @@ pub(super) fn pass(text: &[u8], assembly: bool, out: &mut Scan) {
     if assembly {
         out.uses_asm = true;
         assembler::directives(text, out);
+    } else {
+        assembler::pasted(out);
     }
 }
 

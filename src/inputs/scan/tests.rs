@@ -227,10 +227,50 @@ fn assembly() {
         "x .incbin, \"a\"",
         ".inc\\x \"a\"",
         ".IncBin x",
+        ".macro inc a f\n.\\a \"\\f\"\n.endm\n",
+        ".macro inc a b f\n\\a\\b \"\\f\"\n.endm\ninc .inc bin d.bin\n",
+        ".macro inc a b f\n\\a\\()\\b \"\\f\"\n.endm\ninc . incb d.bin\n",
+        "#define WORD incbin\n.WORD \"d.bin\"\n",
+        "#define GLUE(a, b) .a ## b\n",
+        ".altmacro\n",
     ] {
         assert!(scan_assembly(text.as_bytes()).assembler_opaque, "{text}");
     }
+    for text in [
+        ".macro op a b\n \\a\\()l \\b, %eax\n.endm\nop add %ebx\n.size f, .-f\n",
+        ".macro l n\n.L\\n: nop\n.endm\n",
+    ] {
+        assert!(!scan_assembly(text.as_bytes()).assembler_opaque, "{text}");
+    }
     assert!(!scan_assembly(b".macro f x\n add \\x, 1\n.endm\n").assembler_opaque);
+}
+
+#[test]
+fn files_of_lines() {
+    let names = |found: &Scan| {
+        let names = found.line_files.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let found = scan(
+        b"# 1 \"a.c\"\n# 1 \"<built-in>\"\n# 1 \"/w//\"\n#line 2 \"g.y\"\n # line 3 /* */ \"h.y\"\n#line 4\n\
+          #line 5 \"g.y\"\n",
+    );
+    assert_eq!((names(&found).as_str(), found.line_opaque), ("a.c g.y h.y", false));
+    for text in ["#line 2 F\n", "#line L\n", "#line 2 \"a\\\\b\"\n"] {
+        assert!(scan(text.as_bytes()).line_opaque, "{text}");
+    }
+    let found =
+        scan_assembly(b" .file \"a.c\"\n.file 1 \"d\" \"b.c\" md5 0x1\n# line up\nadd r0, #1\n");
+    assert_eq!((names(&found).as_str(), found.line_opaque), ("a.c b.c d d/b.c", false));
+}
+
+#[test]
+fn assembler_in_literals_made_of_parts() {
+    let made = r#"asm(".macro inc a f\n.\\a \"\\f\"\n.endm\ninc bincs d.bin");"#;
+    assert!(scan(made.as_bytes()).assembler_opaque);
+    for text in [r#"match("\\.\\d+");"#, r#"x(".macro"); y("^\\.\\w");"#, r#"f(" .\\x");"#] {
+        assert!(!scan(text.as_bytes()).assembler_opaque, "{text}");
+    }
 }
 
 #[test]

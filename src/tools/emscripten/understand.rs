@@ -8,7 +8,7 @@ use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, Command, Flavor, LinkLine, Mode, Output, Parsed};
+use crate::tools::command::{Arg, ArgPart, Command, Flavor, LinkLine, Mode, Output, Parsed};
 use crate::tools::environment::{
     EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, LINK_REFUSED, REFUSED_VARIABLES, RESULT_VARIABLES,
     text_context,
@@ -259,7 +259,14 @@ fn as_typed(mut command: Command, args: &[Arg], said: &Said) -> Result<Command, 
             return Err(Reason::Environment.into());
         }
     }
+    let mut parts = vec![ArgPart::Both; args.len()];
+    for (at, part) in said.positions.iter().zip(&command.parts) {
+        if let Some(typed) = parts.get_mut(*at) {
+            *typed = *part;
+        }
+    }
     command.args = args.to_vec();
+    command.parts = parts;
     command.key_args.extend(said.own.iter().cloned());
     command.query_args.extend(said.asking.iter().cloned());
     // emcc looks whether they are there, even where they have no use.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use super::driver_text;
 use super::layout::lay_out;
 use super::plan::{is_preprocessed_here, plan};
+use super::sanitizers;
 use crate::files::ContentHash;
 use crate::inputs::depfile;
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
 use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::RunReport;
+use crate::protocol::message::{Chunk, RunReport};
 use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Command, Flavor, Language, Mode, Output, Role, UserDeps};
 use crate::tools::environment::Environment;
@@ -105,7 +107,8 @@ impl Meaning for Compile {
                 inputs.absent.push(path);
             }
         }
-        for path in &self.command.option_inputs {
+        let lists = self.sanitizer_lists(ground, unit).ok_or(Reason::DependencyOutput)?;
+        for path in self.command.option_inputs.iter().chain(&lists) {
             let path = ground.world.intern(path);
             match ground.world.presence(path) {
                 Presence::Absent => inputs.absent.push(path),
@@ -120,6 +123,10 @@ impl Meaning for Compile {
             (inputs.time, inputs.date) = (false, false);
         }
         Ok(inputs)
+    }
+
+    fn is_said_once(&self, tool: &Understood, text: &[Chunk]) -> bool {
+        driver_text::is_of_driver(&[&tool.argv0, &tool.program], text)
     }
 
     fn fold(&self, _unit: usize, text: Text<'_>) -> Option<Vec<u8>> {
@@ -252,6 +259,19 @@ impl Compile {
         let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
         let rules = depfile::rules(&said.stdout).filter(|_| said.success)?;
         Some(rules.into_iter().flat_map(|rule| rule.prerequisites).collect())
+    }
+
+    /// The lists that a sanitizer of clang's takes where they are. None: clang does not say where that is.
+    fn sanitizer_lists(&self, ground: &Ground<'_>, unit: usize) -> Option<Vec<Arg>> {
+        if let Some(lists) = sanitizers::lists(&self.command, &self.toolchains[unit].system_folders)
+        {
+            return Some(lists);
+        }
+        let tool = ground.tool;
+        let args = [&self.command.query_args[..], &[b"-print-resource-dir".to_vec()]].concat();
+        let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
+        let folder = said.stdout.trim_ascii();
+        (said.success && !folder.is_empty()).then(|| sanitizers::below(folder))
     }
 
     /// Where the assembler would have found a file it read, had it been there: every folder

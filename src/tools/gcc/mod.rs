@@ -12,6 +12,7 @@
 
 pub(in crate::tools) mod compile;
 mod debug;
+mod driver_text;
 mod language;
 mod layout;
 mod outputs;
@@ -20,6 +21,8 @@ mod passed;
 mod plan;
 mod portable;
 pub(in crate::tools) mod response;
+mod sanitizers;
+mod specs;
 pub mod strict_paths;
 mod switches;
 mod table;
@@ -27,7 +30,7 @@ mod table;
 mod tests;
 pub(in crate::tools) mod understand;
 
-pub(super) use plan::is_preprocessed_here;
+pub(super) use plan::{args_for, is_preprocessed_here, language_behind};
 
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;

@@ -83,6 +83,9 @@ struct Walk {
     /// An `-Xclang` that waits for the value in the next `-Xclang`.
     inner: Option<Inner>,
 
+    /// The assembler's argument that makes it list lines of sources.
+    quotes_sources: Option<Arg>,
+
     debug: bool,
     split: Option<Arg>,
     records_cwd: bool,
@@ -127,6 +130,7 @@ impl Walk {
             derived: Vec::new(),
             assembler_args: Vec::new(),
             inner: None,
+            quotes_sources: None,
             debug: false,
             split: None,
             records_cwd: false,
@@ -291,7 +295,6 @@ impl Walk {
                 self.push_key(flag, value);
                 self.query.extend(one_form(flag, value));
             }
-            Class::Neutral => {}
             Class::Quote | Class::Angle | Class::System | Class::After => {
                 if value.is_empty() || passed::names_sysroot(value) {
                     return self.refuse(refused, arg);
@@ -501,7 +504,10 @@ impl Walk {
         let Some(seen) = passed::assembler(self.flavor, parts) else {
             return self.refuse(Reason::UncacheableArgument, arg);
         };
-        self.records_cwd |= seen.debug;
+        self.records_cwd |= seen.debug || seen.quotes;
+        if seen.quotes {
+            self.quotes_sources.get_or_insert_with(|| arg.to_vec());
+        }
         for file in seen.listings {
             let again = self.explicit.iter().any(|(role, _)| *role == Role::Listing);
             if again || !outputs::is_ordinary(&file) {
@@ -517,7 +523,8 @@ impl Walk {
                 let header = ForcedHeader { name: value.to_vec(), or_compiled: false };
                 return self.search.forced.push(header);
             }
-            Some(Inner::TakesSetting) if passed::llvm(value) => return,
+            Some(Inner::TakesSetting) if passed::is_name(value) => return,
+            Some(Inner::TakesLlvm) if passed::llvm(value) => return,
             Some(_) => return self.refuse(Reason::UncacheableArgument, value),
             None => {}
         }
@@ -525,7 +532,9 @@ impl Walk {
             Some(Inner::Setting) => {}
             Some(Inner::Debug) => self.records_cwd = true,
             Some(Inner::EmitPch) => self.emit_pch = Some(value.to_vec()),
-            waiting @ Some(Inner::TakesSetting | Inner::TakesForced) => self.inner = waiting,
+            waiting @ Some(Inner::TakesSetting | Inner::TakesLlvm | Inner::TakesForced) => {
+                self.inner = waiting
+            }
             None => self.refuse(Reason::UncacheableArgument, value),
         }
     }

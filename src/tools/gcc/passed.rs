@@ -58,6 +58,8 @@ pub fn names_sysroot(folder: &[u8]) -> bool {
 #[derive(Debug, Default, PartialEq)]
 pub struct Assembler {
     pub listings: Vec<Vec<u8>>,
+    /// One of them, or what is printed in place of one, shows lines of sources.
+    pub quotes: bool,
     pub debug: bool,
 }
 
@@ -82,6 +84,8 @@ pub fn assembler(flavor: Flavor, parts: &[&[u8]]) -> Option<Assembler> {
                 if !part[2..equals].iter().all(|byte| b"cdhlmns".contains(byte)) {
                     return None;
                 }
+                // Alone it stands for `-ahls`.
+                seen.quotes |= equals == 2 || part[2..equals].contains(&b'h');
                 match part.get(equals + 1..) {
                     Some(b"") => return None,
                     Some(file) => seen.listings.push(file.to_vec()),
@@ -164,6 +168,8 @@ pub enum Inner {
     Debug,
     /// The next `-Xclang` argument is its value, a number or a name.
     TakesSetting,
+    /// The next `-Xclang` argument is one of LLVM's.
+    TakesLlvm,
     /// The next `-Xclang` argument is a file that is included.
     TakesForced,
     /// Makes a precompiled header.
@@ -175,9 +181,8 @@ pub fn inner(arg: &[u8]) -> Option<Inner> {
     Some(match arg {
         b"-include" | b"-include-pch" | b"-imacros" => Inner::TakesForced,
         b"-emit-pch" => Inner::EmitPch,
-        b"-target-feature" | b"-target-cpu" | b"-tune-cpu" | b"-target-abi" | b"-mllvm" => {
-            Inner::TakesSetting
-        }
+        b"-target-feature" | b"-target-cpu" | b"-tune-cpu" | b"-target-abi" => Inner::TakesSetting,
+        b"-mllvm" => Inner::TakesLlvm,
         b"-disable-llvm-passes"
         | b"-disable-O0-optnone"
         | b"-disable-llvm-verifier"
@@ -221,17 +226,59 @@ pub fn inner(arg: &[u8]) -> Option<Inner> {
     })
 }
 
-/// Whether a value of `-mllvm` only steers the code: none that prints, or that names a file.
-pub fn llvm(value: &[u8]) -> bool {
-    const SUSPECT: [&str; 25] = [
-        "file", "print", "dump", "debug", "stat", "time", "output", "view", "dot", "path", "load",
-        "dir", "profile", "remark", "report", "trace", "record", "help", "version", "list", "log",
-        "save", "write", "/", "yaml",
-    ];
-    std::str::from_utf8(value).is_ok_and(|text| {
-        let text = text.to_ascii_lowercase();
-        !text.is_empty() && !SUSPECT.iter().any(|word| text.contains(word))
-    })
+/// Words in the names of LLVM's options that print, that read or write files, or that load code.
+const SUSPECT: [&str; 30] = [
+    "file", "print", "dump", "debug", "stat", "time", "output", "view", "dot", "path", "load",
+    "dir", "profile", "remark", "report", "trace", "record", "help", "version", "list", "log",
+    "save", "write", "/", "yaml", "replay", "summary", "plugin", "config", "mapping",
+];
+
+/// Options of LLVM whose value is one of a few words, or a symbol's name.
+const WORDED: [&str; 22] = [
+    "asan-memory-access-callback-prefix",
+    "break-anti-dependencies",
+    "exception-model",
+    "force-attribute",
+    "fp-contract",
+    "frame-pointer",
+    "hwasan-memory-access-callback-prefix",
+    "matrix-default-layout",
+    "memprof-memory-access-callback-prefix",
+    "misched",
+    "polly-optimizer",
+    "polly-position",
+    "polly-vectorizer",
+    "pre-RA-sched",
+    "prefer-predicate-over-epilogue",
+    "regalloc",
+    "scalable-vectorization",
+    "tail-predication",
+    "target-abi",
+    "trap-func",
+    "x86-align-branch",
+    "x86-asm-syntax",
+];
+
+/// Whether an option handed to LLVM only steers the code. What names a file may look like any word, so words
+/// are only taken by options that are known.
+pub fn llvm(option: &[u8]) -> bool {
+    let Ok(option) = std::str::from_utf8(option) else { return false };
+    let lower = option.to_ascii_lowercase();
+    let name = option.trim_start_matches('-');
+    // Without a dash it is the value of the option before it.
+    if name.is_empty() || name == option || SUSPECT.iter().any(|word| lower.contains(word)) {
+        return false;
+    }
+    let Some((name, value)) = name.split_once('=') else { return true };
+    let is_number =
+        !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b));
+    let is_switch = matches!(value, "true" | "false" | "TRUE" | "FALSE" | "True" | "False");
+    is_number || is_switch || WORDED.contains(&name)
+}
+
+/// Whether the value of an inner option is a number or a name, as those of targets and features are.
+pub fn is_name(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|b| b.is_ascii_alphanumeric() || b"+-_.,=".contains(b))
 }
 
 #[cfg(test)]
@@ -268,7 +315,10 @@ mod tests {
             assert_eq!(read(Flavor::Gcc, text).as_ref(), Some(&none), "{text}");
         }
         assert_eq!(read(Flavor::Gcc, "-ahlms=x.lst").unwrap().listings, [b"x.lst"]);
-        assert_eq!(read(Flavor::Gcc, "-ahl"), Some(none));
+        assert_eq!(read(Flavor::Gcc, "-al"), Some(none));
+        assert!(
+            read(Flavor::Gcc, "-ahl").unwrap().quotes && read(Flavor::Gcc, "-a").unwrap().quotes
+        );
         assert!(read(Flavor::Gcc, "-gdwarf-4").unwrap().debug);
         for text in ["", "--MD", "--MD,f", "-MD", "@f", "-I", "-o,x", "-ag", "-a=", "--nonsense"] {
             assert_eq!(read(Flavor::Gcc, text), None, "{text}");
@@ -283,8 +333,27 @@ mod tests {
         for arg in ["-load", "-plugin", "-add-plugin", "-ast-dump", "-", "", "-Wp,-MD", "-o"] {
             assert_eq!(inner(arg.as_bytes()), None, "{arg}");
         }
-        assert!(llvm(b"-inline-threshold=200"));
-        for value in ["", "-print-after-all", "-info-output-file=x", "-x=/tmp/y"] {
+        for value in [
+            "-inline-threshold=200",
+            "-jump-threading-threshold=0",
+            "-enable-x=false",
+            "-x86-asm-syntax=intel",
+            "-foo",
+        ] {
+            assert!(llvm(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "",
+            "-",
+            "r.txt",
+            "-print-after-all",
+            "-info-output-file=x",
+            "-x=/tmp/y",
+            "-cgscc-inline-replay=r.txt",
+            "-lowertypetests-read-summary=1",
+            "-x86-lvi-load-opt-plugin=x.so",
+            "-new-option=word",
+        ] {
             assert!(!llvm(value.as_bytes()), "{value}");
         }
     }

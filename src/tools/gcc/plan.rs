@@ -2,8 +2,9 @@
 //! added to learn its inputs.
 
 use super::compile::Compile;
+use super::language;
 use crate::protocol::message::RunUnit;
-use crate::tools::command::{Flavor, Language, Role, UserDeps};
+use crate::tools::command::{Arg, ArgPart, Flavor, Language, Role, UserDeps};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::understand::Understood;
 
@@ -20,14 +21,14 @@ pub(super) fn plan(
         // The same compile need not be asked about twice.
         run.env.push((b"ZCCACHE_DISABLE".to_vec(), b"1".to_vec()));
     }
-    let left_out: Vec<usize> = (0..command.sources.len())
-        .filter(|unit| !units.contains(unit))
-        .map(|unit| command.sources[unit].position)
-        .collect();
-    let kept = command.args.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
+    let kept = if units.len() == command.sources.len() {
+        command.args.clone()
+    } else {
+        args_for(&command.args, &command.parts, |unit| units.contains(&unit))
+    };
     // Before the user's own, so that a map of theirs for a folder within wins.
     run.argv.extend(compile.added.iter().cloned());
-    run.argv.extend(kept.map(|(_, arg)| arg.clone()));
+    run.argv.extend(kept);
 
     let alone = units.len() == 1;
     let may_add = !command.records_command;
@@ -70,7 +71,7 @@ pub(super) fn plan(
         let mut assembler = None;
         if alone
             && may_add
-            && !is_link_time_optimised
+            && (!is_link_time_optimised || language::is_assembly(command.sources[unit].language))
             && command.separate_assembler
             && compile.toolchains[unit].assembler_lists
         {
@@ -85,6 +86,42 @@ pub(super) fn plan(
         discoveries.push(Discovery { unit, compiler, assembler, linker: None });
     }
     Plan { run, discoveries }
+}
+
+/// The arguments for some of the sources. Of `-x` only what one of these stands behind: of one that no file follows
+/// a driver says that it has no effect.
+pub fn args_for(args: &[Arg], parts: &[ArgPart], is_kept: impl Fn(usize) -> bool) -> Vec<Arg> {
+    let mut kept = Vec::with_capacity(args.len());
+    let mut language: Vec<&Arg> = Vec::new();
+    let (mut sources, mut before) = (0, ArgPart::Both);
+    for (arg, &part) in args.iter().zip(parts) {
+        match part {
+            ArgPart::Language => {
+                if before != ArgPart::Language {
+                    language.clear();
+                }
+                language.push(arg);
+            }
+            ArgPart::Source => {
+                if is_kept(sources) {
+                    kept.extend(language.drain(..).cloned());
+                    kept.push(arg.clone());
+                }
+                sources += 1;
+            }
+            ArgPart::Both | ArgPart::Link => kept.push(arg.clone()),
+        }
+        before = part;
+    }
+    kept
+}
+
+/// The language that `-x` names behind all sources, unless that is none.
+pub fn language_behind<'a>(args: &'a [Arg], parts: &[ArgPart]) -> Option<&'a Arg> {
+    let of = |wanted| parts.iter().rposition(|part| *part == wanted);
+    let language = of(ArgPart::Language)?;
+    let name = &args[language];
+    (Some(language) > of(ArgPart::Source) && !name.ends_with(b"none")).then_some(name)
 }
 
 /// True for languages whose `#include` lines this command follows.

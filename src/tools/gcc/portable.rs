@@ -55,6 +55,10 @@ pub(super) fn portable(
     if major < knows_maps || !command.sources.iter().all(|source| is_followed(source.language)) {
         return Err(Reason::UnsupportedLanguage.into());
     }
+    // With names of another kind the assembler would not find what it is to list.
+    if let Some(arg) = &command.quotes_sources {
+        return Err(Refusal { reason: Reason::PathSensitiveArg, argument: Some(arg.clone()) });
+    }
     // What is packed can't be searched for the root afterwards.
     let packs = |arg: &Arg| arg.starts_with(b"-flto") || arg.starts_with(b"-gz");
     // clang writes anything else in its database entries in a way of YAML's.

@@ -28,8 +28,6 @@ pub enum Class {
     Key,
     /// `Key`, and the compiler's own queries must see it.
     Query,
-    /// Nobody can see it in the result.
-    Neutral,
     Quote,
     Angle,
     System,
@@ -295,8 +293,8 @@ const ROWS: &[Row] = &[
     ("-meabi -mthread-model", Separate, Query, CLANG),
 
     // The rest of what makes code or messages differ.
-    ("-pipe", Alone, Neutral, BOTH),
-    ("-pthread -pthreads -p -pg -P -C -CC -trigraphs -undef -pass-exit-codes -Qn -Qy", Alone, Key, BOTH),
+    // `-pipe` shows where the assembler says or records what it reads from.
+    ("-pipe -pthread -pthreads -p -pg -P -C -CC -trigraphs -undef -pass-exit-codes -Qn -Qy", Alone, Key, BOTH),
     ("-static", Alone, Linking, GCC),
     // clang compiles otherwise for it.
     ("-static", Alone, Key, CLANG),

@@ -61,7 +61,7 @@ const BOTH: &[Flavor] = &[Flavor::Gcc, Flavor::Clang];
 fn a_plain_compile() {
     for command in both("-O2 -Wall -I inc -DX=1 -D Y -c s/a.c -o out/a.o -pipe") {
         assert_eq!(command.mode, Mode::Object);
-        assert_eq!(joined(&command.key_args), "-O2 -Wall -Iinc -DX=1 -DY");
+        assert_eq!(joined(&command.key_args), "-O2 -Wall -Iinc -DX=1 -DY -pipe");
         assert_eq!(joined(&command.args), "-O2 -Wall -I inc -DX=1 -D Y -c s/a.c -o out/a.o -pipe");
         assert_eq!(joined(&command.search.angle), "inc");
         assert_eq!(joined(&command.defines), "X=1 Y");

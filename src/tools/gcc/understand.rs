@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Compile;
 use super::portable::{Portable, portable};
+use super::specs;
 use crate::files::PathId;
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
@@ -34,7 +35,25 @@ pub(in crate::tools) fn understand(
     let driver = toolchains.driver(caller, typed.program)?;
     let cxx = typed.called.windows(2).any(|pair| pair == b"++");
     let mut read = |path: &[u8]| super::response_file(caller, path, depends);
-    let command = match super::parse(driver.flavor, cxx, typed.args, &mut read) {
+    let parsed = super::parse(driver.flavor, cxx, typed.args, &mut read);
+    let chosen = match &parsed {
+        Parsed::Compile(command) => &command.query_args[..],
+        Parsed::Link(line) => &line.choosing,
+        Parsed::Plain(..) => &[],
+    };
+    for arg in chosen {
+        let named =
+            [&b"-specs="[..], b"--specs="].into_iter().find_map(|flag| arg.strip_prefix(flag));
+        let Some(path) = named else { continue };
+        let text = super::response_file(caller, path, depends);
+        if !text.is_some_and(|text| specs::is_plain(&text)) {
+            return Err(Refusal {
+                reason: Reason::UncacheableArgument,
+                argument: Some(arg.clone()),
+            });
+        }
+    }
+    let command = match parsed {
         Parsed::Compile(command) => *command,
         Parsed::Link(line) => {
             return link::driver::understand(caller, toolchains, typed, &driver, *line, depends);
@@ -162,7 +181,7 @@ fn key_parts(
 ) -> KeyParts {
     let path = |path: &[u8]| places.spell_root(path);
     let mut parts = KeyParts::default();
-    parts.add(Part::Rules, b"gcc 2");
+    parts.add(Part::Rules, b"gcc 3");
     parts.add(Part::Tool, &toolchain.identity);
     let source = &command.sources[unit];
     parts.add(Part::Mode, format!("{:?} {:?}", command.mode, source.language).as_bytes());

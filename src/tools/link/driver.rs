@@ -50,7 +50,7 @@ pub(in crate::tools) fn understand(
     };
 
     let mut parts = KeyParts::default();
-    parts.add(Part::Rules, b"link 1");
+    parts.add(Part::Rules, b"link 2");
     parts.add(Part::Called, typed.called);
     parts.add(Part::Tool, &tool.identity);
     parts.add(Part::Tool, &driver.mark());

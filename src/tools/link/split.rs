@@ -13,6 +13,7 @@ use crate::tools::closure::{Caller, field};
 use crate::tools::command::{Arg, ArgPart, Command, Flavor, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, without_ending};
+use crate::tools::gcc::{args_for, language_behind};
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::query;
 use crate::tools::toolchain::Driver;
@@ -27,6 +28,10 @@ pub(super) fn split(
     let command = &link.compiles.as_ref()?.command;
     let driver = asking.toolchains.driver(caller, &asking.tool.program).ok()?;
     if driver.is_script || !may_be_apart(command) || !all_there(link, command, caller) {
+        return None;
+    }
+    // Of a language behind the last source the driver says that it has no effect.
+    if language_behind(&link.args, &link.parts).is_some() {
         return None;
     }
     let folder = temporary_folder(caller.env)?;
@@ -72,21 +77,9 @@ fn all_there(link: &Link, command: &Command, caller: Caller<'_>) -> bool {
 
 /// The arguments of one source's compile, or of all of them.
 fn compile_args(link: &Link, only: Option<usize>) -> Vec<Arg> {
-    let mut args = Vec::new();
-    let mut nth = 0;
-    for (arg, part) in link.args.iter().zip(&link.parts) {
-        let is_in = match part {
-            ArgPart::Both | ArgPart::Language => true,
-            ArgPart::Link => false,
-            ArgPart::Source => {
-                nth += 1;
-                only.is_none_or(|only| only + 1 == nth)
-            }
-        };
-        if is_in {
-            args.push(arg.clone());
-        }
-    }
+    let parts = link.args.iter().cloned().zip(link.parts.iter().copied());
+    let (args, parts): (Vec<_>, Vec<_>) = parts.filter(|(_, part)| *part != ArgPart::Link).unzip();
+    let mut args = args_for(&args, &parts, |nth| only.is_none_or(|only| only == nth));
     args.push(b"-c".to_vec());
     args
 }

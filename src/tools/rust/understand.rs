@@ -12,6 +12,7 @@ use super::rustup;
 use super::text::names_cargo_lint;
 use super::tool;
 use crate::files::{PathId, Seen};
+use crate::protocol::message::Terminal;
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
 use crate::tools::closure::Caller;
@@ -357,7 +358,7 @@ fn this_cpu() -> [u8; 32] {
 }
 
 /// What messages look like; see the gcc family.
-fn text_context(command: &Command, terminal: Option<u16>, caller: Caller<'_>) -> u64 {
+fn text_context(command: &Command, terminal: Option<Terminal>, caller: Caller<'_>) -> u64 {
     if terminal.is_none() || command.plain_messages {
         return 0;
     }

@@ -9,6 +9,7 @@ use crate::inputs::resolve::memo::macro_values;
 use crate::inputs::resolve::{PathRef, Presence, Reason, World};
 use crate::inputs::scan::{How, Include, Kind, Scan};
 use crate::inputs::search::join;
+use crate::tools::command::Language;
 
 /// Macros that compilers define themselves and that make a header's name.
 fn names_itself(name: &[u8]) -> bool {
@@ -107,8 +108,37 @@ impl<W: World + ?Sized> Run<'_, W> {
         }
     }
 
+    /// Files that are quoted though nobody includes them: gcc opens what `#line` names to show the line of a message, to
+    /// look at its indentation or to explain assembly text, its assembler to list it.
+    pub(super) fn quoted(&mut self) -> Result<(), Reason> {
+        for at in 0..self.scans.len() {
+            let file = self.scans[at].clone();
+            if file.scan.line_opaque && !file.own {
+                return Err(Reason::ComputedInclude);
+            }
+            for name in &file.scan.line_files {
+                let path = self.memo.path(self.world, name);
+                match self.presence(path) {
+                    Presence::Absent => self.absent(path),
+                    Presence::File(_) => self.read(path),
+                    Presence::Folder(_) => self.exists(path),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the assembler in the text that LLVM reads can be followed at all.
+    pub(super) fn is_hidden(&self) -> bool {
+        let hides = |scan: &Scan| scan.bitcode || scan.escaped_asm;
+        self.question.language == Language::Ir && self.scans.iter().any(|file| hides(&file.scan))
+    }
+
     /// Files the assembler reads.
     pub(super) fn assembler(&mut self) -> Result<(), Reason> {
+        if self.is_hidden() {
+            return Err(Reason::AssemblerInput);
+        }
         let mut from = 0;
         let mut done = HashSet::new();
         loop {
@@ -170,6 +200,8 @@ impl AssemblyView {
             uses_asm: true,
             assembler_files: scan.assembler_files.clone(),
             assembler_opaque: scan.assembler_opaque,
+            line_files: scan.line_files.clone(),
+            line_opaque: scan.line_opaque,
             ..Scan::default()
         })
     }

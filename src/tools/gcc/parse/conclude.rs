@@ -7,6 +7,7 @@ use crate::tools::command::{
 };
 use crate::tools::gcc::language;
 use crate::tools::gcc::outputs::{self, Plan};
+use crate::tools::gcc::plan;
 
 impl Walk {
     /// What is to be done, or why there is nothing to cache. `args` are those that were walked over.
@@ -50,6 +51,9 @@ impl Walk {
         if self.split.is_some() {
             self.derive(Role::SplitDwarf);
         }
+        // A name of its own takes the derived one's place, in any order.
+        let explicit = &self.explicit;
+        self.derived.retain(|role| !explicit.iter().any(|(named, _)| named == role));
         let plan = Plan {
             flavor: self.flavor,
             mode,
@@ -75,12 +79,17 @@ impl Walk {
         let writes_deps = has(Role::Dependencies);
         let lists_command = has(Role::DatabaseEntry);
         self.search.angle.append(&mut self.late_angle);
+        // The driver says of it that it has no effect.
+        if let Some(language) = plan::language_behind(&args, &self.parts) {
+            self.key.push([b"-x ", &language[..]].concat());
+        }
         // A precompiled header holds the names and folders of everything that went into it.
         let is_precompiled = mode == Mode::Precompile;
         Command {
             flavor: self.flavor,
             mode,
             args,
+            parts: self.parts,
             sources: self.sources,
             outputs,
             key_args: self.key,
@@ -96,6 +105,7 @@ impl Walk {
             records_paths: self.records_paths,
             records_command: self.records_command,
             lists_command,
+            quotes_sources: self.quotes_sources,
             separate_assembler: mode == Mode::Object && !self.integrated_assembler,
             colour_is_automatic: self.colour_is_automatic,
         }
@@ -219,6 +229,15 @@ impl Walk {
         if self.inner.is_some() {
             return Err(uncacheable(b"-Xclang"));
         }
+        // The assembler opens the files that it is told of, and a map tells it of others.
+        let maps = |arg: &Arg| {
+            arg.starts_with(b"-f") && arg.windows(12).any(|part| part == b"-prefix-map=")
+        };
+        if let Some(arg) = &self.quotes_sources
+            && self.key.iter().any(maps)
+        {
+            return Err(uncacheable(arg));
+        }
         Ok(())
     }
 }
@@ -246,8 +265,10 @@ fn all_outputs(plan: &Plan, sources: &[Source]) -> Result<Vec<Vec<Output>>, Refu
     for source in sources {
         let outputs = outputs::of(plan, &source.path, source.language)
             .ok_or_else(|| unusual(plan.object.as_deref()))?;
-        for output in &outputs {
+        for (at, output) in outputs.iter().enumerate() {
+            // Files are known by their role afterwards.
             let clashes = seen.contains(&output.path)
+                || outputs[..at].iter().any(|other| other.role == output.role)
                 || sources.iter().any(|source| source.path == output.path);
             if clashes || !outputs::is_ordinary(&output.path) {
                 return Err(unusual(Some(&output.path)));
