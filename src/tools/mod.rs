@@ -26,4 +26,5 @@ mod needs;
 mod program;
 mod query;
 pub mod toolchain;
+pub mod way;
 pub mod worktree;
