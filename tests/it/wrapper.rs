@@ -351,7 +351,14 @@ fn the_farm_command() {
         assert!(s.exists(format!("all/{name}")), "{name}");
     }
     s.write("farm/cc", "stays too");
-    s.z("link farm cc").code(1);
+    let output = s.z("link farm cc").code(1);
+    assert_eq!(
+        (output.out(), output.err().lines().count()),
+        (String::new(), 1),
+        "{}",
+        output.err()
+    );
+    assert!(s.z("link farm cc gcc").code(1).err().contains("link: gcc in"));
     s.z("link --remove farm").code(0);
     s.z("link --remove all").code(0);
     assert!(!s.exists("farm/gcc") && !s.exists("all/gcc"));
