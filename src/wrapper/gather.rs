@@ -103,7 +103,8 @@ impl<'a> Call<'a> {
     /// The environment for the tool, which is this file: ours with these variables set on top.
     pub fn child_env(&self, program: &[u8], extra: &[(Arg, Arg)]) -> io::Result<Strings> {
         let mut extra = extra.to_vec();
-        if self.is_asked_about()
+        // Not a declared command of any other name: that might write its environment down.
+        if names::is_known(self.tool())
             && let Some(file) = find::key_of(program)
         {
             extra.push((way::VARIABLE.to_vec(), self.way().and(base(self.tool()), file)));
