@@ -257,8 +257,8 @@ pub static COMMANDS: &[Command] = &[
             field("by_language.**", Object, "hits, misses, non_cacheable, hit_rate, time_saved_ns"),
             field("by_tool", Object, "the same for each family of tools"),
             field("by_tool.**", Object, "as in by_language"),
-            field("artifacts", Int, "files in the store"),
-            field("artifact_bytes", Int, "their size"),
+            field("artifacts", Int, "results in the store"),
+            field("artifact_bytes", Int, "the size of its files"),
             field("artifact_limit", Int, "the size the store may have, bytes"),
             field("dep_graph", Int, "commands remembered"),
             field("metadata", Int, "files whose content is known"),
@@ -282,7 +282,7 @@ pub static COMMANDS: &[Command] = &[
         flags: &[JSON],
         example: ("zccache clear", "begin with an empty cache"),
         json: &[
-            field("artifacts", Int, "files removed from the store"),
+            field("artifacts", Int, "results removed from the store"),
             field("metadata", Int, "remembered files removed"),
             field("dep_graph", Int, "remembered commands removed"),
             field("bytes", Int, "disk space freed"),
@@ -427,8 +427,9 @@ pub static COMMANDS: &[Command] = &[
         name: "top",
         group: Looking,
         summary: "watch compiles as they happen",
-        about: "q or Ctrl-C ends it. Where stdout is no terminal, and with --json, pictures are \
-                printed one after the other. Exit status 1 from --once when no daemon runs.",
+        about: "q or Ctrl-C ends it. With --json pictures are printed one after the other; where \
+                stdout is no terminal, one, as with --once. Exit status 1 from --once when no \
+                daemon runs.",
         flags: &[
             switch("once", "print one picture and end"),
             valued("interval", "MS", Number, "milliseconds between two pictures, by default 500"),

@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use super::given::Given;
-use super::{say, settings};
+use super::{print, say, settings};
 use crate::daemon::serve;
-use crate::server::life;
 use crate::server::root::Root;
+use crate::server::{life, start};
 
 /// Serves in the foreground, or starts a daemon in the background and returns.
 pub fn run(given: &Given) -> ExitCode {
@@ -26,11 +26,19 @@ pub fn run(given: &Given) -> ExitCode {
             return super::unclear(&bad.to_string());
         }
     }
-    let result = if given.has("foreground") {
-        serve::serve(&settings, given.has("detached"))
-    } else {
-        Root::of(&settings).and_then(|root| life::spawn_detached(&root, &given.as_args()))
-    };
+    let (foreground, detached) = (given.has("foreground"), given.has("detached"));
+    let result = Root::of(&settings).and_then(|root| {
+        // Whoever is started by another `daemon` was looked for already.
+        let is_served = !detached && root.reach(start::soon()).is_ok();
+        match (foreground, is_served) {
+            (true, true) => return Err(life::taken(&root)),
+            (true, false) => return serve::serve(&settings, detached),
+            (false, true) => {}
+            (false, false) => life::spawn_detached(&root, &given.as_args())?,
+        }
+        print(&format!("daemon running at {}\n", root.served_at().display()));
+        Ok(())
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -19,6 +19,11 @@ pub fn run(given: &Given) -> ExitCode {
         }
         (word, flag) => word.or(flag),
     };
+    if url.is_none() && given.values("part-url").next().is_none() {
+        return super::unclear(
+            "download: a URL to download is needed; see zccache download --help",
+        );
+    }
     let request = request(given, url, "unarchive");
     let request = request.map(|request| FetchRequest {
         destination_path: given.value("output").map(Into::into),

@@ -56,7 +56,7 @@ fn start(given: &Given) -> ExitCode {
             settings().map_err(|_| std::io::Error::other("the settings are not sound"))?;
         let endpoint = given.value("endpoint").map(std::path::absolute).transpose()?;
         let root = Root::of_downloads(&settings, endpoint.as_deref())?;
-        if root.connect(soon()).is_err() {
+        if root.reach(soon()).is_err() {
             let args: Vec<_> = given
                 .value("endpoint")
                 .map(|_| ["--endpoint".into(), root.socket().into()])

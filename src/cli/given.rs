@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use super::table::{Command, Flag, Kind};
+use super::table::{Command, Flag, Group, Kind};
 
 /// What was given to a command.
 #[derive(Debug)]
@@ -182,7 +182,11 @@ fn check(kind: Kind, value: &OsStr) -> Result<(), String> {
 
 fn complaint(command: &Command, sub: Option<&Command>, words: &str) -> String {
     let sub = sub.map_or(String::new(), |sub| format!(" {}", sub.name));
-    let name = command.name;
+    // One that is called by a name of its own has no other that the user knows.
+    let name = match command.group {
+        Group::Hidden => command.called(),
+        _ => command.name.to_owned(),
+    };
     // The words may quote an argument, which may hold a line's end.
     let words: String = words.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     format!("{name}{sub}: {words}; see {}{sub} --help", command.called())

@@ -80,12 +80,16 @@ fn link(options: &Options) -> io::Result<bool> {
     }
     let mut well = true;
     let mut done = 0;
+    let mut there = Vec::new();
     for tool in &tools {
         let path = folder.join(tool);
         let result =
             if options.remove { remove(&path, &us) } else { make(&path, &us, options.force) };
         match result {
-            Ok(changed) => done += usize::from(changed),
+            Ok(changed) => {
+                done += usize::from(changed);
+                there.push(tool.display().to_string());
+            }
             Err(error) => {
                 say(&format!("link: {}: {error}", path.display()));
                 well = false;
@@ -95,8 +99,10 @@ fn link(options: &Options) -> io::Result<bool> {
     if options.remove {
         say(&format!("link: removed {done} of {} links from {}", tools.len(), folder.display()));
     } else {
-        let names: Vec<_> = tools.iter().map(|tool| tool.display().to_string()).collect();
-        say(&format!("link: {} in {}", names.join(" "), folder.display()));
+        if there.is_empty() {
+            return Ok(well);
+        }
+        say(&format!("link: {} in {}", there.join(" "), folder.display()));
         print(&format!(
             "export PATH=\"{}:$PATH\"\n",
             shown(&quoted(folder.as_os_str().as_bytes()))

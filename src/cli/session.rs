@@ -66,7 +66,7 @@ fn begin(settings: &mut Settings, given: &Given) -> Result<String, String> {
         }
     }
     let root = Root::of(settings).map_err(|error| error.to_string())?;
-    root.make().map_err(|error| format!("{}: {error}", root.path().display()))?;
+    root.make().map_err(|error| error.to_string())?;
     let session = SessionRecord {
         session_id: SessionId::new(),
         started_at: now_s(),

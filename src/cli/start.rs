@@ -18,7 +18,7 @@ pub fn run(_: &Given) -> ExitCode {
         .and_then(|root| start::make_sure(&root, &Request::Status).map(|()| root))
     {
         Ok(root) => {
-            print(&format!("daemon running at {}\n", root.socket().display()));
+            print(&format!("daemon running at {}\n", root.served_at().display()));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Recent commands in a picture that is printed.
 const RECENT_PRINTED: usize = 20;
 
-/// Shows pictures until told to stop, or prints them where stdout is no terminal.
+/// Shows pictures until told to stop, or prints one where stdout is no terminal.
 pub fn run(given: &Given) -> ExitCode {
     let settings = match settings() {
         Ok(settings) => settings,
@@ -38,7 +38,8 @@ pub fn run(given: &Given) -> ExitCode {
     let interval = Duration::from_millis(interval);
     let (once, json) = (given.has("once"), given.has("json"));
     if once || json || !rustix::termios::isatty(rustix::stdio::stdout()) {
-        return print_pictures(&settings, once, json, interval);
+        // Whoever does not look at them has use for one only.
+        return print_pictures(&settings, once || !json, json, interval);
     }
     match watch(&settings, interval) {
         Ok(None) => ExitCode::SUCCESS,

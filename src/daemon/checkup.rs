@@ -13,6 +13,7 @@ use super::start;
 use super::upkeep::now_s;
 use crate::protocol::message::{Reply, Request};
 use crate::server::life::take_lock;
+use crate::server::place;
 use crate::server::root::Root;
 use crate::settings::Settings;
 use crate::store::blob::{BlobDir, BlobId};
@@ -70,8 +71,9 @@ pub fn examine(settings: &Settings, repair: bool) -> io::Result<Findings> {
     if repair {
         start::stop(settings)?;
     }
-    check_daemon(settings, &root, &mut found);
-    if found.daemon.is_some() {
+    check_daemon(settings, &mut found);
+    // One that does not answer has the lock all the same.
+    if found.daemon.is_some() || !found.is_sound() {
         check_blobs(&root, false, &mut found);
         return Ok(found);
     }
@@ -101,10 +103,14 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
         found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
         return Ok(false);
     }
-    if meta.mode() & 0o077 != 0 {
+    let judged = place::judge(path);
+    if matches!(judged, Ok(place::Claim::Open)) {
         let what = format!("{} is open to others (mode {:o})", path.display(), meta.mode() & 0o777);
         let repaired = repair && root.make().is_ok();
         found.add("root", what, "chmod 700", repaired);
+    } else if let Err(error) = judged {
+        found.add("root", error.to_string(), "no daemon uses it as it is", false);
+        return Ok(false);
     }
     let probe = root.file("tmp/doctor");
     let written = std::fs::create_dir_all(root.file("tmp"))
@@ -117,14 +123,18 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
     Ok(true)
 }
 
-fn check_daemon(settings: &Settings, root: &Root, found: &mut Findings) {
+fn check_daemon(settings: &Settings, found: &mut Findings) {
     match start::ask_running(settings, &Request::Status) {
         Ok(Some(Reply::Status(status))) => found.daemon = Some(status.pid),
         Ok(None) => {}
         Ok(Some(_)) => found.add("daemon", "it gave another answer".into(), "zccache stop", false),
         Err(error) => {
-            let what = format!("the daemon at {}: {error}", root.socket().display());
-            found.add("daemon", what, "zccache stop, or end the process", false);
+            let what = error.to_string();
+            let advice = match what.contains("does not answer") {
+                true => "until then every compile waits for it",
+                false => "zccache stop, or end the process",
+            };
+            found.add("daemon", what, advice, false);
         }
     }
 }
@@ -132,13 +142,14 @@ fn check_daemon(settings: &Settings, root: &Root, found: &mut Findings) {
 /// Nobody serves this root, so nothing should lie in the socket's place.
 fn check_socket(root: &Root, repair: bool, found: &mut Findings) {
     let Ok(meta) = std::fs::symlink_metadata(root.socket()) else { return };
-    let what = match meta.file_type() {
-        kind if kind.is_socket() => "is left from a daemon that was killed",
-        _ => "is in the socket's place",
-    };
-    let repaired = repair && std::fs::remove_file(root.socket()).is_ok();
-    let what = format!("{} {what}", root.socket().display());
-    found.add("socket", what, "the next start removes it", repaired);
+    if meta.file_type().is_socket() {
+        let repaired = repair && std::fs::remove_file(root.socket()).is_ok();
+        let what = format!("{} is left from a daemon that was killed", root.socket().display());
+        found.add("socket", what, "the next start removes it", repaired);
+    } else if let Err(error) = root.check_socket() {
+        // Somebody may want to keep it.
+        found.add("socket", error.to_string(), "no daemon can be reached until then", false);
+    }
 }
 
 fn check_blobs(root: &Root, repair: bool, found: &mut Findings) {

@@ -12,7 +12,7 @@ use super::scribe::Desk;
 use super::shared::Shared;
 use super::{inspect, upkeep};
 use crate::fp::set::Digest;
-use crate::protocol::frame::{self, Header};
+use crate::protocol::frame::{self, Header, Verb};
 use crate::protocol::message::{Fingerprint, Plot, Reply, Request};
 use crate::protocol::told::Json;
 use crate::server::connection::Peer;
@@ -117,6 +117,7 @@ impl EventLoop {
             }
             Done::Cleared { client, cleared } => {
                 self.forget();
+                self.upkeep.emptied();
                 self.counters = Counters::default();
                 self.reply(client, &Reply::Cleared(cleared));
             }
@@ -125,7 +126,7 @@ impl EventLoop {
 
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
-        client_waits(&mut self.hub.clients, token);
+        self.takes_time(token);
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         self.answerers.give(move || {
@@ -143,7 +144,7 @@ impl EventLoop {
         token: Token,
         find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
     ) {
-        client_waits(&mut self.hub.clients, token);
+        self.takes_time(token);
         let (done, waker, scribe) =
             (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
         // Compiles that are just being finished tell the scribe when they are.
@@ -155,8 +156,14 @@ impl EventLoop {
         });
     }
 
-    fn clear(&mut self, token: Token) {
+    /// Others find the reply out, and the client hears that somebody is at work on it.
+    fn takes_time(&mut self, token: Token) {
         client_waits(&mut self.hub.clients, token);
+        self.send(token, &frame::bare(Verb::Wait));
+    }
+
+    fn clear(&mut self, token: Token) {
+        self.takes_time(token);
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
         // What was reported before goes as well.

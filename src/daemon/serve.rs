@@ -142,7 +142,7 @@ pub fn session_offline(
 /// The results whose keys begin with these bytes, read without a daemon.
 pub fn inspect_offline(settings: &Settings, start: &[u8]) -> io::Result<Vec<Inspected>> {
     let root = Root::of(settings)?;
-    if !root.path().is_dir() {
+    if !has_index(&root) {
         return Ok(Vec::new());
     }
     let _lock = take_lock(&root)?;
@@ -162,17 +162,22 @@ pub fn status_offline(settings: &Settings) -> io::Result<Status> {
     };
     if root.path().is_dir() {
         let root_bytes = root.path().as_os_str().as_bytes();
-        BlobDir::new(root_bytes).scan(|blob| {
-            status.artifacts += 1;
-            status.artifact_bytes += blob.size;
-        });
-        // A daemon that is just starting holds the lock: then the counters are left out.
-        if let Ok(_lock) = take_lock(&root) {
+        BlobDir::new(root_bytes).scan(|blob| status.artifact_bytes += blob.size);
+        // A daemon that is just starting holds the lock: then the rest is left out. Nothing is made where nothing was.
+        if has_index(&root)
+            && let Ok(_lock) = take_lock(&root)
+        {
             let (index, _) = Index::open(root_bytes);
             status.counters = load_counters(&index);
+            status.artifacts = index.count_results();
         }
     }
     Ok(status)
+}
+
+/// Whether a daemon ever wrote down what it knows.
+fn has_index(root: &Root) -> bool {
+    root.file("index.sled").is_dir() && root.lock_path().is_file()
 }
 
 fn limit(settings: &Settings, root: &Root) -> u64 {

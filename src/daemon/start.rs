@@ -19,7 +19,7 @@ pub fn connect(settings: &Settings, deadline: Instant) -> io::Result<UnixStream>
 /// Connects for a compile: starts a daemon only where environment and file allow it. The
 /// file is read only then.
 pub fn connect_if_allowed(settings: &Settings, deadline: Instant) -> io::Result<UnixStream> {
-    match Root::of(settings)?.connect(deadline) {
+    match Root::of(settings)?.reach(deadline) {
         Err(error) if start::nobody_listens(&error) => {
             let settings = settings.clone().over(&settings.file());
             if settings.no_spawn || settings.disable {

@@ -30,6 +30,7 @@ const EVICT_EVERY: Duration = Duration::from_secs(2);
 /// The size of the store, as far as known.
 #[derive(Default)]
 struct Sizes {
+    /// Results: small ones have no file of their own.
     artifacts: AtomicU64,
     bytes: AtomicU64,
     /// An eviction is under way.
@@ -93,6 +94,12 @@ impl Upkeep {
         self.sizes.bytes.load(Ordering::Relaxed)
     }
 
+    /// Everything was removed.
+    pub(super) fn emptied(&self) {
+        self.sizes.artifacts.store(0, Ordering::Relaxed);
+        self.sizes.bytes.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn used(&mut self, results: &[ResultKey]) {
         self.used.extend(results);
         self.dirty = true;
@@ -100,10 +107,10 @@ impl Upkeep {
 
     /// Counts what wrappers put into the store.
     pub(super) fn note_stored(&mut self, report: &Report) {
-        let taken = report.runs.iter().flat_map(|run| &run.units).flat_map(|unit| &unit.outputs);
-        for output in taken {
+        let units = report.runs.iter().flat_map(|run| &run.units);
+        self.sizes.artifacts.fetch_add(units.clone().count() as u64, Ordering::Relaxed);
+        for output in units.flat_map(|unit| &unit.outputs) {
             if let Some(Content::Blob { size, .. }) = &output.content {
-                self.sizes.artifacts.fetch_add(1, Ordering::Relaxed);
                 self.sizes.bytes.fetch_add(*size, Ordering::Relaxed);
             }
         }
@@ -195,12 +202,9 @@ pub(super) fn load_counters(index: &Index) -> Counters {
 }
 
 fn measure(shared: &Shared, sizes: &Sizes) {
-    let (mut artifacts, mut bytes) = (0, 0);
-    shared.blobs.scan(|blob| {
-        artifacts += 1;
-        bytes += blob.size;
-    });
-    sizes.artifacts.store(artifacts, Ordering::Relaxed);
+    let mut bytes = 0;
+    shared.blobs.scan(|blob| bytes += blob.size);
+    sizes.artifacts.store(shared.index.count_results(), Ordering::Relaxed);
     sizes.bytes.store(bytes, Ordering::Relaxed);
 }
 

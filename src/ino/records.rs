@@ -47,7 +47,7 @@ impl Records {
 
     fn make_room(&self) -> io::Result<()> {
         let mut all: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in self.folder.read_dir()?.flatten() {
+        for entry in self.folder.read_dir()?.flatten().filter(|entry| is_ours(&entry.file_name())) {
             let written = entry.metadata().and_then(|meta| meta.modified());
             all.push((written.unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
         }
@@ -63,7 +63,8 @@ impl Records {
     /// Removes all; gives how many and how many bytes.
     pub fn clear(&self) -> (u64, u64) {
         let (mut count, mut bytes) = (0, 0);
-        for entry in self.folder.read_dir().into_iter().flatten().flatten() {
+        let entries = self.folder.read_dir().into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_ours(&entry.file_name())) {
             let size = entry.metadata().map_or(0, |meta| meta.len());
             if std::fs::remove_file(entry.path()).is_ok() {
                 count += 1;
@@ -75,5 +76,14 @@ impl Records {
 
     fn path(&self, key: &[u8; 32]) -> PathBuf {
         self.folder.join(blake3::Hash::from_bytes(*key).to_hex().as_str())
+    }
+}
+
+/// Whether a name is one that we give: a key, or `new-PID`.
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    match name.strip_prefix(b"new-") {
+        Some(pid) => pid.iter().all(u8::is_ascii_digit),
+        None => name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit),
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::root::Root;
+use super::root::{Holder, Root, about};
 use crate::session::crash;
 use crate::sys::detach;
 
@@ -22,12 +22,19 @@ pub fn spawn_detached(root: &Root, args: &[std::ffi::OsString]) -> io::Result<()
     command.args(args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
-    let mut ready = [0; 1];
     let mut pipe = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-    match io::Read::read(&mut pipe, &mut ready)? {
-        1 => Ok(()),
-        _ => Err(io::Error::other("the daemon ended before it listened; see its log")),
+    let mut ready = [0; 1];
+    if io::Read::read(&mut pipe, &mut ready)? == 1 && ready == [detach::READY] {
+        return Ok(());
     }
+    let mut why = Vec::new();
+    io::Read::read_to_end(&mut pipe, &mut why)?;
+    if ready == [0] || why.is_empty() {
+        let log = root.log();
+        let text = format!("the daemon ended before it listened; see {}", log.display());
+        return Err(io::Error::other(text));
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&why).into_owned()))
 }
 
 /// Makes this process the daemon, for as long as `serve` takes. `detached`: it lets go of its
@@ -38,14 +45,21 @@ pub fn live(
     detached: bool,
     serve: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
-    root.make()?;
-    if detached {
-        detach::from_starter()?;
-    }
-    crate::session::log::to_file(&root.log(), level);
-    let result = live_locked(root, serve);
+    let result = (|| {
+        root.make()?;
+        root.check_socket()?;
+        if detached {
+            detach::from_starter()?;
+        }
+        detach::from_limits();
+        crate::session::log::to_file(&root.log(), level);
+        live_locked(root, serve)
+    })();
     if let Err(error) = &result {
         log::error!("the daemon ends: {error}");
+        if detached {
+            detach::say_why_not(&error.to_string());
+        }
     }
     result
 }
@@ -61,26 +75,37 @@ pub fn take_lock(root: &Root) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::AddrInUse,
-                    "another daemon serves this root",
-                ));
+                return Err(taken(root));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }
 
+/// The error that says that another process has the root.
+pub fn taken(root: &Root) -> io::Error {
+    let path = root.path().display();
+    let text = match root.holder() {
+        Some(Holder { pid, socket }) => {
+            format!("daemon {pid} serves {path} already, at {}", socket.display())
+        }
+        None => format!("another process is at work in {path}"),
+    };
+    io::Error::new(io::ErrorKind::AddrInUse, text)
+}
+
 fn live_locked(root: &Root, serve: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let lock = take_lock(root)?;
     crash::report_panics(root.path());
     // A daemon that ends in order leaves its lock file empty.
-    let left = std::fs::read_to_string(root.lock_path()).unwrap_or_default();
-    if !left.trim().is_empty() {
-        crash::report_vanished(root.path(), left.trim());
+    let left = std::fs::read(root.lock_path()).unwrap_or_default();
+    let left = String::from_utf8_lossy(&left);
+    if let Some(pid) = left.lines().next().map(str::trim).filter(|pid| !pid.is_empty()) {
+        crash::report_vanished(root.path(), pid);
     }
-    lock.set_len(0)?;
-    io::Write::write_all(&mut &lock, format!("{}\n", std::process::id()).as_bytes())?;
+    let written =
+        lock.set_len(0).and_then(|()| io::Write::write_all(&mut &lock, &Holder::note(root)));
+    written.map_err(|error| about(&root.lock_path(), error))?;
     let result = serve();
     let _ = lock.set_len(0);
     // Released by the end of the process at the latest; the file stays, since removing a
@@ -92,8 +117,10 @@ fn live_locked(root: &Root, serve: impl FnOnce() -> io::Result<()>) -> io::Resul
 /// Listens at the root's socket. Only for who holds the lock.
 pub fn listen(root: &Root) -> io::Result<UnixListener> {
     // Gone already unless a daemon died here; the lock says that nobody serves it now.
+    root.check_socket()?;
     let _ = std::fs::remove_file(root.socket());
-    let listener = root.with_address(|address| UnixListener::bind(address))?;
+    let listener = root.with_address(|address| UnixListener::bind(address));
+    let listener = listener.map_err(|error| about(root.socket(), error))?;
     // The library's own queue is short for a build of hundreds of jobs.
     rustix::net::listen(&listener, QUEUE)?;
     use std::os::unix::fs::PermissionsExt;

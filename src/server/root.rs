@@ -1,18 +1,18 @@
 //! A cache root on disk: whose it is, and where a daemon of it has its socket and locks.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::place;
+use crate::settings::Settings;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
-
-use crate::settings::Settings;
 
 /// What tells the kinds of daemons of one root apart.
 #[derive(Debug)]
@@ -80,7 +80,11 @@ impl Root {
         endpoint: Option<&[u8]>,
     ) -> io::Result<Root> {
         let (Some(path), Some(socket)) = (&settings.cache_root, socket) else {
-            return Err(io::Error::other("no cache folder: set ZCCACHE_CACHE_DIR or HOME"));
+            let is_given = std::env::var_os("ZCCACHE_CACHE_DIR").is_some_and(|it| !it.is_empty());
+            return Err(io::Error::other(match is_given {
+                true => "ZCCACHE_CACHE_DIR is relative, and the working folder is gone",
+                false => "no cache folder: set ZCCACHE_CACHE_DIR or HOME",
+            }));
         };
         let path_of = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
         Ok(Root {
@@ -149,45 +153,85 @@ impl Root {
         self.path.join(name)
     }
 
-    /// Makes the cache folder, for us alone. Refused when it is somebody else's.
+    /// Makes the cache folder, for us alone. Refused where it can't be trusted.
     pub fn make(&self) -> io::Result<()> {
         let path = self.path();
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+            std::fs::create_dir_all(parent).map_err(|error| about(parent, error))?;
         }
-        match std::fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let own = rustix::process::geteuid().as_raw();
-        // A symlink of ours or of root's is wanted so; another's leads where he wants us.
-        let link = std::fs::symlink_metadata(path)?;
-        let meta = std::fs::metadata(path)?;
-        let planted = link.is_symlink() && ![own, 0].contains(&link.uid());
-        if !meta.is_dir() || meta.uid() != own || planted {
-            return Err(io::Error::other(format!("{} is not our own folder", path.display())));
-        }
-        if meta.mode() & 0o022 != 0 {
-            // Others could write here until now: what they left is not to be used.
-            for entry in std::fs::read_dir(path)? {
-                let entry = entry?;
-                if entry.metadata()?.uid() != own {
-                    let text = format!("{} is another user's: remove it", entry.path().display());
-                    return Err(io::Error::other(text));
-                }
-            }
-        }
-        if meta.mode() & 0o077 != 0 {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-        }
+        let made = make_private(path)?;
+        let open = !made && place::claim(path)? == place::Claim::Kept;
         for name in ["artifacts", "tmp", "logs", "crashes"] {
-            match std::fs::DirBuilder::new().mode(0o700).create(self.file(name)) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+            let folder = self.file(name);
+            if !make_private(&folder)? && open {
+                place::check_part(&folder)?;
             }
         }
         Ok(())
+    }
+
+    /// Fails where the socket's place is taken by what is no socket: that is never removed.
+    pub fn check_socket(&self) -> io::Result<()> {
+        let kind = match std::fs::symlink_metadata(self.socket()) {
+            Ok(meta) => meta.file_type(),
+            // Nothing is there, or whoever binds it will hear of it.
+            Err(_) => return Ok(()),
+        };
+        if kind.is_socket() {
+            return Ok(());
+        }
+        let what = match (kind.is_dir(), kind.is_symlink()) {
+            (true, _) => "a folder",
+            (_, true) => "a symlink",
+            _ => "a file",
+        };
+        let advice = match self.endpoint {
+            Some(_) => "name another endpoint",
+            None => "move it away",
+        };
+        let text = format!("{} is {what} and no socket: {advice}", self.socket().display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
+    }
+
+    /// Who holds the daemon's lock now, as it says itself.
+    pub fn holder(&self) -> Option<Holder> {
+        let file = File::open(self.lock_path()).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let text = std::fs::read(self.lock_path()).ok()?;
+        Holder::parse(&text)
+    }
+
+    /// Connects to a daemon of this root that was started with another socket.
+    pub fn connect_elsewhere(&self) -> Option<UnixStream> {
+        let holder = self.holder().filter(|holder| holder.socket != self.socket)?;
+        let stream = self.at(&holder).connect(Instant::now()).ok()?;
+        // The socket may be another's by now, who serves another root.
+        (peer_pid(&stream) == Some(holder.pid)).then_some(stream)
+    }
+
+    /// The same root, with the socket that this daemon has.
+    fn at(&self, holder: &Holder) -> Root {
+        Root { socket: holder.socket.clone(), ..self.clone() }
+    }
+
+    /// Connects to the daemon that serves this root, wherever it listens.
+    pub fn reach(&self, deadline: Instant) -> io::Result<UnixStream> {
+        match self.connect(deadline) {
+            Err(error) if nobody_listens(&error) => self.connect_elsewhere().ok_or(error),
+            connected => connected,
+        }
+    }
+
+    /// The socket of the daemon that serves this root; where none does, the one that the next would have.
+    pub fn served_at(&self) -> PathBuf {
+        match self.connect_elsewhere() {
+            Some(_) if self.connect(Instant::now()).is_err() => {
+                self.holder().map_or_else(|| self.socket.clone(), |holder| holder.socket)
+            }
+            _ => self.socket.clone(),
+        }
     }
 
     /// Connects to whoever listens, if that is us: another user's daemon would tell us what to run.
@@ -205,7 +249,7 @@ impl Root {
                         std::thread::sleep(Duration::from_millis(5));
                     }
                     Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(about(self.socket(), error.into())),
                 }
             }
         })?;
@@ -235,6 +279,54 @@ impl Root {
     }
 }
 
+/// A daemon, as its lock file tells of it.
+#[derive(Debug, PartialEq)]
+pub struct Holder {
+    pub pid: u32,
+    pub socket: PathBuf,
+}
+
+impl Holder {
+    /// What a daemon of this root writes into its lock file.
+    pub fn note(root: &Root) -> Vec<u8> {
+        let pid = format!("{}\n", std::process::id());
+        [pid.as_bytes(), root.socket().as_os_str().as_bytes(), b"\n"].concat()
+    }
+
+    fn parse(text: &[u8]) -> Option<Holder> {
+        let at = text.iter().position(|byte| *byte == b'\n')?;
+        let pid = std::str::from_utf8(&text[..at]).ok()?.parse().ok()?;
+        let socket = text[at + 1..].strip_suffix(b"\n")?;
+        Some(Holder { pid, socket: std::ffi::OsStr::from_bytes(socket).into() })
+    }
+}
+
+/// The error that says that there is no daemon.
+pub fn nobody_listens(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
+}
+
+/// The process at the other end.
+pub fn peer_pid(stream: &UnixStream) -> Option<u32> {
+    let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+}
+
+/// An error with the path that it is about.
+pub fn about(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes a folder that nobody else may enter. False: something is there already.
+fn make_private(path: &Path) -> io::Result<bool> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(about(path, error)),
+    }
+}
+
 /// Opens a lock file, never through a symlink.
 fn open_lock(path: &Path) -> io::Result<File> {
     const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
@@ -246,5 +338,5 @@ fn open_lock(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .custom_flags(O_NOFOLLOW);
-    options.open(path)
+    options.open(path).map_err(|error| about(path, error))
 }

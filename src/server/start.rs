@@ -4,14 +4,16 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::peer::Process;
-use super::root::Root;
+use super::life::taken;
+use super::peer::{Process, is_stopped};
+pub use super::root::nobody_listens;
+use super::root::{Root, peer_pid};
 use crate::protocol::frame::{self, Build, Header, Verb};
 
 /// What a command may wait for a daemon to come up, or to answer at all.
@@ -26,7 +28,7 @@ pub fn soon() -> Instant {
 
 /// Connects, starting a daemon if none answers; until the deadline.
 pub fn connect(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
-    match root.connect(deadline) {
+    match root.reach(deadline) {
         Err(error) if nobody_listens(&error) => start(root, deadline),
         connected => connected,
     }
@@ -58,7 +60,7 @@ fn is_end(error: &io::Error) -> bool {
 
 /// Asks a daemon of another build to leave, and starts our own. Refused when it is newer.
 pub fn replace(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
-    if let Ok(stream) = root.connect(deadline)
+    if let Ok(stream) = root.reach(deadline)
         && !retire(stream, deadline)?
     {
         return Err(io::Error::other("the running daemon is newer"));
@@ -91,26 +93,43 @@ impl Read for Until<'_> {
     }
 }
 
-/// Asks a running daemon. None when there is none, or it dies meanwhile; one that takes longer than `patience` is an
-/// error.
+/// Asks a running daemon. None when there is none, or it dies meanwhile. One that does not even acknowledge within
+/// four seconds is an error, and so is one that did and takes longer than `patience` then.
 pub fn ask_running<R: DeserializeOwned>(
     root: &Root,
     request: &impl Serialize,
     patience: Duration,
 ) -> io::Result<Option<R>> {
-    let mut stream = match root.connect(soon()) {
+    let mut stream = match root.reach(soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(unanswered(root, None, error)),
     };
     let daemon = Process::of(&stream);
-    match exchange(&mut stream, request, patience) {
+    match exchange_slowly(&mut stream, request, patience) {
         Ok((header, payload)) => decode(&header, &payload).map(Some),
         Err(error) if is_end(&error) && daemon.is_some_and(|it| it.wait(soon()).is_ok()) => {
             Ok(None)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(unanswered(root, Some(&stream), error)),
     }
+}
+
+/// The error for the user where it is one of waiting in vain: which process that is, and what helps.
+fn unanswered(root: &Root, stream: Option<&UnixStream>, error: io::Error) -> io::Error {
+    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        return error;
+    }
+    let of_lock = || root.holder().map(|holder| holder.pid);
+    let Some(pid) = stream.and_then(peer_pid).or_else(of_lock).filter(|pid| *pid > 0) else {
+        let text = format!("the daemon at {} does not answer", root.socket().display());
+        return io::Error::new(io::ErrorKind::TimedOut, text);
+    };
+    let advice = match stream.is_some_and(is_stopped) {
+        true => format!("it is stopped; kill -CONT {pid} lets it go on, kill -9 {pid} ends it"),
+        false => format!("kill {pid} ends it, or kill -9 {pid}"),
+    };
+    io::Error::new(io::ErrorKind::TimedOut, format!("daemon {pid} does not answer: {advice}"))
 }
 
 /// Asks the daemon at the other end, or one of our build in its place where it is older.
@@ -140,6 +159,20 @@ fn exchange(
     frame::read(stream)
 }
 
+/// The same of a daemon that says soon whether it is at work on it, and then may take long.
+fn exchange_slowly(
+    stream: &mut UnixStream,
+    request: &impl Serialize,
+    patience: Duration,
+) -> io::Result<(Header, Vec<u8>)> {
+    let mut reply = exchange(stream, request, patience.min(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    while reply.0.verb == Verb::Wait {
+        reply = frame::read(stream)?;
+    }
+    Ok(reply)
+}
+
 /// A reply of a daemon of our own build.
 pub fn decode<R: DeserializeOwned>(header: &Header, payload: &[u8]) -> io::Result<R> {
     if header.verb != Verb::Message || header.build != Build::own() {
@@ -151,10 +184,10 @@ pub fn decode<R: DeserializeOwned>(header: &Header, payload: &[u8]) -> io::Resul
 /// Ends a running daemon, by this request of its own, and waits until it is gone. False when
 /// none ran.
 pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
-    let mut stream = match root.connect(soon()) {
+    let mut stream = match root.reach(soon()) {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(false),
-        Err(error) => return Err(error),
+        Err(error) => return Err(unanswered(root, None, error)),
     };
     let daemon = Process::of(&stream);
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -163,37 +196,39 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
         Ok((header, _)) => header.verb == Verb::OtherBuild,
         // It ends already.
         Err(error) if is_end(&error) => false,
-        Err(error) => return Err(error),
+        Err(error) => return Err(unanswered(root, Some(&stream), error)),
     };
-    if is_other && !retire(root.connect(soon())?, soon())? {
+    if is_other && !retire(root.reach(soon())?, soon())? {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));
     }
-    drop(stream);
     let deadline = Instant::now() + STOP_PATIENCE;
-    match daemon {
+    let gone = match daemon {
         // The lock may be the next daemon's at once, which a build has started.
-        Some(daemon) => daemon.wait(deadline)?,
-        None => drop(wait_for_lock(&root.lock()?, deadline, || None::<()>)?),
-    }
+        Some(daemon) => daemon.wait(deadline),
+        None => wait_for_lock(&root.lock()?, deadline, || None::<()>).map(drop),
+    };
+    gone.map_err(|error| unanswered(root, Some(&stream), error))?;
     Ok(true)
-}
-
-/// The error that says that there is no daemon.
-pub fn nobody_listens(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
 /// One starter at a time, under a lock; the others find its daemon when they get the lock.
 fn start(root: &Root, deadline: Instant) -> io::Result<UnixStream> {
     root.make()?;
+    root.check_socket()?;
     let lock = root.start_lock()?;
-    let connect = || root.connect(Instant::now()).ok();
+    // One that was started with another socket serves this root all the same.
+    let connect = || root.reach(Instant::now()).ok();
     if let Some(stream) = wait_for_lock(&lock, deadline, connect)?.or_else(connect) {
         return Ok(stream);
     }
     // One whose starter was killed comes up all the same, and one that leaves keeps the next waiting.
     let daemons = root.lock()?;
-    if let Some(stream) = wait_for_lock(&daemons, deadline, connect)? {
+    let waited =
+        wait_for_lock(&daemons, deadline, connect).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => taken(root),
+            _ => error,
+        })?;
+    if let Some(stream) = waited {
         return Ok(stream);
     }
     drop(daemons);
@@ -231,14 +266,12 @@ fn wait_for_lock<T>(
 /// Runs what detaches a daemon and ends once that listens.
 fn launch(root: &Root, deadline: Instant) -> io::Result<()> {
     let mut command = root.starter();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     loop {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => {
-                return Err(io::Error::other(format!("the daemon did not start ({status})")));
-            }
+            Some(status) => return Err(io::Error::other(why_not(&mut child, status))),
             None if Instant::now() >= deadline => {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -247,5 +280,23 @@ fn launch(root: &Root, deadline: Instant) -> io::Result<()> {
             }
             None => std::thread::sleep(Duration::from_millis(2)),
         }
+    }
+}
+
+/// What a starter that failed has said of it, in one line.
+fn why_not(child: &mut Child, status: ExitStatus) -> String {
+    let mut said = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        // It has ended, and the daemon does not have this stream.
+        let _ = stderr.take(4096).read_to_end(&mut said);
+    }
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().last().unwrap_or_default();
+    let line = line.strip_prefix("zccache: ").unwrap_or(line);
+    let words = ["daemon: ", "the daemon can't be started: "];
+    let why = words.iter().find_map(|words| line.strip_prefix(words)).unwrap_or(line);
+    match why {
+        "" => format!("the daemon did not start ({status})"),
+        why => why.to_owned(),
     }
 }

@@ -81,10 +81,25 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "txt"))
+        .filter(|path| path.file_name().is_some_and(|name| is_report(name.as_encoded_bytes())))
         .collect();
     all.sort();
     all
+}
+
+/// Whether a name is one that `write` gives: `2026-01-02T030405.678Z-PID-NUMBER.txt`. The folder may hold files of
+/// the user, too.
+fn is_report(name: &[u8]) -> bool {
+    let Some(stem) = name.strip_suffix(b".txt") else { return false };
+    let mut parts = stem.rsplitn(3, |byte| *byte == b'-');
+    let mut is_number =
+        || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
+    let numbered = is_number() && is_number();
+    let time = parts.next().unwrap_or_default();
+    numbered
+        && time.ends_with(b"Z")
+        && time.contains(&b'T')
+        && time.iter().all(|byte| byte.is_ascii_digit() || b"-T.Z".contains(byte))
 }
 
 /// All reports of a root, the latest first.
@@ -139,6 +154,8 @@ mod tests {
         for _ in 0..REPORTS_MAX + 5 {
             report_vanished(&root, "77");
         }
+        let of_the_user = root.join(FOLDER).join("user.txt");
+        std::fs::write(&of_the_user, "mine").unwrap();
         let all = list(&root);
         assert_eq!(all.len(), REPORTS_MAX);
         for word in ["when: 20", "version: ", "pid: ", "daemon 77 ended"] {
@@ -146,6 +163,7 @@ mod tests {
         }
         assert_eq!(clear(&root), REPORTS_MAX);
         assert_eq!(list(&root), []);
+        assert!(of_the_user.exists());
         std::fs::remove_dir_all(&root).unwrap();
         report_vanished(&root, "77");
         assert!(!root.exists());

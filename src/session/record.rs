@@ -133,8 +133,16 @@ pub fn forget_old(root: &Path) {
             now_s.saturating_sub(time.duration_since(UNIX_EPOCH).map_or(0, |at| at.as_secs()))
         });
         let name = entry.file_name().into_string().unwrap_or_default();
-        let id = name.strip_suffix(".json").and_then(|id| SessionId::parse(id.as_bytes()));
-        let record = id.and_then(|id| load(root, id));
+        // Anything else is not ours to remove.
+        let Some((stem, ending)) = name.split_once('.') else { continue };
+        let is_new = ending
+            .strip_prefix("new-")
+            .is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()));
+        let id = SessionId::parse(stem.as_bytes()).filter(|_| ending == "json" || is_new);
+        if id.is_none() {
+            continue;
+        }
+        let record = id.filter(|_| !is_new).and_then(|id| load(root, id));
         let keep_s = match record {
             Some(record) if record.ended_at.is_none() => OPEN_KEPT_S,
             Some(_) => ENDED_KEPT_S,
@@ -174,8 +182,17 @@ mod tests {
         std::fs::write(root.join("sessions/junk.json"), "{").unwrap();
         std::fs::write(path(&root, SessionId::new()), "{").unwrap();
         assert_eq!(list(&root).len(), 2);
+        let long_ago = UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let half = root.join("sessions").join(format!("{}.new-7", SessionId::new()));
+        let of_the_user =
+            ["user.txt", "user", "notes.json"].map(|name| root.join("sessions").join(name));
+        for path in of_the_user.iter().chain([&half]) {
+            std::fs::write(path, "mine").unwrap();
+            File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
         forget_old(&root);
         assert_eq!(list(&root).len(), 2);
+        assert!(of_the_user.iter().all(|path| path.exists()) && !half.exists());
         std::fs::remove_dir_all(&root).unwrap();
     }
 

@@ -68,7 +68,13 @@ impl ConfigFile {
         };
         let meta = match std::fs::metadata(&path) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Or a root that is no folder, which is told by whoever needs one.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return ConfigFile::default();
             }
             Err(error) => return fault(format!("can't be read: {error}")),
@@ -156,8 +162,13 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static Setting, V
 
 /// A value as the variable would spell it.
 fn text_of(value: &DeValue<'_>, setting: &Setting) -> Option<String> {
+    let is_names = matches!(
+        setting.variable,
+        "ZCCACHE_EXTRA_INPUTS" | "ZCCACHE_EXCLUDE_CRATES" | "ZCCACHE_WORKTREE_ROOT"
+    );
     match value {
         DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(_) | DeValue::Boolean(_) if is_names => None,
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
         DeValue::Boolean(truth) => Some(if *truth { "1" } else { "0" }.to_owned()),
         DeValue::Array(list) => {
@@ -214,7 +225,7 @@ mod tests {
     #[test]
     fn a_bad_line_costs_that_line() {
         let text = "cache_size = \"big\"\nreadonly = true\ncache_dir = \"/x\"\nspeed = 1\n\
-                    idle_timeout = 0x10\nlink_mode = []\n";
+                    idle_timeout = 0x10\nlink_mode = []\nexclude_crates = 5\n";
         let (entries, faults) = parse(text);
         assert_eq!(entries, [("readonly".to_owned(), "1".to_owned(), 2)]);
         let size = super::super::table::find("ZCCACHE_CACHE_SIZE").unwrap().allowed;
@@ -225,6 +236,7 @@ mod tests {
             "/r/config.toml:5: idle_timeout is not understood: allowed is a number of seconds".into(),
             "/r/config.toml:6: link_mode is not understood: allowed is auto, reflink, hardlink or copy"
                 .into(),
+            "/r/config.toml:7: exclude_crates is not understood: allowed is NAME,NAME...".into(),
         ]);
     }
 

@@ -367,7 +367,7 @@ impl BlobDir {
         [&self.root, b"/tmp".as_slice()].concat()
     }
 
-    /// Removes files in `ROOT/tmp` untouched for a day; `now_s` is in seconds since 1970. Gives their number.
+    /// Removes files of ours in `ROOT/tmp` untouched for a day; `now_s` is in seconds since 1970. Gives their number.
     pub fn remove_stale_temps(&self, now_s: u64) -> u64 {
         use std::os::unix::fs::MetadataExt;
         let temps = self.temps();
@@ -375,13 +375,33 @@ impl BlobDir {
         for file in std::fs::read_dir(as_path(&temps)).into_iter().flatten().flatten() {
             let Ok(about) = file.metadata() else { continue };
             let changed: u64 = about.ctime().try_into().unwrap_or(0);
-            let stale = about.is_file() && now_s.saturating_sub(changed) > STALE_TEMP_S;
+            let ours = is_temp_of_ours(file.file_name().as_encoded_bytes());
+            let stale = ours && about.is_file() && now_s.saturating_sub(changed) > STALE_TEMP_S;
             if stale && std::fs::remove_file(file.path()).is_ok() {
                 removed += 1;
             }
         }
         removed
     }
+}
+
+/// Whether a name is one that we give in `ROOT/tmp`: `blob-PID-NUMBER-TIME`, `PID-TICKET-UNIT.ENDING`, or that of
+/// something tried out. Others may be the user's.
+fn is_temp_of_ours(name: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let are_numbers = |text: &[u8], count| {
+        let parts: Vec<&[u8]> = text.split(|byte| *byte == b'-').collect();
+        parts.len() == count && parts.iter().all(|part| is_number(part))
+    };
+    let numbers_after = |word: &[u8], count| {
+        name.strip_prefix(word).is_some_and(|numbers| are_numbers(numbers, count))
+    };
+    let stem = name.split(|byte| *byte == b'.').next().unwrap_or_default();
+    matches!(name, b"clock" | b"doctor")
+        || numbers_after(b"blob-", 3)
+        || numbers_after(b"watch-", 1)
+        || numbers_after(b"watch-other-", 1)
+        || (stem.len() < name.len() && are_numbers(stem, 3))
 }
 
 /// Hashes what it writes.

@@ -270,6 +270,13 @@ impl Index {
         });
     }
 
+    /// How many results there are.
+    pub fn count_results(&self) -> u64 {
+        let mut count = 0;
+        self.tree.for_each(RESULT, |_, _| count += 1);
+        count
+    }
+
     /// The results whose keys begin with these bytes, in order of key; at most `most`.
     pub fn results_beginning(&self, start: &[u8], most: usize) -> Vec<(ResultKey, ResultRecord)> {
         let mut found = Vec::new();

@@ -65,6 +65,13 @@ pub fn ignore_broken_pipe() -> Before {
     change(libc::SIGPIPE, libc::SIG_IGN)
 }
 
+/// A file that grows beyond the limit becomes an error instead of the end. It is caught and not ignored: what we
+/// start finds it as it is by default.
+pub fn survive_large_files() {
+    extern "C" fn nothing(_: c_int) {}
+    change(libc::SIGXFSZ, nothing as *const () as libc::sighandler_t);
+}
+
 /// SIGPIPE's number.
 pub const BROKEN_PIPE: c_int = libc::SIGPIPE;
 

@@ -52,12 +52,24 @@ pub fn find_tool(
     cwd: &[u8],
     us: FileKey,
 ) -> Result<Found, NotFound> {
+    find_beyond(name, path_env, cwd, us, &|_| false)
+}
+
+/// The same, which passes these files over as well.
+pub fn find_beyond(
+    name: &[u8],
+    path_env: Option<&[u8]>,
+    cwd: &[u8],
+    us: FileKey,
+    beyond: &dyn Fn(FileKey) -> bool,
+) -> Result<Found, NotFound> {
+    let is_us = &|file| file == us || beyond(file);
     let mut passed = Vec::new();
     let mut why = Missing::NotFound;
     let mut behind_us = false;
     let mut searched = name;
     if name.contains(&b'/') {
-        match look_at(name, cwd, us) {
+        match look_at(name, cwd, is_us) {
             Candidate::Tool => return Ok(Found { path: name.to_vec(), passed, behind_us }),
             Candidate::Absent => return Err(NotFound { why, passed: vec![name.to_vec()] }),
             Candidate::NotExecutable => {
@@ -82,7 +94,7 @@ pub fn find_tool(
         } else {
             [folder, b"/", searched].concat()
         };
-        match look_at(&path, cwd, us) {
+        match look_at(&path, cwd, is_us) {
             Candidate::Tool => return Ok(Found { path, passed, behind_us }),
             Candidate::Absent => {}
             Candidate::NotExecutable => why = Missing::NotExecutable,
@@ -141,7 +153,13 @@ pub fn plain_name(path: &[u8]) -> &[u8] {
 
 /// The running program's file, for `find_tool`. Zeros match no file.
 pub fn own_key() -> FileKey {
-    std::fs::metadata("/proc/self/exe").map_or((0, 0), |meta| (meta.dev(), meta.ino()))
+    key_of(b"/proc/self/exe").unwrap_or_default()
+}
+
+/// The file at a path, symlinks followed.
+pub fn key_of(path: &[u8]) -> Option<FileKey> {
+    let meta = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 enum Candidate {
@@ -151,7 +169,7 @@ enum Candidate {
     Us,
 }
 
-fn look_at(path: &[u8], cwd: &[u8], us: FileKey) -> Candidate {
+fn look_at(path: &[u8], cwd: &[u8], is_us: &dyn Fn(FileKey) -> bool) -> Candidate {
     let path = absolute(cwd, path);
     let path = Path::new(OsStr::from_bytes(&path));
     let meta = match std::fs::metadata(path) {
@@ -164,7 +182,7 @@ fn look_at(path: &[u8], cwd: &[u8], us: FileKey) -> Candidate {
             };
         }
     };
-    if (meta.dev(), meta.ino()) == us || leads_to_zccache(path) || is_copy_of_zccache(path) {
+    if is_us((meta.dev(), meta.ino())) || leads_to_zccache(path) || is_copy_of_zccache(path) {
         return Candidate::Us;
     }
     if !meta.is_file() || rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {

@@ -28,4 +28,5 @@ mod query;
 mod searched;
 mod surroundings;
 pub mod toolchain;
+pub mod way;
 pub mod worktree;

@@ -14,6 +14,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::command::{Arg, Flavor};
 use super::environment::Environment;
+use super::find::{base, key_of};
+use super::way::{self, Way};
 
 /// What a query printed.
 pub(super) struct Said {
@@ -83,6 +85,11 @@ fn run(
         }
     }
     command.env("LC_ALL", "C").env("ZCCACHE_DISABLE", "1");
+    // A script that calls us again must not be found again.
+    if let Some(file) = key_of(program) {
+        let way = Way::of(None).and(base(program), file);
+        command.env(OsStr::from_bytes(way::VARIABLE), OsStr::from_bytes(&way));
+    }
     command.current_dir(OsStr::from_bytes(cwd));
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -9,7 +9,9 @@ use crate::protocol::message::{Declared, Invocation, StdoutIs, Terminal};
 use crate::sys::process::{self, Strings};
 use crate::sys::terminal;
 use crate::tools::command::Arg;
+use crate::tools::find::{self, base};
 use crate::tools::gcc::strict_paths::StrictPaths;
+use crate::tools::way::{self, Way};
 
 /// How often a call went through a copy of us that stands for a tool.
 const DEPTH: &[u8] = b"ZCCACHE_MASQUERADE_DEPTH";
@@ -69,6 +71,24 @@ impl<'a> Call<'a> {
         self.masquerade && self.depth() > DEPTH_MAX
     }
 
+    /// The tools that led here.
+    pub fn way(&self) -> Way<'_> {
+        Way::of(self.variable(way::VARIABLE))
+    }
+
+    /// The tool that this call means led here: whoever asked about it first is waiting for us, and is not to
+    /// be asked again.
+    pub fn came_back(&self) -> bool {
+        if self.way().is_empty() || !self.is_asked_about() {
+            return false;
+        }
+        let name = if self.masquerade { base(self.tool()) } else { self.tool() };
+        let cwd = cwd().unwrap_or_else(|| b".".to_vec());
+        let found = find::find_tool(name, self.variable(b"PATH"), &cwd, find::own_key());
+        let file = found.ok().and_then(|found| find::key_of(&found.path));
+        file.is_some_and(|file| self.way().passes(base(name), file))
+    }
+
     /// How many masquerading copies of us led here, not counting this one.
     fn depth(&self) -> u32 {
         let text = self.variable(DEPTH).and_then(|value| std::str::from_utf8(value).ok());
@@ -80,9 +100,15 @@ impl<'a> Call<'a> {
         self.env.strip_suffix(b"\0").unwrap_or(&self.env).split(|&byte| byte == 0)
     }
 
-    /// The environment for the tool: ours with these variables set on top.
-    pub fn child_env(&self, extra: &[(Arg, Arg)]) -> io::Result<Strings> {
+    /// The environment for the tool, which is this file: ours with these variables set on top.
+    pub fn child_env(&self, program: &[u8], extra: &[(Arg, Arg)]) -> io::Result<Strings> {
         let mut extra = extra.to_vec();
+        // Not a declared command of any other name: that might write its environment down.
+        if names::is_known(self.tool())
+            && let Some(file) = find::key_of(program)
+        {
+            extra.push((way::VARIABLE.to_vec(), self.way().and(base(self.tool()), file)));
+        }
         if self.masquerade {
             let depth = self.depth().saturating_add(1).to_string();
             extra.push((DEPTH.to_vec(), depth.into_bytes()));
@@ -178,7 +204,7 @@ mod tests {
         assert_eq!(call.variable(b"A"), Some(&b"2"[..]));
         assert_eq!(call.variable(b"N"), None);
         assert_eq!(call.tool(), b"");
-        assert!(call.child_env(&[(b"A".to_vec(), b"x\0".to_vec())]).is_err());
+        assert!(call.child_env(b"/", &[(b"A".to_vec(), b"x\0".to_vec())]).is_err());
     }
 
     #[test]

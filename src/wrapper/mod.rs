@@ -74,7 +74,8 @@ fn serve(call: &Call<'_>) -> i32 {
     if let Err(error) = &settings.strict_paths {
         return refuse(&error.to_string());
     }
-    let Some(cwd) = cwd.filter(|_| settings.cache_root.is_some() && !call.runs_in_circles()) else {
+    let can_ask = settings.cache_root.is_some() && !call.runs_in_circles() && !call.came_back();
+    let Some(cwd) = cwd.filter(|_| can_ask) else {
         return unasked(call, settings);
     };
     // A fault of ours must not reach the user's build, not even as a message.

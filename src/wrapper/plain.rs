@@ -27,10 +27,19 @@ pub fn become_tool(call: &Call<'_>) -> i32 {
     let path_env = call.variable(b"PATH");
     // Without a working folder relative names still work, as long as they stay relative.
     let cwd = gather::cwd().unwrap_or_else(|| b".".to_vec());
-    let found = match find::find_tool(name, path_env, &cwd, find::own_key()) {
+    let way = call.way();
+    // A file that was named by its path is meant, whatever it leads to.
+    let may_pass = call.is_asked_about() && !name.contains(&b'/');
+    let goes_round = |file| may_pass && way.goes_round(name, file);
+    let found = match find::find_beyond(name, path_env, &cwd, find::own_key(), &goes_round) {
         Ok(found) => found,
         Err(missing) => {
+            let passed_over =
+                |path: &Vec<u8>| find::key_of(&find::absolute(&cwd, path)).is_some_and(goes_round);
             let (words, status) = match missing.why {
+                Missing::NotFound if missing.passed.iter().any(passed_over) => {
+                    ("on PATH are only scripts of this name that call zccache again", NOT_FOUND)
+                }
                 Missing::NotFound if name.contains(&b'/') => ("no such file", NOT_FOUND),
                 Missing::NotFound => ("not found on PATH", NOT_FOUND),
                 Missing::NotExecutable => ("can't be executed: permission denied", NOT_EXECUTABLE),
@@ -44,7 +53,7 @@ pub fn become_tool(call: &Call<'_>) -> i32 {
     let rest = || call.argv.iter().skip(1).map(|arg| arg.as_bytes());
     let argv = Strings::new([first.as_slice()].into_iter().chain(rest()));
     let (Ok(argv), Ok(env), Ok(program)) =
-        (argv, call.child_env(&[]), CString::new(found.as_slice()))
+        (argv, call.child_env(&found, &[]), CString::new(found.as_slice()))
     else {
         return complain(name, "can't be executed", NOT_EXECUTABLE);
     };

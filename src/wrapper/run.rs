@@ -164,7 +164,7 @@ fn run_captured(
         }
     };
     let argv = Strings::new(argv.iter().map(Vec::as_slice))?;
-    let env = around.call.child_env(&step.env)?;
+    let env = around.call.child_env(&step.program, &step.env)?;
     let mut reset: Vec<_> = stand_in.to_reset().collect();
     if around.broken_pipe.is_some_and(Before::was_default) {
         reset.push(signals::BROKEN_PIPE);

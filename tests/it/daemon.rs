@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -320,12 +321,14 @@ fn hits_end_connections_and_strangers_get_none() {
     let variables = compile.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let variables =
         variables.map(|(name, value)| format!("{}={}\0", name.display(), value.display()));
-    let request = Request::Compile(Invocation {
+    let invocation = Invocation {
         argv: b"gcc\0-c\0a.c\0-o\0a.o\0".to_vec(),
         env: variables.collect::<String>().into_bytes(),
         cwd: compile.get_current_dir().unwrap().to_str().unwrap().as_bytes().to_vec(),
         ..Invocation::default()
-    });
+    };
+    let other =
+        Invocation { argv: b"gcc\0-DOTHER\0-c\0a.c\0-o\0a.o\0".to_vec(), ..invocation.clone() };
     let asked = |mut question: Vec<u8>, quick: bool| {
         let header = Header::decode(question.first_chunk().unwrap()).unwrap();
         question[..HEADER_BYTES].copy_from_slice(&Header { quick, ..header }.encode());
@@ -333,10 +336,12 @@ fn hits_end_connections_and_strangers_get_none() {
         stream.write_all(&question).unwrap();
         (frame::read(&mut stream).unwrap(), stream)
     };
+    let request = Request::Compile(invocation);
     let question = frame::question(&request).unwrap();
+    let other = frame::question(&Request::Compile(other)).unwrap();
     // After a miss the next is most likely one, too: whoever asks before its C library has started may start that
     // while a worker finds out, and then reads the ordinary form.
-    let ((header, _), mut stream) = asked(question.clone(), true);
+    let ((header, _), mut stream) = asked(other, true);
     assert_eq!(header.verb, Verb::Wait);
     let (header, payload) = frame::read(&mut stream).unwrap();
     assert_eq!(header.verb, Verb::Message);
@@ -569,9 +574,179 @@ fn a_stale_socket_and_locks() {
     }
     s.warm(COMPILE);
     s.z("stop").code(0);
-    // An ordinary file in the socket's place.
-    fs::write(socket(&s), "").unwrap();
+    // What is no socket is never removed.
+    fs::write(socket(&s), "mine").unwrap();
+    s.miss(COMPILE);
+    let said = s.z("start").code(1).err();
+    assert!(said.contains("is a file and no socket") && said.lines().count() == 1, "{said}");
+    let (out, said) = (s.z("doctor").code(1).out(), socket(&s).display().to_string());
+    assert!(out.contains(&said), "{out}");
+    s.z("doctor --repair").code(1);
+    assert_eq!(fs::read(socket(&s)).unwrap(), b"mine");
+    fs::remove_file(socket(&s)).unwrap();
     s.hit(COMPILE);
+}
+
+#[test]
+fn an_endpoint_that_is_a_file_of_the_user() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let file = s.write("letter", "dear");
+    for name in ["ZCCACHE_ENDPOINT", "ZCCACHE_DOWNLOAD_ENDPOINT"] {
+        s.set(name, &file);
+        let start = Instant::now();
+        s.same(COMPILE);
+        let starter = if name == "ZCCACHE_ENDPOINT" { "zccache" } else { "zccache-download" };
+        let words = if starter == "zccache" { "start" } else { "daemon start" };
+        let mut command = s.z_command(words);
+        let output = finish(command.arg0(starter).spawn().unwrap());
+        assert!(!output.status.success());
+        assert!(output.err().contains("letter is a file and no socket"), "{}", output.err());
+        assert_eq!(output.err().lines().count(), 1, "{}", output.err());
+        s.z("stop");
+        s.z("status");
+        s.same(COMPILE);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert_eq!(s.read("letter"), b"dear");
+        s.unset(name);
+    }
+}
+
+/// A daemon that was started with another socket serves this root all the same.
+#[test]
+fn a_daemon_of_this_root_that_listens_elsewhere() {
+    for elsewhere_first in [true, false] {
+        let mut s = Sandbox::new();
+        s.write("a.c", HELLO);
+        let endpoint = s.aside("other").join("my.sock");
+        if elsewhere_first {
+            s.set("ZCCACHE_ENDPOINT", &endpoint);
+        }
+        s.warm(COMPILE);
+        let (daemon, first) = (s.daemon(), s.status()["socket"].clone());
+        if elsewhere_first {
+            s.unset("ZCCACHE_ENDPOINT");
+        } else {
+            s.set("ZCCACHE_ENDPOINT", &endpoint);
+        }
+        let start = Instant::now();
+        s.hit(COMPILE);
+        s.warm("gcc -O1 -c a.c -o b.o");
+        let said = s.z("start").code(0).out();
+        assert_eq!(said, format!("daemon running at {}\n", first.as_str().unwrap()));
+        assert_eq!(s.z("daemon").code(0).out(), said);
+        assert_eq!(s.z("session-start").code(0).err(), "");
+        assert_eq!(s.status()["socket"], first);
+        assert!(s.z("clear").code(0).out().contains("artifacts removed: 2"));
+        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+        assert_eq!(s.daemon(), daemon);
+        assert_eq!(s.z("stop").code(0).out(), "daemon stopped\n");
+        assert!(s.daemons().is_empty());
+    }
+}
+
+#[test]
+fn a_second_daemon_says_at_once_that_there_is_one() {
+    let s = Sandbox::new();
+    let running = s.z("daemon").code(0).out();
+    assert_eq!(running, format!("daemon running at {}\n", socket(&s).display()));
+    let start = Instant::now();
+    assert_eq!(s.z("daemon").code(0).out(), running);
+    let said = s.z("daemon --foreground").code(1).err();
+    assert!(said.contains(&format!("daemon {} serves", s.daemon())), "{said}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn commands_do_not_wait_long_for_a_frozen_daemon() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    let daemon = s.daemon();
+    s.signal(daemon, Signal::STOP);
+    let silent = format!("daemon {daemon} does not answer");
+    for line in ["status", "clear", "doctor", "inspect 00000000", "stop"] {
+        let start = Instant::now();
+        let output = s.z(line);
+        assert!(start.elapsed() < Duration::from_secs(7), "{line}: {:?}", start.elapsed());
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let said = output.out() + &output.err();
+        assert!(said.contains(&silent), "{line}: {said}");
+        assert!(said.contains(&format!("kill -CONT {daemon}")), "{line}: {said}");
+    }
+    s.signal(daemon, Signal::CONT);
+    s.z("status").code(0);
+}
+
+/// What could not be done, where: one line of `start`, and a plain compile.
+#[test]
+fn why_there_is_no_daemon() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let nowhere = s.path("dangling");
+    s.link("nothing", "dangling");
+    let file = s.write("file", "mine");
+    let cases = [
+        ("ZCCACHE_CACHE_DIR", nowhere, "dangling is a symlink to nothing"),
+        ("ZCCACHE_CACHE_DIR", file.clone(), "file is not our own folder"),
+        ("ZCCACHE_CACHE_DIR", file.join("below"), "file: "),
+        ("ZCCACHE_ENDPOINT", s.path("no/folder/sock"), "no/folder/sock: No such file"),
+    ];
+    let before = s.get("ZCCACHE_CACHE_DIR");
+    for (name, value, words) in cases {
+        s.set(name, &value);
+        let said = s.z("start").code(1).err();
+        assert!(said.contains(words) && said.lines().count() == 1, "{said}");
+        assert!(s.z("stop").code(0).out().starts_with("daemon not running at "));
+        s.same(COMPILE);
+        s.set("ZCCACHE_CACHE_DIR", &before);
+    }
+    assert_eq!(s.read("file"), b"mine");
+}
+
+#[test]
+fn looking_makes_nothing() {
+    let s = Sandbox::new();
+    fs::create_dir(&s.cache).unwrap();
+    s.z("status").code(1);
+    s.z("inspect 00000000");
+    assert_eq!(fs::read_dir(&s.cache).unwrap().count(), 0);
+}
+
+/// A folder of the user's as root: it keeps its mode, and what is in it stays.
+#[test]
+fn a_folder_that_holds_other_things() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let folder = s.aside("project");
+    s.set("ZCCACHE_CACHE_DIR", &folder);
+    s.cache = folder.clone();
+    let mode = || fs::metadata(&folder).unwrap().permissions().mode() & 0o7777;
+    let set = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    let theirs = ["letter", "sessions/user.txt", "crashes/user.txt", "tmp/x", "ino/x"];
+    for name in theirs {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        s.bare(&["touch", "-d", "2001-01-01", folder.join(name).to_str().unwrap()]).ok();
+    }
+    set(0o755);
+    s.warm(COMPILE);
+    s.z("crashes --clear").code(0);
+    s.z("clear").code(0);
+    s.z("stop").code(0);
+    s.z("clear").code(0);
+    assert_eq!(mode(), 0o755);
+    // Others could put something into it.
+    for open in [0o777, 0o1777, 0o2775] {
+        set(open);
+        s.miss(COMPILE);
+        let said = s.z("start").code(1).err();
+        assert!(said.contains("set ZCCACHE_CACHE_DIR to"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let found = s.z("doctor").code(1).out();
+        assert!(found.contains("set ZCCACHE_CACHE_DIR to"), "{found}");
+        assert_eq!(mode(), open);
+    }
+    assert!(theirs.iter().all(|name| folder.join(name).exists()));
 }
 
 #[test]

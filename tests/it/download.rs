@@ -225,7 +225,7 @@ fn bad_input_has_a_line_and_a_status_of_its_own() {
     let good = server.url("f");
     let hex = "0".repeat(64);
     for (line, status, says) in [
-        ("download".to_owned(), 3, "a URL to download is needed"),
+        ("download".to_owned(), 2, "a URL to download is needed"),
         ("download ftp://host/f".to_owned(), 3, "ftp"),
         ("download nonsense".to_owned(), 3, "nonsense"),
         (format!("download {good} --sha256 0123456789abcdef"), 4, "64 hexadecimal digits"),

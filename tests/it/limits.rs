@@ -71,6 +71,48 @@ fn few_descriptors() {
     }
 }
 
+/// What a shell limits its commands to is not meant for a daemon that serves everybody.
+#[test]
+fn a_daemon_does_not_keep_its_starters_limits() {
+    for (limit, name) in [
+        ("-f 16", "Max file size"),
+        ("-s 256", "Max stack size"),
+        ("-t 1", "Max cpu time"),
+        ("-d 400000", "Max data size"),
+    ] {
+        let s = Sandbox::new();
+        s.write("a.c", HELLO);
+        let script = format!("ulimit -S {limit}; exec {ZCCACHE} {COMPILE}");
+        assert_eq!(s.bare(&["sh", "-c", &script]).ok().err(), "", "{limit}");
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", s.daemon())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[0], words[1], "{limit}: {line}");
+        s.hit(COMPILE);
+        // Its files grow beyond that.
+        for number in 0..20 {
+            s.z(&format!("gcc -DNUMBER={number} -c a.c -o b.o")).ok();
+        }
+        s.hit(COMPILE);
+        assert_eq!(s.daemons().len(), 1, "{limit}");
+    }
+}
+
+/// A hard limit can't be raised: what can't be written is lost, and the daemon lives.
+#[test]
+fn a_limit_of_file_sizes_is_no_end() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let script = format!("ulimit -f 16; exec {ZCCACHE} {COMPILE}");
+    assert_eq!(s.bare(&["sh", "-c", &script]).ok().err(), "");
+    let daemon = s.daemon();
+    for number in 0..60 {
+        s.z(&format!("gcc -DNUMBER={number} -c a.c -o b.o")).ok();
+    }
+    s.same(COMPILE);
+    assert_eq!(s.daemon(), daemon);
+}
+
 #[test]
 fn clients_that_hold_every_descriptor_of_the_daemon() {
     let s = Sandbox::new();

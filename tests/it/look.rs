@@ -30,6 +30,35 @@ fn every_command_has_help_and_refuses_nonsense() {
 }
 
 /// What bash offers for a line that ends in the last word.
+#[test]
+fn bad_input_is_one_line_that_says_what_to_do() {
+    let s = Sandbox::new();
+    let said = s.z("download").code(2).err();
+    assert!(said.contains("a URL to download is needed") && said.lines().count() == 1, "{said}");
+    let mut alone = s.z_command("--bogus");
+    std::os::unix::process::CommandExt::arg0(&mut alone, "zccache-fp");
+    let said = crate::kit::finish(alone.spawn().unwrap()).code(2).err();
+    assert!(said.contains("zccache-fp: ") && !said.contains("fp-alone"), "{said}");
+    std::fs::create_dir_all(&s.cache).unwrap();
+    std::fs::write(s.cache.join("config.toml"), "exclude_crates = 5\n").unwrap();
+    let said = s.z("config").code(1).err();
+    assert!(said.contains("config.toml:1: exclude_crates is not understood"), "{said}");
+}
+
+/// What `status` counts is what `clear` removes.
+#[test]
+fn small_results_count() {
+    let s = Sandbox::new();
+    s.write("a.c", crate::kit::HELLO);
+    s.warm("gcc -c a.c -o a.o");
+    assert_eq!(s.status()["artifacts"], 1);
+    s.z("stop").ok();
+    assert_eq!(s.status()["artifacts"], 1);
+    s.z("start").ok();
+    assert!(s.z("clear").ok().out().contains("artifacts removed: 1"));
+    assert_eq!(s.status()["artifacts"], 0);
+}
+
 fn offered(s: &Sandbox, words: &[&str]) -> BTreeSet<String> {
     let script = "source <(zccache completions bash); compopt() { :; }
         COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _zccache; printf '%s\\n' \"${COMPREPLY[@]}\"";

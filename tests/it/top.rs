@@ -167,8 +167,11 @@ fn without_a_terminal_pictures_are_printed() {
         "{words}"
     );
     s.z("top --interval soon").code(2);
+    // Nobody looks at a second one.
+    let words = s.z("top").code(0).out();
+    assert_eq!(words.matches("1 hits").count(), 1, "{words}");
     // A reader that goes away ends it.
-    let mut child = s.z_command("top --interval 50").spawn().unwrap();
+    let mut child = s.z_command("top --json --interval 50").spawn().unwrap();
     let mut some = [0; 10];
     child.stdout.as_mut().unwrap().read_exact(&mut some).unwrap();
     drop(child.stdout.take());

@@ -261,6 +261,79 @@ fn a_script_that_calls_the_cache_again() {
     s.same("./again-gcc -c a.c -o a.o");
 }
 
+/// A script that has the compiler's name, is first on PATH, and has zccache call the compiler.
+#[test]
+fn a_script_in_front_that_calls_the_cache_by_its_own_name() {
+    for body in ["exec zccache gcc \"$@\"", "zccache gcc \"$@\"", "exec gcc -DVIA \"$@\""] {
+        let mut s = Sandbox::new();
+        s.write("a.c", HELLO);
+        s.script("wr/gcc", format!("#!/bin/sh\n{body}\n"));
+        s.link(ZCCACHE, "wr/zccache");
+        let behind = s.get("PATH");
+        s.path_first(&s.path("wr"));
+        if body.contains("exec gcc") {
+            let farm = s.aside("farm");
+            std::os::unix::fs::symlink(ZCCACHE, farm.join("gcc")).unwrap();
+            s.path_first(&farm);
+        }
+        let path = s.get("PATH");
+        s.set("PATH", &behind);
+        s.bare("gcc -c a.c -o truth.o").ok();
+        s.set("PATH", path);
+        let object = |s: &Sandbox, line: &str| {
+            let calls = s.calls();
+            let output = s.bare(line).ok();
+            assert_eq!(output.err(), "", "{line}");
+            assert_eq!(s.read("a.o"), s.read("truth.o"), "{line}");
+            s.remove("a.o");
+            s.calls() - calls
+        };
+        for mode in ["ZCCACHE_DISABLE", "ZCCACHE_NO_SPAWN"] {
+            s.set(mode, "1");
+            for line in ["gcc -c a.c -o a.o", "zccache gcc -c a.c -o a.o"] {
+                assert_eq!(object(&s, line), 1, "{line}, {mode}");
+            }
+            s.unset(mode);
+        }
+        // Through the daemon, which asks the script who it is, and then from its memory.
+        object(&s, "gcc -c a.c -o a.o");
+        assert_eq!(object(&s, "gcc -c a.c -o a.o"), 0, "{}", s.reasons());
+        object(&s, "zccache gcc -DONE -c a.c -o a.o");
+        assert!(object(&s, "wr/gcc -DTWO -c a.c -o a.o") > 0);
+        // With nothing behind it there is an end, and one line that says so.
+        let shell = s.aside("shell");
+        std::os::unix::fs::symlink("/bin/sh", shell.join("sh")).unwrap();
+        s.set("PATH", format!("{}:{}", s.path("wr").display(), shell.display()));
+        if !body.contains("exec gcc") {
+            let output = s.bare("gcc -c a.c -o a.o").code(127);
+            assert!(output.err().contains("only scripts of this name"), "{}", output.err());
+            assert_eq!(output.err().lines().count(), 1, "{}", output.err());
+        }
+    }
+}
+
+/// Calling oneself through us is no loop as long as it comes to an end.
+#[test]
+fn a_script_that_calls_itself_through_the_cache() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let real = real("gcc");
+    s.script(
+        "wr/gcc",
+        format!(
+            "#!/bin/sh\nif [ \"$1\" = -inner ]; then echo inner; exit 0; fi\n\
+             [ \"$(zccache gcc -inner)\" = inner ] || exit 9\nexec {} \"$@\"\n",
+            real.display()
+        ),
+    );
+    s.link(ZCCACHE, "wr/zccache");
+    s.path_first(&s.path("wr"));
+    for line in ["gcc -c a.c -o a.o", "zccache gcc -c a.c -o a.o", "zccache gcc -c a.c -o a.o"] {
+        let output = s.bare(line).ok();
+        assert_eq!(output.err(), "", "{line}");
+    }
+}
+
 #[test]
 fn the_farm_command() {
     let mut s = Sandbox::new();
@@ -278,7 +351,14 @@ fn the_farm_command() {
         assert!(s.exists(format!("all/{name}")), "{name}");
     }
     s.write("farm/cc", "stays too");
-    s.z("link farm cc").code(1);
+    let output = s.z("link farm cc").code(1);
+    assert_eq!(
+        (output.out(), output.err().lines().count()),
+        (String::new(), 1),
+        "{}",
+        output.err()
+    );
+    assert!(s.z("link farm cc gcc").code(1).err().contains("link: gcc in"));
     s.z("link --remove farm").code(0);
     s.z("link --remove all").code(0);
     assert!(!s.exists("farm/gcc") && !s.exists("all/gcc"));
