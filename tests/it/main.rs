@@ -50,6 +50,7 @@ mod quick;
 mod report;
 // One for each bug that was found.
 mod regressions;
+mod relations;
 // Sessions, the journal, its replay, and what is said when they are used badly.
 mod session;
 // Settings: the file and the environment, strict paths, the compilers' priority.
