@@ -202,8 +202,11 @@ impl Explain<'_> {
             (Reason::MessageStyle, Vec::new())
         } else if set.date {
             (Reason::DateChanged, Vec::new())
-        } else if !set.stamped.is_empty() {
+        } else if !set.stamped.is_empty() || !set.coeval.is_empty() {
             (Reason::InputTouched, Vec::new())
+        } else if !set.exists.is_empty() || !set.related.is_empty() {
+            // A file where a folder was, or what was one is two.
+            (Reason::InputChanged, Vec::new())
         } else {
             (Reason::ResultGone, Vec::new())
         }

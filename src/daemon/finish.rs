@@ -330,6 +330,8 @@ fn write_down(
         absent: numbers(&inputs.absent),
         exists: numbers(&inputs.exists),
         stamped: numbers(&inputs.stamped),
+        related: numbers(&inputs.related),
+        coeval: numbers(&inputs.coeval),
         env: inputs.env.iter().map(|name| name.clone().into()).collect(),
         date: inputs.date,
         spelling_sum: 0,
@@ -366,6 +368,15 @@ fn write_down(
         }
         paths.push(id);
     }
+    for path in &inputs.related {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        if shared.table.changed_since(id, ticket.opened.since) {
+            return Err(changed_meanwhile(shared, id));
+        }
+        paths.push(id);
+    }
+    let look = |spelling| Some(shared.table.look(shared.path_id(folder, spelling)?, false));
+    contents.add_relations(&set, look).map_err(|_| Reason::InternalFault)?;
     let context = (!text.is_empty()).then_some(understood.text_context);
     let contents = contents.end();
     let key = result_key(&contents, context);

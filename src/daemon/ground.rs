@@ -79,6 +79,13 @@ impl World for Disk<'_> {
         }
     }
 
+    fn dated(&mut self, path: PathRef) -> Option<(u64, i64)> {
+        match self.look(path, false) {
+            Seen::File { stat, .. } => Some((stat.size, stat.mtime_s())),
+            _ => None,
+        }
+    }
+
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
         let id = self.shared.path_id(self.folder, path.0)?;
         match self.shared.table.look(id, true) {

@@ -411,5 +411,10 @@ fn check(
         }
         paths.push(id);
     }
+    for spelling in &set.related {
+        paths.push(shared.path_id(folder, *spelling).ok_or(*spelling)?);
+    }
+    let look = |spelling| Some(shared.table.look(shared.path_id(folder, spelling)?, false));
+    contents.add_relations(set, look)?;
     Ok((contents.end(), paths))
 }

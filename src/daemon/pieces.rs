@@ -145,17 +145,13 @@ impl Beneath {
             inputs.absent.extend(refs(&set.absent));
             inputs.exists.extend(refs(&set.exists));
             inputs.stamped.extend(refs(&set.stamped));
+            inputs.related.extend(refs(&set.related));
+            inputs.coeval.extend(refs(&set.coeval));
             inputs.env.extend(set.env.iter().map(|name| name.to_vec()));
             inputs.date |= set.date;
         }
         // Of a place that is always this one.
         inputs.env.retain(|name| *name != PLACES_VARIABLE);
-        let lists = [&mut inputs.read, &mut inputs.absent, &mut inputs.exists, &mut inputs.stamped];
-        for list in lists {
-            list.sort_unstable();
-            list.dedup();
-        }
-        inputs.env.sort_unstable();
-        inputs.env.dedup();
+        inputs.sort();
     }
 }

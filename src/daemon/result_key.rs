@@ -1,7 +1,10 @@
 //! What names a result: the action, what its inputs contain, and the situation its messages
 //! were made for. Used alike for storing and for finding.
 
+use std::collections::HashMap;
+
 use super::upkeep::now_s;
+use crate::files::Seen;
 use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::SetRecord;
 
@@ -18,7 +21,7 @@ impl Contents {
     /// else was looked for and found, or not found.
     pub(super) fn begin(action: &ActionKey, set: &SetRecord, date_slot: Option<u64>) -> Contents {
         let mut bytes = Vec::with_capacity(INPUT_BYTES * (1 + set.read.len()));
-        bytes.extend(b"result 2");
+        bytes.extend(b"result 3");
         bytes.extend(action.0);
         bytes.extend(set.spelling_sum.to_le_bytes());
         bytes.extend(date_slot.map_or(0, |slot| slot + 1).to_le_bytes());
@@ -44,11 +47,63 @@ impl Contents {
         }
     }
 
+    /// What counts of paths beside contents: what kind of thing is there, which of them are one, and which
+    /// are of one age. `Err`: the first that `look` can't tell of.
+    pub(super) fn add_relations(
+        &mut self,
+        set: &SetRecord,
+        look: impl Fn(u32) -> Option<Seen>,
+    ) -> Result<(), u32> {
+        for spelling in &set.exists {
+            self.bytes.push(kind(&look(*spelling).ok_or(*spelling)?));
+        }
+        let mut groups = Groups::default();
+        for spelling in &set.related {
+            let seen = look(*spelling).ok_or(*spelling)?;
+            self.bytes.push(kind(&seen));
+            self.bytes.extend(groups.number(seen.identity()).to_le_bytes());
+        }
+        let mut groups = Groups::default();
+        for spelling in &set.coeval {
+            let second = match look(*spelling).ok_or(*spelling)? {
+                Seen::File { stat, .. } => Some(stat.mtime_s() as u64),
+                _ => None,
+            };
+            self.bytes.extend(groups.number(second).to_le_bytes());
+        }
+        Ok(())
+    }
+
     /// That is all.
     pub(super) fn end(self) -> ContentsHash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.bytes);
         ContentsHash(hasher)
+    }
+}
+
+/// What kind of thing is there. A search folder that is not there is as good as an empty one.
+fn kind(seen: &Seen) -> u8 {
+    match seen {
+        Seen::Folder { .. } | Seen::Absent => 0,
+        Seen::File { .. } => 1,
+        Seen::Special => 2,
+        Seen::Unreadable => 3,
+    }
+}
+
+/// Tells equal values by the place of the first of them; what has none is equal to nothing.
+#[derive(Default)]
+struct Groups {
+    first: HashMap<u64, u32>,
+    next: u32,
+}
+
+impl Groups {
+    fn number(&mut self, value: Option<u64>) -> u32 {
+        let place = self.next;
+        self.next += 1;
+        value.map_or(place, |value| *self.first.entry(value).or_insert(place))
     }
 }
 

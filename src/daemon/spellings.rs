@@ -92,8 +92,7 @@ impl Spellings {
             let inner = inner.read();
             return set.sum_spellings(|number| inner.texts.get(number as usize)?.as_deref());
         }
-        let lists = [&set.read, &set.absent, &set.exists, &set.stamped];
-        let numbers = lists.into_iter().flatten();
+        let numbers = set.lists().into_iter().flatten();
         let texts: HashMap<u32, Arc<[u8]>> =
             numbers.filter_map(|number| Some((*number, self.text_early(*number)?))).collect();
         set.sum_spellings(|number| texts.get(&number).map(|text| &**text))

@@ -44,6 +44,11 @@ impl FileStat {
         }
     }
 
+    /// Whole seconds since 1970.
+    pub fn mtime_s(&self) -> i64 {
+        self.mtime_ns.div_euclid(1_000_000_000)
+    }
+
     /// True when a later change must show in mtime or ctime: both are older than the moment
     /// of hashing by more than any local file system's clock step.
     pub fn settled_at(&self, now_ns: i64) -> bool {

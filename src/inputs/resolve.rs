@@ -40,6 +40,8 @@ pub trait World {
     fn presence(&mut self, path: PathRef) -> Presence;
     /// The content of a file that is there, and its size.
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)>;
+    /// The size of a file that is there, and the second of its mtime.
+    fn dated(&mut self, path: PathRef) -> Option<(u64, i64)>;
     /// The scanned text of a file that is there: by [`super::scan::scan_assembly`] where `assembly`.
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>>;
 }
@@ -95,17 +97,49 @@ pub struct InputSet {
     pub read: Vec<PathRef>,
     /// Must not be there.
     pub absent: Vec<PathRef>,
-    /// Must be there; the content does not matter.
+    /// Must be there, and stay a file or a folder as it is; the content does not matter.
     pub exists: Vec<PathRef>,
     /// The mtime matters too: where `__TIMESTAMP__` is used or the result records them, those of
     /// all files read.
     pub stamped: Vec<PathRef>,
+    /// It matters which of these are one file or folder: compilers search a folder once that has
+    /// two names, and clang reads a file with `#pragma once` once.
+    pub related: Vec<PathRef>,
+    /// It matters which of these have one mtime: gcc takes files for one that have, if what they
+    /// hold is the same as well.
+    pub coeval: Vec<PathRef>,
     /// `__TIME__` may be in the result.
     pub time: bool,
     /// `__DATE__` may be in the result.
     pub date: bool,
     /// Names of the environment variables that were read.
     pub env: Vec<Vec<u8>>,
+}
+
+impl InputSet {
+    /// Takes in what another compile, or another part of the same one, depends on.
+    pub fn add(&mut self, other: InputSet) {
+        self.read.extend(other.read);
+        self.absent.extend(other.absent);
+        self.exists.extend(other.exists);
+        self.stamped.extend(other.stamped);
+        self.related.extend(other.related);
+        self.coeval.extend(other.coeval);
+        self.env.extend(other.env);
+        self.time |= other.time;
+        self.date |= other.date;
+    }
+
+    /// Puts everything in order, each once.
+    pub fn sort(&mut self) {
+        let InputSet { read, absent, exists, stamped, related, coeval, .. } = self;
+        for list in [read, absent, exists, stamped, related, coeval] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        self.env.sort_unstable();
+        self.env.dedup();
+    }
 }
 
 /// Finds the inputs of one compile that succeeded.

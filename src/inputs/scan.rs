@@ -54,6 +54,8 @@ pub enum MacroBody {
 /// What one text holds. Names may repeat.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scan {
+    /// Tells the texts that scans are of apart.
+    pub text: u64,
     /// In the order of the text.
     pub includes: Vec<Include>,
     /// Some include's argument is a macro.
@@ -82,6 +84,10 @@ pub struct Scan {
     pub dependency_pragma: bool,
     /// Module syntax of C++20, or of clang.
     pub modules: bool,
+    /// `#pragma once`.
+    pub once: bool,
+    /// `#import`, or a `_Pragma` that some other file's text may make: files may be read once.
+    pub reads_once: bool,
     /// An `asm` statement or declaration.
     pub uses_asm: bool,
     /// Files that `#line`, a linemarker or the assembler's `.file` names. gcc quotes them in messages, its assembler in
@@ -124,7 +130,7 @@ pub fn scan_assembly(text: &[u8]) -> Scan {
 }
 
 fn scan_as(text: &[u8], assembly: bool) -> Scan {
-    let mut out = Scan::default();
+    let mut out = Scan { text: xxhash_rust::xxh3::xxh3_64(text), ..Scan::default() };
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     lexer::pass(text, assembly, &mut out);
     if let Some(plain) = without_trigraphs(text) {

@@ -50,6 +50,11 @@ impl SearchPath {
         self.quotes
     }
 
+    /// Whether there are any beside the compiler's own.
+    pub fn has_others(&self) -> bool {
+        self.folders.len() > self.own.len()
+    }
+
     /// Whether a path, in its normal spelling, lies in a folder of the compiler's own.
     pub fn is_own(&self, path: &[u8]) -> bool {
         self.own.iter().any(|prefix| path.starts_with(prefix))

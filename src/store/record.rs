@@ -13,7 +13,7 @@ use crate::session::kind::Kind;
 use crate::tools::command::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 4;
+pub const SCHEMA: u8 = 5;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.
@@ -137,12 +137,18 @@ pub struct SetRecord {
     /// Was looked for and not there.
     #[serde(with = "ascending")]
     pub absent: Vec<u32>,
-    /// Was only looked for, and there.
+    /// Was only looked for, and there: whether as a file or as a folder is in the key.
     #[serde(with = "ascending")]
     pub exists: Vec<u32>,
     /// Its modification time was read.
     #[serde(with = "ascending")]
     pub stamped: Vec<u32>,
+    /// Which of these are one file or folder is in the key.
+    #[serde(with = "ascending")]
+    pub related: Vec<u32>,
+    /// Which of these have one modification time is in the key.
+    #[serde(with = "ascending")]
+    pub coeval: Vec<u32>,
     /// Names of the variables that were read.
     pub env: Vec<serde_bytes::ByteBuf>,
     /// The result depends on the date.
@@ -300,6 +306,11 @@ impl ManifestRecord {
 }
 
 impl SetRecord {
+    /// All its lists of paths.
+    pub fn lists(&self) -> [&Vec<u32>; 6] {
+        [&self.read, &self.absent, &self.exists, &self.stamped, &self.related, &self.coeval]
+    }
+
     /// A checksum of the paths that the numbers stand for; `None` if one is unknown.
     ///
     /// A damaged index may come back with some entries lost and others not (measured: one damage in
@@ -310,7 +321,7 @@ impl SetRecord {
         mut spelling: impl FnMut(u32) -> Option<&'a [u8]>,
     ) -> Option<u64> {
         let mut sum = Xxh3::new();
-        for numbers in [&self.read, &self.absent, &self.exists, &self.stamped] {
+        for numbers in self.lists() {
             sum.update(&(numbers.len() as u64).to_le_bytes());
             for &number in numbers {
                 let path = spelling(number)?;

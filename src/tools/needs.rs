@@ -81,23 +81,12 @@ impl<'a, 'g> Needs<'a, 'g> {
 
     /// Takes in what another part of the same command depends on.
     pub(super) fn add(&mut self, set: InputSet) {
-        self.set.read.extend(set.read);
-        self.set.absent.extend(set.absent);
-        self.set.exists.extend(set.exists);
-        self.set.stamped.extend(set.stamped);
-        self.set.env.extend(set.env);
-        self.set.time |= set.time;
-        self.set.date |= set.date;
+        self.set.add(set);
     }
 
     pub(super) fn conclude(self) -> InputSet {
         let mut set = self.set;
-        for list in [&mut set.read, &mut set.absent, &mut set.exists, &mut set.stamped] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        set.env.sort_unstable();
-        set.env.dedup();
+        set.sort();
         set
     }
 }

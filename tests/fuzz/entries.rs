@@ -278,6 +278,10 @@ impl World for Memory {
         None
     }
 
+    fn dated(&mut self, _: PathRef) -> Option<(u64, i64)> {
+        None
+    }
+
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
         let text = self.files.get(&search::normal(&self.names[path.0 as usize]))?;
         Some(Arc::new(if assembly { scan::scan_assembly(text) } else { scan::scan(text) }))

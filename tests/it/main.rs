@@ -54,6 +54,8 @@ mod quick;
 mod report;
 // One for each bug that was found.
 mod regressions;
+// What compilers take for one file or one folder, and other things about inputs beside their contents.
+mod relations;
 // What a Rust compile depends on that no list of files tells.
 mod rust;
 // Sessions, the journal, its replay, and what is said when they are used badly.

@@ -20,6 +20,8 @@ pub struct Resolver {
     pub(super) directives: Vec<Directive>,
     files: HashMap<(PathRef, bool), Filed, BuildHasherDefault<NumberHasher>>,
     suffixed: HashMap<(PathRef, &'static str), PathRef>,
+    /// Numbers of texts, as their scans tell them apart.
+    texts: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
     /// The world's, when this run began.
     version: u64,
     /// What is there, as long as that version stays.
@@ -28,6 +30,8 @@ pub struct Resolver {
     pub(super) path_marks: Vec<u64>,
     pub(super) directive_marks: Vec<[u64; 2]>,
     pub(super) list_marks: Vec<[u64; 2]>,
+    /// Per text: the run that last read it, and where.
+    pub(super) text_marks: Vec<(u64, PathRef)>,
     pub(super) run: u64,
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Directive {
 /// A file's scan, digested.
 pub(super) struct FileMemo {
     pub(super) scan: Arc<Scan>,
+    /// The number of its text: equal for equal texts.
+    pub(super) text: u32,
     pub(super) folder: Arc<[u8]>,
     pub(super) folder_ref: PathRef,
     pub(super) directives: Box<[u32]>,
@@ -146,8 +152,14 @@ impl Resolver {
         directives.sort_unstable();
         directives.dedup();
         let cwd = if folder.is_empty() { &b"."[..] } else { &folder };
+        let next = self.text_marks.len() as u32;
+        let text = *self.texts.entry(scan.text).or_insert(next);
+        if text == next {
+            self.text_marks.push((0, path));
+        }
         Arc::new(FileMemo {
             scan,
+            text,
             folder_ref: world.intern(cwd),
             folder,
             directives: directives.into(),

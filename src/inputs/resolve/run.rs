@@ -1,6 +1,7 @@
 //! One resolution, from the list of what was read to the input set.
 
 mod late;
+mod twins;
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -61,6 +62,12 @@ pub(super) struct Run<'a, W: World + ?Sized> {
     source: PathRef,
     /// Something was read whose text is not known well enough.
     opaque_by_text: bool,
+    /// Paths of equal content.
+    twins: Vec<PathRef>,
+    /// With `#pragma once`.
+    once: Vec<PathRef>,
+    /// Named by some directive and there, but not in the list.
+    unlisted: Vec<PathRef>,
 }
 
 impl<'a, W: World + ?Sized> Run<'a, W> {
@@ -109,7 +116,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             ),
             source,
             opaque_by_text: false,
+            twins: Vec::new(),
+            once: Vec::new(),
+            unlisted: Vec::new(),
         };
+        if run.directives && question.search.has_others() {
+            run.out.related.clone_from(&run.memo.folders);
+        }
         let (list, by_text) = match question.read {
             Read::Complete(list) => (list, false),
             Read::UserHeaders(list) => (list, true),
@@ -142,7 +155,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         loop {
             self.drain()?;
             unresolved = self.computed(&defines);
-            if self.queue.is_empty() {
+            if self.queue.is_empty() && !self.skipped()? {
                 break;
             }
         }
@@ -184,12 +197,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         if stamped || self.question.records_times || defines.timestamp {
             self.out.stamped.clone_from(&self.out.read);
         }
-        for list in
-            [&mut self.out.read, &mut self.out.absent, &mut self.out.exists, &mut self.out.stamped]
-        {
-            list.sort_unstable();
-            list.dedup();
-        }
+        self.relate_twins();
+        self.out.sort();
         Ok(self.out)
     }
 
@@ -254,7 +263,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         match self.presence(path) {
             Presence::Absent => self.absent(path),
             Presence::File(_) => self.exists(path),
-            Presence::Folder(_) => {}
+            Presence::Folder(_) => self.exists(path),
         }
     }
 
@@ -274,6 +283,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 return Err(Reason::ChangedDuringCompile);
             };
             let Some(file) = self.text(path)? else { continue };
+            self.compare(path, &file);
             // The same file in the same folder says the same again under any other spelling;
             // this is what ends `a/../a/../a/x.h`.
             let folder = match self.presence(file.folder_ref) {
@@ -284,6 +294,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 continue;
             }
             self.scans.push(file.clone());
+            if file.scan.once {
+                self.once.push(path);
+            }
             if self.directives {
                 self.follow(path, &file, by_text)?;
             }
@@ -364,8 +377,10 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             }
             if self.identities.contains(&id) {
                 self.explained.insert(id);
+                self.also_read(beside);
                 return true;
             }
+            self.unlisted.push(beside);
         }
         let found = self.plain_list(directive.list, by_text);
         if found && let Some(beside) = directive.beside {
@@ -391,17 +406,18 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             if by_text {
                 self.join(path, true);
             } else if !self.identities.contains(&id) {
+                self.unlisted.push(path);
                 continue;
             }
             self.explained.insert(id);
             found = true;
+            // Should the folder come again later, that is its place; should it become another
+            // folder, this spelling notices.
+            self.also_read(path);
             if absolute || self.stops[stops + at] {
                 until = at;
                 break;
             }
-            // The folder comes again later, and that is its place; should it become another
-            // folder, this spelling notices.
-            self.read(path);
         }
         if found {
             for &path in &paths[..until] {
@@ -421,7 +437,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                     self.exists(path);
                     break;
                 }
-                Presence::Folder(_) => {}
+                Presence::Folder(_) => self.exists(path),
             }
         }
     }
@@ -439,9 +455,12 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                     }
                     if self.identities.contains(&id) {
                         self.explained.insert(id);
+                        self.also_read(path);
+                    } else {
+                        self.unlisted.push(path);
                     }
                 }
-                Presence::Folder(_) => {}
+                Presence::Folder(_) => self.exists(path),
             }
         }
     }

@@ -70,6 +70,10 @@ impl World for Fake {
     fn content(&mut self, _: PathRef) -> Option<(ContentHash, u64)> {
         None
     }
+    fn dated(&mut self, path: PathRef) -> Option<(u64, i64)> {
+        let file = self.files.get(&*self.names[path.0 as usize])?;
+        Some((file.1.len() as u64, 0))
+    }
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {
         let (id, text) = self.files.get(&*self.names[path.0 as usize])?;
         let scan = self

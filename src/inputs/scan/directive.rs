@@ -31,7 +31,10 @@ impl Lexer<'_> {
         match word {
             b"include" | b"__include_macros" => self.include(end, Kind::Include),
             b"include_next" => self.include(end, Kind::Next),
-            b"import" => self.include(end, Kind::Import),
+            b"import" => {
+                self.out.reads_once = true;
+                self.include(end, Kind::Import)
+            }
             b"embed" => self.include(end, Kind::Embed),
             b"define" => {
                 self.define(end);
@@ -225,6 +228,7 @@ impl Lexer<'_> {
         match (space, next) {
             (b"GCC", b"dependency") => self.out.dependency_pragma = true,
             (b"clang", b"module") => self.out.modules = true,
+            (b"once", _) => self.out.once = true,
             _ => {}
         }
     }

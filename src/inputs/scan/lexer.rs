@@ -345,6 +345,9 @@ impl Lexer<'_> {
         self.skip(at, end);
         let body = &text[at + 1..end];
         assembler::literal(body, escapes, self.out);
+        if body.trim_ascii() == b"once" {
+            self.out.reads_once = true;
+        }
         if body.trim_ascii_start().starts_with(b"GCC")
             && memmem::find(body, b"dependency").is_some()
         {

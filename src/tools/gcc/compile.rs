@@ -103,8 +103,10 @@ impl Meaning for Compile {
         };
         for candidate in self.assembler_candidates(&assembled) {
             let path = ground.world.intern(&candidate);
-            if ground.world.presence(path) == Presence::Absent {
-                inputs.absent.push(path);
+            match ground.world.presence(path) {
+                Presence::Absent => inputs.absent.push(path),
+                Presence::Folder(_) => inputs.exists.push(path),
+                Presence::File(_) => {}
             }
         }
         let lists = self.sanitizer_lists(ground, unit).ok_or(Reason::DependencyOutput)?;
@@ -115,10 +117,7 @@ impl Meaning for Compile {
                 _ => inputs.read.push(path),
             }
         }
-        for list in [&mut inputs.read, &mut inputs.absent] {
-            list.sort_unstable();
-            list.dedup();
-        }
+        inputs.sort();
         if self.has_fixed_date(unit, ground.env) {
             (inputs.time, inputs.date) = (false, false);
         }
@@ -433,6 +432,10 @@ impl World for Placed<'_> {
 
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
         self.world.content(path)
+    }
+
+    fn dated(&mut self, path: PathRef) -> Option<(u64, i64)> {
+        self.world.dated(path)
     }
 
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {

@@ -109,13 +109,7 @@ impl Meaning for Inspection {
         let listed = headers(list).ok_or(Reason::DependencyOutput)?;
         let mut all = InputSet::default();
         for view in &self.views {
-            let set = view.inputs(ground, &listed, self.views.len() == 1)?;
-            all.read.extend(set.read);
-            all.absent.extend(set.absent);
-            all.exists.extend(set.exists);
-            all.stamped.extend(set.stamped);
-            all.time |= set.time;
-            all.date |= set.date;
+            all.add(view.inputs(ground, &listed, self.views.len() == 1)?);
         }
         // `mtime` of all or of none: see `InputSet::stamped`.
         if !all.stamped.is_empty() {
@@ -135,10 +129,7 @@ impl Meaning for Inspection {
             }
         }
         all.env = CHECK_VARIABLES.map(<[u8]>::to_vec).to_vec();
-        for paths in [&mut all.read, &mut all.absent, &mut all.exists, &mut all.stamped] {
-            paths.sort_unstable();
-            paths.dedup();
-        }
+        all.sort();
         Ok(all)
     }
 
@@ -255,6 +246,10 @@ impl World for From<'_> {
 
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
         self.world.content(path)
+    }
+
+    fn dated(&mut self, path: PathRef) -> Option<(u64, i64)> {
+        self.world.dated(path)
     }
 
     fn scan(&mut self, path: PathRef, assembly: bool) -> Option<Arc<Scan>> {

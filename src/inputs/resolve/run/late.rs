@@ -170,7 +170,7 @@ impl<W: World + ?Sized> Run<'_, W> {
                                 }
                                 break;
                             }
-                            Presence::Folder(_) => {}
+                            Presence::Folder(_) => self.exists(path),
                         }
                     }
                 }
@@ -197,6 +197,7 @@ struct AssemblyView;
 impl AssemblyView {
     fn of(scan: &Scan) -> Arc<Scan> {
         Arc::new(Scan {
+            text: scan.text,
             uses_asm: true,
             assembler_files: scan.assembler_files.clone(),
             assembler_opaque: scan.assembler_opaque,
