@@ -83,7 +83,9 @@ fn scan_meets_blobs_and_nothing_else() {
     blobs.scan(|blob| found.push((blob.id, blob.size)));
     assert_eq!(found, [(id, 77)]);
 
-    std::fs::write(dir.path().join("root/tmp/left"), "x").unwrap();
+    for name in ["blob-1-2-3", "of the user's"] {
+        std::fs::write(dir.path().join("root/tmp").join(name), "x").unwrap();
+    }
     let now_s = now_ns() as u64 / 1_000_000_000;
     assert_eq!(blobs.remove_stale_temps(now_s + 3600), 0);
     assert_eq!(blobs.remove_stale_temps(now_s + STALE_TEMP_S + 5), 1);

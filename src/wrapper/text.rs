@@ -2,25 +2,32 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::protocol::message::{Chunk, Stream};
 use crate::sys::signals;
 
+/// So much a pipe takes at once if it takes anything (`PIPE_BUF`).
+const AT_ONCE: usize = 4096;
+/// How often who waits for a reader looks whether the tool was told to end.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
 /// Writes everything, also to a descriptor that is not blocking. Ends early with `INTR` when the tool was told to end
 /// meanwhile: a reader that does not read would make us outlive it.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+        if matches!(rustix::event::poll(&mut fds, Some(&LOOK)), Ok(0) | Err(Errno::INTR)) {
+            if signals::are_passed_on() {
+                return Err(Errno::INTR);
+            }
+            continue;
+        }
+        match rustix::io::write(fd, &bytes[..bytes.len().min(AT_ONCE)]) {
             Ok(0) => return Err(Errno::IO),
             Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR | Errno::AGAIN) if signals::are_passed_on() => return Err(Errno::INTR),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-                let _ = rustix::event::poll(&mut fds, None);
-            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => return Err(error),
         }
     }

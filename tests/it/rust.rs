@@ -248,17 +248,18 @@ fn static_libraries_named_in_any_way() {
 #[test]
 fn modules_that_come_while_it_runs() {
     let s = Sandbox::new();
-    let slow = "{ let _ = std::fs::write(\"begun\", \"\"); std::thread::sleep(std::time::Duration::from_secs(1)); \"1\" }";
-    procedural_macro(&s, slow, "d");
+    let begun = s.aside("begun").join("by the macro");
+    let sleeps = "std::thread::sleep(std::time::Duration::from_secs(1))";
+    let slow = format!("{{ let _ = std::fs::write({begun:?}, \"\"); {sleeps}; \"1\" }}");
+    procedural_macro(&s, &slow, "d");
     s.write("a.rs", "mod m; pub const X: i32 = pm::f!(); pub fn f() -> u32 { m::X }\n");
     s.write("m.rs", "pub const X: u32 = 1;\n");
     let line = format!("{LIB} --extern pm=d/libpm.so");
     let child = s.z_command(&line).spawn().unwrap();
     // By then it has read what was declared before.
-    assert!(eventually(Duration::from_secs(60), || s.exists("begun")));
+    assert!(eventually(Duration::from_secs(60), || begun.exists()));
     s.write("m/mod.rs", "pub const X: u32 = 2;\n");
     finish(child).ok();
-    s.remove("begun");
     assert!(failed(&s.same(&line).0));
 }
 

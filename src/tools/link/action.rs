@@ -113,16 +113,7 @@ impl Meaning for Link {
     }
 
     fn look_ahead(&self, ground: &mut Ground<'_>, _unit: usize) {
-        for path in self.said.files.iter().chain(&self.said.read) {
-            let path = ground.world.intern(path);
-            ground.world.presence(path);
-        }
-        for folder in self.said.folders.iter().chain(&self.folders) {
-            for name in &self.said.names {
-                let path = ground.world.intern(&[folder, &b"/"[..], name].concat());
-                ground.world.presence(path);
-            }
-        }
+        listed::look_ahead(ground, &self.said, &self.folders, &Places::default());
         if let Some(compile) = &self.compiles {
             (0..compile.command.sources.len()).for_each(|unit| compile.look_ahead(ground, unit));
         }

@@ -11,6 +11,7 @@ use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, folder_of};
+use crate::tools::meaning::Ground;
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
 
@@ -87,6 +88,25 @@ pub(in crate::tools) fn inputs(
     }
     looked.places(needs, said, link.places);
     Ok(())
+}
+
+/// Looks at what a command names before it runs: its files may be younger than their times can tell.
+pub(in crate::tools) fn look_ahead(
+    ground: &mut Ground<'_>,
+    said: &Said,
+    folders: &[Arg],
+    places: &Places,
+) {
+    let mut look = |path: &[u8]| {
+        let path = ground.world.intern(&places.spell(path));
+        ground.world.presence(path);
+    };
+    said.files.iter().chain(&said.read).for_each(|path| look(path));
+    for folder in said.folders.iter().chain(folders) {
+        for name in &said.names {
+            look(&[folder, &b"/"[..], name].concat());
+        }
+    }
 }
 
 /// Where a linker looked for files, and for which.

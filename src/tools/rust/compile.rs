@@ -126,6 +126,9 @@ impl Meaning for Compile {
             let path = ground.world.intern(&self.places.spell(&path));
             ground.world.presence(path);
         }
+        if let Some(link) = &self.linking {
+            link.look_ahead(ground, &self.places, &self.cwd);
+        }
         let made = ground.env.get(b"OUT_DIR").map(OsStr::from_bytes);
         for entry in made.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten() {
             let path = entry.map(|entry| entry.path().into_os_string().into_encoded_bytes());
@@ -280,7 +283,9 @@ impl Compile {
             if wants_words {
                 words.extend(text::words(&text));
             }
-            let Some(stem) = path.strip_suffix(b".rs") else { continue };
+            // The crate's own root is not looked for.
+            let is_module = path != self.command.source;
+            let Some(stem) = path.strip_suffix(b".rs").filter(|_| is_module) else { continue };
             // `m.rs` and `m/mod.rs` exclude each other.
             let other = match stem.strip_suffix(b"/mod") {
                 Some(folder) => [folder, b".rs"].concat(),

@@ -1,15 +1,17 @@
 //! The link at the end of a rustc command: how the linker is asked for its list, and what
 //! follows from that.
 
+use super::native;
 use super::parse::Command;
 use crate::inputs::depfile;
 use crate::session::reason::Reason;
 use crate::tools::command::Arg;
 use crate::tools::environment::Environment;
-use crate::tools::find::base;
+use crate::tools::find::{absolute, base};
 use crate::tools::link::listed;
 use crate::tools::link::options::{Said, library_names};
 use crate::tools::link::tool::Linker;
+use crate::tools::meaning::Ground;
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
 
@@ -32,6 +34,18 @@ pub(super) struct Site<'a> {
 }
 
 impl Linking {
+    /// Looks at what the user names to the linker. Which of a folder's libraries are asked for only the sources tell.
+    pub(super) fn look_ahead(&self, ground: &mut Ground<'_>, places: &Places, cwd: &[u8]) {
+        listed::look_ahead(ground, &self.said, &[], places);
+        for folder in &self.said.folders {
+            for name in native::own_names(&absolute(cwd, folder)) {
+                let path = [folder, &b"/"[..], &name].concat();
+                let path = ground.world.intern(&places.spell(&path));
+                ground.world.presence(path);
+            }
+        }
+    }
+
     /// Adds the inputs of a link, by the linker's list of what it read.
     pub(super) fn inputs(
         &self,

@@ -44,6 +44,12 @@ pub(super) fn libraries(
     found
 }
 
+/// What is in a folder that is not one for many.
+pub(super) fn own_names(folder: &[u8]) -> Vec<Vec<u8>> {
+    let names = names_in(folder);
+    if names.len() <= OWN_FILES_MAX { names } else { Vec::new() }
+}
+
 fn names_in(folder: &[u8]) -> Vec<Vec<u8>> {
     let listed = std::fs::read_dir(OsStr::from_bytes(folder)).into_iter().flatten().flatten();
     let mut names: Vec<Vec<u8>> =
