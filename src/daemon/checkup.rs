@@ -71,9 +71,7 @@ pub fn examine(settings: &Settings, repair: bool) -> io::Result<Findings> {
     if repair {
         start::stop(settings)?;
     }
-    check_daemon(settings, &mut found);
-    // One that does not answer has the lock all the same.
-    if found.daemon.is_some() || !found.is_sound() {
+    if check_daemon(settings, &mut found) {
         check_blobs(&root, false, &mut found);
         return Ok(found);
     }
@@ -123,20 +121,21 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
     Ok(true)
 }
 
-fn check_daemon(settings: &Settings, found: &mut Findings) {
+/// True when a daemon has the root, if only one that does not answer.
+fn check_daemon(settings: &Settings, found: &mut Findings) -> bool {
     match start::ask_running(settings, &Request::Status) {
         Ok(Some(Reply::Status(status))) => found.daemon = Some(status.pid),
-        Ok(None) => {}
+        Ok(None) => return false,
         Ok(Some(_)) => found.add("daemon", "it gave another answer".into(), "zccache stop", false),
         Err(error) => {
-            let what = error.to_string();
-            let advice = match what.contains("does not answer") {
-                true => "until then every compile waits for it",
-                false => "zccache stop, or end the process",
+            let advice = match error.kind() {
+                io::ErrorKind::TimedOut => "until then every compile waits for it",
+                _ => "zccache stop, or end the process",
             };
-            found.add("daemon", what, advice, false);
+            found.add("daemon", error.to_string(), advice, false);
         }
     }
+    true
 }
 
 /// Nobody serves this root, so nothing should lie in the socket's place.

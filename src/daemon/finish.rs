@@ -357,14 +357,19 @@ fn write_down(
         let value = understood.places.variable(env, name);
         contents.add_variable(name, value.as_deref());
     }
-    for path in inputs.absent.iter().chain(&inputs.exists) {
+    let absent = inputs.absent.iter().map(|path| (path, false));
+    for (path, is_there) in absent.chain(inputs.exists.iter().map(|path| (path, true))) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        let seen = shared.table.look(id, false);
         // A file that came while the compiler ran may have come too late for it. No event tells that where nothing
         // is watched, but its change time does.
-        let is_file = matches!(shared.table.look(id, false), Seen::File { .. });
+        let is_file = matches!(seen, Seen::File { .. });
         let came = is_file && !shared.table.unchanged_during(id, &ticket.opened);
         if came || shared.table.changed_since(id, ticket.opened.since) {
             return Err(changed_meanwhile(shared, id));
+        }
+        if is_there {
+            contents.add_kind(&seen);
         }
         paths.push(id);
     }
@@ -375,8 +380,8 @@ fn write_down(
         }
         paths.push(id);
     }
-    let look = |spelling| Some(shared.table.look(shared.path_id(folder, spelling)?, false));
-    contents.add_relations(&set, look).map_err(|_| Reason::InternalFault)?;
+    let related = contents.add_relations(&set, |spelling| shared.seen(folder, spelling));
+    related.map_err(|_| Reason::InternalFault)?;
     let context = (!text.is_empty()).then_some(understood.text_context);
     let contents = contents.end();
     let key = result_key(&contents, context);

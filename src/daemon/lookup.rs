@@ -406,15 +406,16 @@ fn check(
     }
     for spelling in &set.exists {
         let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
-        if shared.table.look(id, false) == Seen::Absent {
+        let seen = shared.table.look(id, false);
+        if seen == Seen::Absent {
             return Err(*spelling);
         }
+        contents.add_kind(&seen);
         paths.push(id);
     }
     for spelling in &set.related {
         paths.push(shared.path_id(folder, *spelling).ok_or(*spelling)?);
     }
-    let look = |spelling| Some(shared.table.look(shared.path_id(folder, spelling)?, false));
-    contents.add_relations(set, look)?;
+    contents.add_relations(set, |spelling| shared.seen(folder, spelling))?;
     Ok((contents.end(), paths))
 }

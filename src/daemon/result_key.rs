@@ -47,20 +47,22 @@ impl Contents {
         }
     }
 
-    /// What counts of paths beside contents: what kind of thing is there, which of them are one, and which
-    /// are of one age. `Err`: the first that `look` can't tell of.
+    /// What kind of thing is at a path whose content does not matter.
+    pub(super) fn add_kind(&mut self, seen: &Seen) {
+        self.bytes.push(kind(seen));
+    }
+
+    /// What counts of paths beside their contents: which of them are one, and which are of one age. `Err`: the
+    /// first that `look` can't tell of.
     pub(super) fn add_relations(
         &mut self,
         set: &SetRecord,
         look: impl Fn(u32) -> Option<Seen>,
     ) -> Result<(), u32> {
-        for spelling in &set.exists {
-            self.bytes.push(kind(&look(*spelling).ok_or(*spelling)?));
-        }
         let mut groups = Groups::default();
         for spelling in &set.related {
             let seen = look(*spelling).ok_or(*spelling)?;
-            self.bytes.push(kind(&seen));
+            self.add_kind(&seen);
             self.bytes.extend(groups.number(seen.identity()).to_le_bytes());
         }
         let mut groups = Groups::default();

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::configured::Configured;
 use super::processor::Processor;
 use super::spellings::Spellings;
-use crate::files::{ContentHash, FileTable, PathId};
+use crate::files::{ContentHash, FileTable, PathId, Seen};
 use crate::inputs::resolve::Resolver;
 use crate::inputs::scan::{self, Scan};
 use crate::inputs::search::SearchPath;
@@ -155,6 +155,11 @@ impl Shared {
             Arc::new(Folder { path: cwd.to_vec(), places: places.clone(), ids: Mutex::default() })
         };
         folders.entry(key).or_insert_with(make).clone()
+    }
+
+    /// What is there, its content aside. None for a number the index lost.
+    pub(super) fn seen(&self, folder: &Folder, spelling: u32) -> Option<Seen> {
+        Some(self.table.look(self.path_id(folder, spelling)?, false))
     }
 
     /// The path that a spelling means in a folder. None for a number the index lost.

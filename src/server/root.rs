@@ -203,34 +203,30 @@ impl Root {
         Holder::parse(&text)
     }
 
-    /// Connects to a daemon of this root that was started with another socket.
-    pub fn connect_elsewhere(&self) -> Option<UnixStream> {
-        let holder = self.holder().filter(|holder| holder.socket != self.socket)?;
-        let stream = self.at(&holder).connect(Instant::now()).ok()?;
+    /// Connects to a daemon of this root that was started with another socket; gives that, too.
+    fn elsewhere(&self) -> Option<(UnixStream, PathBuf)> {
+        let Holder { pid, socket } = self.holder().filter(|holder| holder.socket != self.socket)?;
+        let there = Root { socket, ..self.clone() };
+        let stream = there.connect(Instant::now()).ok()?;
         // The socket may be another's by now, who serves another root.
-        (peer_pid(&stream) == Some(holder.pid)).then_some(stream)
-    }
-
-    /// The same root, with the socket that this daemon has.
-    fn at(&self, holder: &Holder) -> Root {
-        Root { socket: holder.socket.clone(), ..self.clone() }
+        (peer_pid(&stream) == Some(pid)).then_some((stream, there.socket))
     }
 
     /// Connects to the daemon that serves this root, wherever it listens.
     pub fn reach(&self, deadline: Instant) -> io::Result<UnixStream> {
         match self.connect(deadline) {
-            Err(error) if nobody_listens(&error) => self.connect_elsewhere().ok_or(error),
+            Err(error) if nobody_listens(&error) => {
+                self.elsewhere().map(|(stream, _)| stream).ok_or(error)
+            }
             connected => connected,
         }
     }
 
     /// The socket of the daemon that serves this root; where none does, the one that the next would have.
     pub fn served_at(&self) -> PathBuf {
-        match self.connect_elsewhere() {
-            Some(_) if self.connect(Instant::now()).is_err() => {
-                self.holder().map_or_else(|| self.socket.clone(), |holder| holder.socket)
-            }
-            _ => self.socket.clone(),
+        match self.connect(Instant::now()) {
+            Ok(_) => self.socket.clone(),
+            Err(_) => self.elsewhere().map_or(self.socket.clone(), |(_, socket)| socket),
         }
     }
 

@@ -148,7 +148,7 @@ fn triples(target: &[u8]) -> Vec<Arg> {
 }
 
 /// Adds the versions that come after the one in `folder`.
-pub(super) fn add_newer(caller: Caller<'_>, folder: &[u8], closure: &mut Closure) {
+fn add_newer(caller: Caller<'_>, folder: &[u8], closure: &mut Closure) {
     let version = base(folder);
     let Ok(text) = std::str::from_utf8(version) else { return };
     let mut numbers = text.splitn(2, '.');
@@ -163,10 +163,7 @@ pub(super) fn add_newer(caller: Caller<'_>, folder: &[u8], closure: &mut Closure
             let path = [above, name.as_bytes(), b"/crtbegin.o"].concat();
             // Of this version itself and older ones, nothing is to be said.
             if name != text {
-                let id = caller.table.intern(&absolute(caller.cwd, &path));
-                if caller.table.look(id, false) == Seen::Absent {
-                    closure.absent.push(id);
-                }
+                is_absent(caller, &path, closure);
             }
         }
     }

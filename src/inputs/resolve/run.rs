@@ -262,8 +262,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     fn passed_over(&mut self, path: PathRef) {
         match self.presence(path) {
             Presence::Absent => self.absent(path),
-            Presence::File(_) => self.exists(path),
-            Presence::Folder(_) => self.exists(path),
+            Presence::File(_) | Presence::Folder(_) => self.exists(path),
         }
     }
 

@@ -281,7 +281,11 @@ impl Compile {
                 return Err(Reason::DependencyOutput);
             }
             if wants_words {
-                words.extend(text::words(&text));
+                for word in text::words(&text) {
+                    if !words.contains(word) {
+                        words.insert(word.to_vec());
+                    }
+                }
             }
             // The crate's own root is not looked for.
             let is_module = path != self.command.source;
@@ -336,7 +340,7 @@ impl Compile {
         if native::unnamed(&self.command, &self.cwd) != self.unnamed {
             return Err(Reason::ChangedDuringCompile);
         }
-        let behind = native::crates_behind(&self.command, &named, &self.cwd, words);
+        let behind = native::crates_behind(&self.command, &named, &self.unnamed, &self.cwd, words);
         if behind.may_assemble {
             return Err(Reason::AssemblerInput);
         }

@@ -118,16 +118,17 @@ pub(super) struct Behind {
 /// Crates that rustc may load though no `--extern` names their files. The files of a crate
 /// that was named carry the rest of the file names of those behind it (`-0f1e…` of
 /// `libx-0f1e….rlib`), so a search of their bytes finds them; a file that matches by chance
-/// does no harm. `named`: the files given. `words`: what the sources could name.
+/// does no harm. `named`: the files given. `unnamed`: those of that function. `words`: what the sources could name.
 pub(super) fn crates_behind(
     command: &Command,
     named: &[Vec<u8>],
+    unnamed: &[Vec<u8>],
     cwd: &[u8],
     words: &dyn Fn(&[u8]) -> bool,
 ) -> Behind {
     // By what follows the first dash of the name, or by all of it.
     let mut waiting: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
-    let mut found = unnamed(command, cwd);
+    let mut found = unnamed.to_vec();
     for folder in command.folders.iter().filter(|folder| folder.has_dependencies()) {
         for name in names_in(&absolute(cwd, &folder.path)) {
             let Some(stem) = stem(&name) else { continue };
@@ -144,12 +145,9 @@ pub(super) fn crates_behind(
         }
     }
     let mut behind = Behind::default();
+    let mut seen: HashSet<Vec<u8>> = named.iter().cloned().collect();
+    found.retain(|path| seen.insert(path.clone()));
     let mut todo: Vec<Vec<u8>> = named.iter().chain(&found).cloned().collect();
-    let mut seen: HashSet<Vec<u8>> = todo.iter().cloned().collect();
-    found.retain({
-        let mut once = HashSet::new();
-        move |path| once.insert(path.clone())
-    });
     while let Some(path) = todo.pop() {
         let Some(facts) = facts(&absolute(cwd, &path), &waiting) else { continue };
         behind.may_assemble |= facts.may_assemble;
@@ -299,7 +297,7 @@ mod tests {
         let out = format!("--out-dir={}", here.display());
         let command = command(&[&search, &out, "--extern", "m"]);
         let listed = unnamed(&command, b"/");
-        let behind = crates_behind(&command, &[], b"/", &|word| word == b"z").files;
+        let behind = crates_behind(&command, &[], &listed, b"/", &|word| word == b"z").files;
         std::fs::remove_dir_all(&here).unwrap();
         let name =
             |path: &Vec<u8>| String::from_utf8_lossy(path).rsplit('/').next().map(str::to_owned);
@@ -332,7 +330,8 @@ mod tests {
         std::fs::write(path("rlib"), b"a").unwrap();
         let meta = path("rmeta").into_os_string().into_encoded_bytes();
         let command = command(&[&format!("-Ldependency={}", folder.display())]);
-        let found = crates_behind(&command, std::slice::from_ref(&meta), b"/", &|_| false).files;
+        let found =
+            crates_behind(&command, std::slice::from_ref(&meta), &[], b"/", &|_| false).files;
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(found.is_empty(), "{found:?}");
     }

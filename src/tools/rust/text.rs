@@ -1,7 +1,5 @@
 //! What the text of sources tells that rustc's own list of files does not.
 
-use std::collections::HashSet;
-
 /// A file that the assembler within rustc reads, by `.incbin` or `.include` in the text of `asm!`. `None` stands for
 /// one whose name can't be known from the text.
 pub(super) fn assembled(text: &[u8]) -> Vec<Option<Vec<u8>>> {
@@ -62,9 +60,9 @@ pub(super) fn names_crate(text: &[u8]) -> bool {
 }
 
 /// All words that could be names of libraries or crates.
-pub(super) fn words(text: &[u8]) -> HashSet<Vec<u8>> {
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+.-@".contains(byte);
-    text.split(|byte| !is_part(byte)).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+    text.split(move |byte| !is_part(byte)).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -88,7 +86,7 @@ mod tests {
 
     #[test]
     fn words_of_a_text() {
-        let words = words(b"l!(\"my-lib\"); name=r\"n\" extern crate pm;");
-        assert!([&b"my-lib"[..], b"n", b"pm"].iter().all(|word| words.contains(*word)));
+        let words: Vec<&[u8]> = words(b"l!(\"my-lib\"); name=r\"n\" extern crate pm;").collect();
+        assert!([&b"my-lib"[..], b"n", b"pm"].iter().all(|word| words.contains(word)));
     }
 }

@@ -13,7 +13,7 @@ use crate::files::PathId;
 use crate::session::reason::Reason;
 use crate::tools::closure::{Caller, field};
 use crate::tools::command::Arg;
-use crate::tools::find::{absolute, find_tool, own_key};
+use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::link;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
@@ -35,9 +35,7 @@ impl Compiler {
 
     /// The folder with the target's libraries, where linkers are told to look as well.
     pub(super) fn target_folder(&self, target: Option<&Arg>) -> Vec<u8> {
-        let target = target.unwrap_or(&self.answer.words[2]);
-        let name = target.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let name = name.strip_suffix(b".json").unwrap_or(name);
+        let name = target_name(target.unwrap_or(&self.answer.words[2]));
         [self.sysroot(), b"/lib/rustlib/", name, b"/lib"].concat()
     }
 
@@ -45,6 +43,12 @@ impl Compiler {
     pub(super) fn libraries(&self) -> &[Vec<u8>] {
         &self.answer.words[3..]
     }
+}
+
+/// What a target is called that may be a file.
+fn target_name(target: &[u8]) -> &[u8] {
+    let name = base(target);
+    name.strip_suffix(b".json").unwrap_or(name)
 }
 
 /// The identity of the compiler at `rustc` (never a proxy): its file, its libraries and the
@@ -85,13 +89,7 @@ pub(super) fn compiler(
         let version = ask(&["-vV"])?;
         let host = version.split(|byte| *byte == b'\n').find_map(|l| l.strip_prefix(b"host: "))?;
         let host = host.to_vec();
-        let target = match target {
-            None => host.clone(),
-            Some(target) => {
-                let name = target.rsplit(|byte| *byte == b'/').next()?;
-                name.strip_suffix(b".json").unwrap_or(name).to_vec()
-            }
-        };
+        let target = target_name(target.unwrap_or(&host)).to_vec();
         let folder = |parts: &[&[u8]]| [&sysroot[..], &parts.concat()].concat();
         // Behind a script.
         closure.file(caller, &folder(&[b"/bin/rustc"]));
@@ -140,11 +138,10 @@ pub(super) fn linker(
     depends: &mut Vec<PathId>,
 ) -> Result<(Arc<Answer>, Linking), Refusal> {
     let name: &[u8] = command.linker.as_deref().unwrap_or(b"cc");
-    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     // By such a name rustc tells that options for the linker itself go behind `-Wl,`.
     let is_driver =
         |part: &[u8]| matches!(part, b"cc" | b"gcc" | b"g++" | b"c++" | b"clang" | b"clang++");
-    if !base.split(|byte| b"-.".contains(byte)).any(is_driver)
+    if !base(name).split(|byte| b"-.".contains(byte)).any(is_driver)
         || command.options.iter().any(|opt| opt.value.starts_with(b"linker-flavor"))
     {
         return Err(Reason::Link.into());

@@ -112,10 +112,15 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// look at its indentation or to explain assembly text, its assembler to list it.
     pub(super) fn quoted(&mut self) -> Result<(), Reason> {
         for at in 0..self.scans.len() {
-            let file = self.scans[at].clone();
+            let file = &self.scans[at];
             if file.scan.line_opaque && !file.own {
                 return Err(Reason::ComputedInclude);
             }
+            // So it is with nearly all.
+            if file.scan.line_files.is_empty() {
+                continue;
+            }
+            let file = file.clone();
             for name in &file.scan.line_files {
                 let path = self.memo.path(self.world, name);
                 match self.presence(path) {

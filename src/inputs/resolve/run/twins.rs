@@ -38,6 +38,9 @@ impl<W: World + ?Sized> Run<'_, W> {
         }
         let any = self.reads_once();
         let read = if any { self.out.read.clone() } else { self.once.clone() };
+        if read.is_empty() {
+            return Ok(false);
+        }
         let mut dated: HashMap<(u64, i64), Vec<PathRef>> = HashMap::new();
         for path in read {
             if let Some(date) = self.world.dated(path) {
