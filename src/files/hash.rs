@@ -91,3 +91,35 @@ pub fn read(
     let hash = (after == stat).then(|| ContentHash(*hasher.finalize().as_bytes()));
     Ok((stat, hash))
 }
+
+/// Reads and hashes a file that a result is to depend on. No hash either where it holds another number of bytes than
+/// its stat says: what the kernel makes up as it is read (`/proc`, `/sys`) may be other bytes for each reader.
+pub fn read_stored(path: &[u8]) -> io::Result<(FileStat, Option<ContentHash>)> {
+    let mut length = 0;
+    let (stat, hash) = read(path, |piece| {
+        length += piece.len() as u64;
+        true
+    })?;
+    Ok((stat, hash.filter(|_| length == stat.size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_makes_up_has_no_hash() {
+        let folder = std::env::temp_dir().join(format!("zccache-hash-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let hash_of = |path: &str| read_stored(path.as_bytes()).unwrap().1;
+        for text in ["", "x"] {
+            let file = folder.join("file");
+            std::fs::write(&file, text).unwrap();
+            let expected = ContentHash(*blake3::hash(text.as_bytes()).as_bytes());
+            assert_eq!(hash_of(file.to_str().unwrap()), Some(expected));
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(hash_of("/proc/uptime"), None);
+        assert_eq!(hash_of("/dev/null"), None);
+    }
+}

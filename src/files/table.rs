@@ -321,7 +321,7 @@ impl FileTable {
         if let Some(hash) = self.remembered.recall(path, stat, settings) {
             return Ok((*stat, Some(hash)));
         }
-        let (stat, hash) = hash::read(path, |_| true)?;
+        let (stat, hash) = hash::read_stored(path)?;
         if let Some(hash) = &hash {
             let settled = stat.settled_at(now_ns()).then_some(&stat);
             self.remembered.remember(path, settled, hash, settings);

@@ -6,6 +6,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::session::names::are_numbers;
+
 /// Beyond this many, the older half goes.
 const RECORDS_MAX: usize = 2000;
 
@@ -83,7 +85,26 @@ impl Records {
 fn is_ours(name: &std::ffi::OsStr) -> bool {
     let name = name.as_encoded_bytes();
     match name.strip_prefix(b"new-") {
-        Some(pid) => pid.iter().all(u8::is_ascii_digit),
+        Some(pid) => are_numbers(pid, 1),
         None => name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_of_our_making_stays() {
+        let key = "0".repeat(64);
+        for (name, ours) in [
+            (&key[..], true),
+            ("new-12", true),
+            ("new-", false),
+            ("new-x", false),
+            ("notes", false),
+        ] {
+            assert_eq!(is_ours(name.as_ref()), ours, "{name}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::session::reason::Reason;
 use crate::tools::command::{Arg, Flavor, ForcedHeader, Language};
 
 /// A path as spelled, absolute or relative to the cwd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathRef(pub u32);
 
 /// What is there under a path, symlinks followed. The number is the inode's identity.
@@ -75,6 +75,10 @@ pub struct Question<'a> {
     /// The mtimes of what is read are in the result, as in clang's precompiled headers, which it
     /// refuses where a header has another one by now.
     pub records_times: bool,
+    /// The mtimes of what a precompiled header was made of are compared with those that it records.
+    pub checks_times: bool,
+    /// Folders that only the assembler searches.
+    pub assembler_folders: &'a [Arg],
     /// The list holds what the assembler said it read.
     pub assembler_listed: bool,
     /// The compiler's own headers are not read.

@@ -7,8 +7,11 @@
 mod assembler;
 mod directive;
 mod lexer;
+mod pieces;
 #[cfg(test)]
 mod tests;
+
+pub use pieces::Pieces;
 
 /// A name in a source text: any bytes.
 pub type Name = Box<[u8]>;
@@ -80,10 +83,14 @@ pub struct Scan {
     pub date: bool,
     /// `__TIMESTAMP__`
     pub timestamp: bool,
+    /// What pasting may make one of these three of.
+    pub pieces: Pieces,
     /// `#pragma GCC dependency`: reads a file's mtime.
     pub dependency_pragma: bool,
     /// Module syntax of C++20, or of clang.
     pub modules: bool,
+    /// A precompiled header of clang's, not a text.
+    pub precompiled: bool,
     /// `#pragma once`.
     pub once: bool,
     /// `#import`, or a `_Pragma` that some other file's text may make: files may be read once.
@@ -130,7 +137,11 @@ pub fn scan_assembly(text: &[u8]) -> Scan {
 }
 
 fn scan_as(text: &[u8], assembly: bool) -> Scan {
-    let mut out = Scan { text: xxhash_rust::xxh3::xxh3_64(text), ..Scan::default() };
+    let mut out = Scan {
+        text: xxhash_rust::xxh3::xxh3_64(text),
+        precompiled: text.starts_with(b"CPCH"),
+        ..Scan::default()
+    };
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     lexer::pass(text, assembly, &mut out);
     if let Some(plain) = without_trigraphs(text) {

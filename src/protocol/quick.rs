@@ -6,7 +6,8 @@
 //! ```text
 //! u8 outputs   u8 chunks
 //! each output: u8 flags (1: executable, 2: in place, 4: inline, 8: replaces a file
-//!              only: see `WriteStyle::ReplaceFile`, 16: a hard link where it is safe)
+//!              only: see `WriteStyle::ReplaceFile`, 16: a hard link where it is safe,
+//!              32: only what may be written to: see `WriteStyle::ReplaceWritable`)
 //!              u16 length, path ended by NUL
 //!   inline:    u32 length, bytes
 //!   else:      [u8; 32] blob id, u64 size, u64 inode, i64 mtime ns, i64 ctime ns,
@@ -23,6 +24,7 @@ pub const IN_PLACE: u8 = 2;
 pub const INLINE: u8 = 4;
 pub const REPLACES_FILE: u8 = 8;
 pub const LINK: u8 = 16;
+pub const REPLACES_WRITABLE: u8 = 32;
 /// More outputs than this take the long form.
 pub const OUTPUTS_MAX: usize = 8;
 /// A longer payload takes the long form; the client's buffer holds it with the header.
@@ -59,6 +61,7 @@ pub fn encode(
             WriteStyle::Replace => 0,
             WriteStyle::InPlace => IN_PLACE,
             WriteStyle::ReplaceFile => REPLACES_FILE,
+            WriteStyle::ReplaceWritable => REPLACES_WRITABLE,
             WriteStyle::Packed | WriteStyle::Among => return None,
         };
         match &output.content {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::names::are_numbers;
 use super::time::iso;
 
 /// The folder under the cache root.
@@ -91,12 +92,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// the user, too.
 fn is_report(name: &[u8]) -> bool {
     let Some(stem) = name.strip_suffix(b".txt") else { return false };
-    let mut parts = stem.rsplitn(3, |byte| *byte == b'-');
-    let mut is_number =
-        || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
-    let numbered = is_number() && is_number();
-    let time = parts.next().unwrap_or_default();
-    numbered
+    let time = stem.rsplitn(3, |byte| *byte == b'-').nth(2).unwrap_or_default();
+    let numbers = stem[time.len()..].strip_prefix(b"-").unwrap_or_default();
+    are_numbers(numbers, 2)
         && time.ends_with(b"Z")
         && time.contains(&b'T')
         && time.iter().all(|byte| byte.is_ascii_digit() || b"-T.Z".contains(byte))

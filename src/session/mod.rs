@@ -5,6 +5,7 @@ pub mod crash;
 pub mod journal;
 pub mod kind;
 pub mod log;
+pub mod names;
 pub mod reader;
 pub mod reason;
 pub mod record;

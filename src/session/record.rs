@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::names::are_numbers;
 use super::stats::Counters;
 
 /// Names a session: a UUID.
@@ -135,9 +136,7 @@ pub fn forget_old(root: &Path) {
         let name = entry.file_name().into_string().unwrap_or_default();
         // Anything else is not ours to remove.
         let Some((stem, ending)) = name.split_once('.') else { continue };
-        let is_new = ending
-            .strip_prefix("new-")
-            .is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_new = ending.strip_prefix("new-").is_some_and(|pid| are_numbers(pid.as_bytes(), 1));
         let id = SessionId::parse(stem.as_bytes()).filter(|_| ending == "json" || is_new);
         if id.is_none() {
             continue;

@@ -15,6 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::session::names::are_numbers;
 use crate::sys;
 use crate::sys::fault::{self, Point};
 
@@ -388,11 +389,6 @@ impl BlobDir {
 /// Whether a name is one that we give in `ROOT/tmp`: `blob-PID-NUMBER-TIME`, `PID-TICKET-UNIT.ENDING`, or that of
 /// something tried out. Others may be the user's.
 fn is_temp_of_ours(name: &[u8]) -> bool {
-    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let are_numbers = |text: &[u8], count| {
-        let parts: Vec<&[u8]> = text.split(|byte| *byte == b'-').collect();
-        parts.len() == count && parts.iter().all(|part| is_number(part))
-    };
     let numbers_after = |word: &[u8], count| {
         name.strip_prefix(word).is_some_and(|numbers| are_numbers(numbers, count))
     };

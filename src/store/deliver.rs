@@ -10,8 +10,8 @@ use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, fstat, ftruncate, futimens, link,
-    lstat, open, stat, unlink,
+    Access, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, fstat, ftruncate, futimens,
+    link, lstat, open, stat, unlink,
 };
 use rustix::io::Errno;
 
@@ -166,7 +166,9 @@ pub fn deliver_checked(
     }
     match target.style {
         WriteStyle::InPlace => job.in_place()?,
-        WriteStyle::Replace | WriteStyle::ReplaceFile => job.replace()?,
+        WriteStyle::Replace | WriteStyle::ReplaceFile | WriteStyle::ReplaceWritable => {
+            job.replace()?;
+        }
         WriteStyle::Packed => job.unpack(InTheWay::Goes)?,
         WriteStyle::Among => job.unpack(InTheWay::Stays)?,
     }
@@ -225,6 +227,9 @@ impl Job<'_> {
             let is_file = kind == FileType::RegularFile && there.st_size > 0;
             if self.target.style == WriteStyle::ReplaceFile && !is_file {
                 return Err(output(Errno::EXIST));
+            }
+            if self.target.style == WriteStyle::ReplaceWritable && !may_write(self.target.path) {
+                return Err(output(Errno::ACCESS));
             }
             match kind {
                 FileType::RegularFile | FileType::Symlink => self.clear(&there)?,
@@ -444,6 +449,18 @@ impl Job<'_> {
 /// Everything but ctime, which links and renames move.
 fn same_content(a: &BlobStat, b: &BlobStat) -> bool {
     *a == BlobStat { ctime_ns: a.ctime_ns, ..*b }
+}
+
+/// Whether a file may be written to, as those say who ask first and replace it then: rustc goes by its modes alone, also
+/// as root, clang asks the kernel.
+fn may_write(path: &[u8]) -> bool {
+    match stat(path) {
+        Ok(there) => {
+            there.st_mode & 0o222 != 0 && rustix::fs::access(path, Access::WRITE_OK).is_ok()
+        }
+        // A symlink that leads nowhere.
+        Err(error) => error == Errno::NOENT,
+    }
 }
 
 /// Removes `path` if it names this very inode, and not a symlink to it.

@@ -86,6 +86,8 @@ pub enum WriteStyle {
     /// Several files of one folder, which the tool named itself; the output's name is the folder's.
     /// Stored as a pack; delivered only where nothing else has one of the names.
     Among,
+    /// As `Replace`, but a file that may not be written to is left, and complained of.
+    ReplaceWritable,
 }
 
 /// What an output is, which says how to find it in a stored result.

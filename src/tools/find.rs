@@ -185,10 +185,15 @@ fn look_at(path: &[u8], cwd: &[u8], is_us: &dyn Fn(FileKey) -> bool) -> Candidat
     if is_us((meta.dev(), meta.ino())) || leads_to_zccache(path) || is_copy_of_zccache(path) {
         return Candidate::Us;
     }
-    if !meta.is_file() || rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
+    if !meta.is_file() || !is_executable(path.as_os_str().as_bytes()) {
         return Candidate::NotExecutable;
     }
     Candidate::Tool
+}
+
+/// Whether the kernel would let us run a file (or enter a folder).
+pub(super) fn is_executable(path: &[u8]) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 /// Whether this is a symlink that ends at a file called zccache: another build of us.

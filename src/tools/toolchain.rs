@@ -94,6 +94,9 @@ pub struct Toolchain {
     pub system_folders: Vec<Vec<u8>>,
     /// The assembler is GNU's: it writes dependency output (`--MD`).
     pub assembler_lists: bool,
+    /// As Microsoft's compiler, clang looks beside all files that include the includer as well: for Windows it does
+    /// that unasked.
+    pub searches_includers: bool,
     /// The driver is a script that looks at variables of its own.
     pub scripted: bool,
     /// Everything the above depends on.
@@ -389,6 +392,7 @@ fn find_toolchain(
         major: driver.major,
         system_folders,
         assembler_lists,
+        searches_includers: commands.iter().flatten().any(|word| word == b"-fms-compatibility"),
         scripted: driver.is_scripted(),
         depends: closure.all(),
     };

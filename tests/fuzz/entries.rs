@@ -307,6 +307,8 @@ pub fn resolve(data: &[u8]) {
             read: Read::Nothing,
             precompiled: true,
             records_times: false,
+            checks_times: false,
+            assembler_folders: &[],
             assembler_listed: false,
             without_own: false,
         };

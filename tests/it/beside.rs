@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Winsize};
 
-use crate::kit::{HELLO, Sandbox, eventually, finish, have};
+use crate::kit::{HELLO, Sandbox, ZCCACHE, eventually, finish, have};
 
 #[test]
 fn a_dependency_file_that_is_a_pipe() {
@@ -389,4 +389,54 @@ fn options_of_llvm_that_name_files() {
     s.write("r.txt", "xx\n");
     s.same(line);
     s.warm("clang -O2 -mllvm -inline-threshold=3 -c a.c -o a.o");
+}
+
+#[test]
+fn outputs_that_may_not_be_written_to() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.write("l.rs", "pub fn f() -> i32 { 3 }\n");
+    fs::create_dir(s.path("out")).unwrap();
+    // Modes mean nothing to root, but to rustc.
+    let is_root = rustix::process::geteuid().is_root();
+    let front = if is_root { "setpriv --bounding-set=-dac_override,-fowner " } else { "" };
+    let rustc = "rustc --crate-name l --crate-type rlib --out-dir out l.rs --emit";
+    for (line, output) in [
+        ("gcc -c a.c -o a.o", "a.o"),
+        ("gcc -S a.c -o a.s", "a.s"),
+        ("gcc -MD -MF a.d -c a.c -o a.o", "a.d"),
+        ("clang -c a.c -o a.o", "a.o"),
+        ("clang -S a.c -o a.s", "a.s"),
+        ("clang -fno-integrated-as -c a.c -o a.o", "a.o"),
+        ("clang -MD -MF a.d -c a.c -o a.o", "a.d"),
+        (&format!("{rustc} metadata"), "out/libl.rmeta"),
+        (&format!("{rustc} link"), "out/libl.rlib"),
+        (&format!("{rustc} obj"), "out/l.o"),
+        (&format!("{rustc} dep-info,metadata"), "out/l.d"),
+        (&format!("{rustc} dep-info,metadata"), "out/libl.rmeta"),
+    ] {
+        if !have(line.split(' ').next().unwrap()) {
+            continue;
+        }
+        s.same(line);
+        s.hit(line);
+        for link in [false, true] {
+            let run = |way: &str| {
+                let path = s.path(output);
+                let target = if link { s.path("target") } else { path.clone() };
+                let _ = fs::remove_file(&path);
+                let _ = fs::remove_file(&target);
+                fs::write(&target, "old").unwrap();
+                fs::set_permissions(&target, fs::Permissions::from_mode(0o444)).unwrap();
+                if link {
+                    s.link(&target, output);
+                }
+                let said = finish(s.command(&format!("{front}{way}{line}")).spawn().unwrap());
+                let is_link = fs::symlink_metadata(&path).map(|about| about.is_symlink()).ok();
+                let is_kept = |path| fs::read(path).map(|text| text == b"old").ok();
+                (said.status, said.err(), is_link, is_kept(&path), is_kept(&target))
+            };
+            assert_eq!(run(&format!("{ZCCACHE} ")), run(""), "{line}, {output}, a link: {link}");
+        }
+    }
 }

@@ -155,3 +155,168 @@ fn search_folders_that_come_and_go() {
     let said = s.same("gcc -Inone -c a.c").0;
     assert!(said.err().contains("not a directory"), "{}", said.err());
 }
+
+#[test]
+fn missing_search_folders_are_told_of() {
+    let s = Sandbox::new();
+    s.write("a.c", "int x;\n");
+    let lines = [
+        "gcc -Wmissing-include-dirs -Inope -c a.c",
+        "gcc -Werror=missing-include-dirs -isystem gone -c a.c",
+        "gcc -Wmissing-include-dirs -iquote quotes -c a.c",
+        "gcc -Wmissing-include-dirs -idirafter after -c a.c",
+    ];
+    for line in lines {
+        s.same(line);
+        s.same(line);
+    }
+    for folder in ["nope", "gone", "quotes", "after"] {
+        fs::create_dir(s.path(folder)).unwrap();
+    }
+    lines.iter().for_each(|line| s.warm(*line));
+}
+
+#[test]
+fn folders_of_the_assembler() {
+    let lines = [
+        "gcc -Xassembler -Ii1 -Xassembler -Ii2 -c",
+        "gcc -Wa,-Ii1 -Xassembler -I -Xassembler i2 -c",
+        "clang -Wa,-Ii1 -Wa,-Ii2 -c",
+    ];
+    for line in lines.into_iter().filter(|line| have(line.split(' ').next().unwrap())) {
+        let s = Sandbox::new();
+        s.write("a.s", ".incbin \"d\"\n.include \"e\"\n");
+        s.write("b.S", ".incbin \"d\"\n.include \"e\"\n");
+        s.write("i2/d", "A");
+        s.write("i2/e", ".byte 1\n");
+        fs::create_dir(s.path("i1")).unwrap();
+        let lines = ["a.s", "b.S"].map(|source| format!("{line} {source}"));
+        for file in ["", "i2/d", "i2/e", "i1/d", "i1/e"] {
+            if !file.is_empty() {
+                s.write(file, if file.ends_with('d') { file } else { ".byte 2, 3\n" });
+            }
+            lines.iter().for_each(|line| drop(s.miss(line)));
+            lines.iter().for_each(|line| drop(s.same(line)));
+        }
+    }
+}
+
+#[test]
+fn pasted_times() {
+    let s = Sandbox::new();
+    s.write("a.c", "#define P(a) __##a##__\nconst char *t = P(TIME);\n");
+    let nested = "#define U __\n#define C(a, b, c) a##b##c\n#define D(a, b, c) C(a, b, c)\n";
+    s.write("b.c", format!("{nested}const char *t = D(U, TIME, U);\n"));
+    s.write("c.c", "const char *t = P(TIME);\n");
+    for line in ["gcc -c a.c", "gcc -c b.c", "gcc -DP(a)=__##a##__ -c c.c"] {
+        let words: Vec<&str> = line.split(' ').collect();
+        s.z(&words[..]).ok();
+        let (_, cost) = s.counted(&words[..]);
+        assert!(cost > 0, "{line}");
+    }
+    // What pastes and has such words does not do that yet.
+    s.write(
+        "d.c",
+        "#include <math.h>\n#include <stdio.h>\n#include <sys/cdefs.h>\nenum { TIME, DATE };\n#define C(a, b) a##b\nint C(x, y) = TIME;\n",
+    );
+    s.warm("gcc -c d.c");
+    let headers = "#include <algorithm>\n#include <chrono>\n#include <regex>\n#include <map>\n#include <ctime>\n#include <linux/types.h>\n#include <linux/input.h>\n#include <linux/rtc.h>\nint x;\n";
+    s.write("e.cc", headers);
+    s.warm("g++ -c e.cc");
+}
+
+#[test]
+fn times_that_the_command_line_defines() {
+    let s = Sandbox::new();
+    s.write("a.c", "const char *t = __TIME__ __DATE__ __TIMESTAMP__;\n");
+    let defines = ["-D__TIME__=\"r\"", "-D__DATE__=\"r\"", "-D__TIMESTAMP__=\"r\""];
+    for compiler in ["gcc", "clang"].into_iter().filter(|name| have(name)) {
+        let mut words = vec![compiler, "-Wno-builtin-macro-redefined"];
+        words.extend(defines);
+        words.extend(["-c", "a.c"]);
+        s.warm(&words[..]);
+        s.touch("a.c", 1_000_000_000);
+        s.hit(&words[..]);
+        // Not all of them.
+        words.remove(2);
+        s.z(&words[..]).ok();
+        assert!(s.counted(&words[..]).1 > 0);
+    }
+}
+
+#[test]
+fn the_null_device() {
+    let s = Sandbox::new();
+    s.write("a.c", "int x;\n");
+    for compiler in ["gcc", "clang"].into_iter().filter(|name| have(name)) {
+        for flags in ["-include /dev/null", "-imacros /dev/null", "-I/dev/null"] {
+            s.warm(&format!("{compiler} {flags} -c a.c"));
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_makes_up() {
+    let s = Sandbox::new();
+    s.write("a.s", ".incbin \"/proc/uptime\"\n");
+    s.link("/proc/uptime", "now");
+    s.write("b.s", ".incbin \"now\"\n");
+    for line in ["gcc -c a.s", "gcc -c b.s"] {
+        s.z(line).ok();
+        assert!(s.counted(line).1 > 0, "{line}");
+    }
+}
+
+#[test]
+fn headers_of_a_precompiled_one_of_clang() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("h.h", "#include \"i.h\"\n#include <j.h>\n");
+    s.write("i.h", "#define X 1\n");
+    s.write("sys/j.h", "#define Y 1\n");
+    s.write("a.c", "int x = X + Y;\n");
+    let flags = "-isystem sys";
+    s.bare(&format!("clang {flags} -x c-header h.h -o h.h.pch")).ok();
+    s.bare(&format!("clang {flags} -x c-header h.h -o other")).ok();
+    let uses = ["-include-pch h.h.pch", "-include-pch other", "-include h.h"];
+    let lists = ["", " -MD", " -MMD"];
+    let lines =
+        uses.iter().flat_map(|used| lists.map(|list| format!("clang {flags}{list} {used} -c a.c")));
+    let lines: Vec<String> = lines.collect();
+    for header in ["i.h", "sys/j.h"] {
+        lines.iter().for_each(|line| drop(s.same(line)));
+        lines.iter().for_each(|line| drop(s.hit(line)));
+        let was = fs::metadata(s.path(header)).unwrap().modified().unwrap();
+        s.touch(header, 1_000_000_000);
+        for line in &lines {
+            let said = s.same(line).0;
+            assert!(!said.status.success(), "{line}");
+        }
+        fs::File::options().write(true).open(s.path(header)).unwrap().set_modified(was).unwrap();
+    }
+}
+
+#[test]
+fn the_includers_includer() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("m.c", "#include \"sub/a.h\"\nint x = X;\n");
+    s.write("sub/a.h", "#include \"b.h\"\n");
+    s.write("inc/b.h", "#define X 1\n");
+    let lines = ["clang -fms-compatibility", "clang --target=x86_64-pc-win32"]
+        .map(|line| format!("{line} -Iinc -c m.c"));
+    for line in &lines {
+        s.miss(line);
+        s.same(line);
+    }
+    s.write("b.h", "#define X 2\n");
+    lines.iter().for_each(|line| drop(s.miss(line)));
+    // Another one's rules.
+    for line in ["clang -fms-extensions", "clang --target=x86_64-w64-windows-gnu"] {
+        s.warm(&format!("{line} -Iinc -c m.c"));
+    }
+}

@@ -370,3 +370,18 @@ fn absent_tools_are_told() {
     let output = s.z("clang-tidy-99 a.cpp --").code(127);
     assert!(output.err().contains("clang-tidy-99: not found on PATH"), "{}", output.err());
 }
+
+#[test]
+fn the_includers_includer() {
+    let s = sandbox();
+    s.write("m.cpp", "#include \"sub/a.h\"\nint *x = X;\n");
+    s.write("sub/a.h", "#include \"b.h\"\n");
+    s.write("inc/b.h", "#define X nullptr\n");
+    for flag in ["-fms-compatibility", "--target=x86_64-pc-windows-msvc"] {
+        let line = format!("clang-tidy {CHECKS} m.cpp -- -Iinc {flag}");
+        same(&s, &line);
+        s.write("b.h", "#define X 0\n");
+        assert!(same(&s, &line).1);
+        s.remove("b.h");
+    }
+}

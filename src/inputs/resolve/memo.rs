@@ -12,6 +12,8 @@ use crate::inputs::search::{SearchPath, join, normal, parent};
 #[derive(Default)]
 pub struct Resolver {
     pub(super) folders: Vec<PathRef>,
+    /// `/dev/null`
+    pub(super) null: PathRef,
     names: HashMap<(How, Box<[u8]>), u32>,
     /// Of what compilers list as read.
     paths: HashMap<Box<[u8]>, PathRef>,
@@ -83,6 +85,9 @@ impl Resolver {
 
     pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
         self.run += 1;
+        if self.run == 1 {
+            self.null = world.intern(b"/dev/null");
+        }
         let version = world.version();
         if version != self.version {
             self.version = version;

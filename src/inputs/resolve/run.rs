@@ -64,6 +64,8 @@ pub(super) struct Run<'a, W: World + ?Sized> {
     opaque_by_text: bool,
     /// Paths of equal content.
     twins: Vec<PathRef>,
+    /// Precompiled headers that were read.
+    precompiled: Vec<PathRef>,
     /// With `#pragma once`.
     once: Vec<PathRef>,
     /// Named by some directive and there, but not in the list.
@@ -117,6 +119,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             source,
             opaque_by_text: false,
             twins: Vec::new(),
+            precompiled: Vec::new(),
             once: Vec::new(),
             unlisted: Vec::new(),
         };
@@ -193,13 +196,62 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         }
         self.out.time |= self.directives && defines.time;
         self.out.date |= self.directives && defines.date;
+        stamped |= defines.timestamp;
+        if self.directives {
+            let [time, date, timestamp] = self.pasted(&defines);
+            self.out.time |= time;
+            self.out.date |= date;
+            stamped |= timestamp;
+        }
+        // Who defines such a name has taken the compiler's own meaning from it for good.
+        self.out.time &= !self.is_defined(b"__TIME__");
+        self.out.date &= !self.is_defined(b"__DATE__");
+        stamped &= !self.is_defined(b"__TIMESTAMP__");
         // It stands for the file whose line a macro is expanded on: any of them.
-        if stamped || self.question.records_times || defines.timestamp {
+        if stamped || self.question.records_times {
             self.out.stamped.clone_from(&self.out.read);
+        } else if self.question.checks_times {
+            self.stamp_precompiled();
         }
         self.relate_twins();
         self.out.sort();
         Ok(self.out)
+    }
+
+    /// Where there is a precompiled header, the times of all that it may be made of. Its own is no matter, unless it
+    /// is another one's beginning.
+    fn stamp_precompiled(&mut self) {
+        self.precompiled.sort_unstable();
+        self.precompiled.dedup();
+        match self.precompiled[..] {
+            [] => {}
+            [own] => {
+                let others = self.out.read.iter().filter(|path| **path != own);
+                self.out.stamped = others.copied().collect();
+            }
+            _ => self.out.stamped.clone_from(&self.out.read),
+        }
+    }
+
+    /// Which of the names that mean a time may be put together by `##`.
+    fn pasted(&self, defines: &Scan) -> [bool; 3] {
+        let mut pieces = defines.pieces;
+        let mut others_paste = false;
+        for file in &self.scans {
+            if file.own {
+                others_paste |= file.scan.pieces.pastes;
+            } else {
+                pieces.add(&file.scan.pieces);
+            }
+        }
+        pieces.make(others_paste)
+    }
+
+    /// Whether the command line defines the name. (To undefine it later does not bring the compiler's own back.)
+    fn is_defined(&self, name: &[u8]) -> bool {
+        self.question.defines.iter().any(|body| {
+            body.strip_prefix(name).is_some_and(|rest| matches!(rest.first(), None | Some(b'=')))
+        })
     }
 
     /// The `-D` arguments, read as the definitions they become.
@@ -270,9 +322,18 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     fn join(&mut self, path: PathRef, by_text: bool) -> Option<()> {
         let Presence::File(id) = self.presence(path) else { return None };
         self.identities.insert(id);
+        if self.is_null(path) {
+            self.exists(path);
+            return Some(());
+        }
         self.read(path);
         self.queue.push((path, by_text));
         Some(())
+    }
+
+    /// `/dev/null`, as long as it is the device: it never holds anything.
+    fn is_null(&mut self, path: PathRef) -> bool {
+        path == self.memo.null && self.world.dated(path).is_none()
     }
 
     /// Scans what waits, and follows its directives.
@@ -282,6 +343,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 return Err(Reason::ChangedDuringCompile);
             };
             let Some(file) = self.text(path)? else { continue };
+            if file.scan.precompiled {
+                self.precompiled.push(path);
+            }
             self.compare(path, &file);
             // The same file in the same folder says the same again under any other spelling;
             // this is what ends `a/../a/../a/x.h`.
@@ -312,6 +376,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         let spelled = self.world.spelled(path);
         // Tokens, not text. What they were made from is found through the header itself.
         let precompiled = spelled.ends_with(b".gch") || spelled.ends_with(b".pch");
+        if precompiled {
+            self.precompiled.push(path);
+        }
         if precompiled || without_own && search.is_own(&spelled) {
             return Ok(None);
         }

@@ -67,8 +67,9 @@ impl World for Fake {
             Presence::Absent
         }
     }
-    fn content(&mut self, _: PathRef) -> Option<(ContentHash, u64)> {
-        None
+    fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
+        let file = self.files.get(&*self.names[path.0 as usize])?;
+        Some((ContentHash(*blake3::hash(&file.1).as_bytes()), file.1.len() as u64))
     }
     fn dated(&mut self, path: PathRef) -> Option<(u64, i64)> {
         let file = self.files.get(&*self.names[path.0 as usize])?;
@@ -107,6 +108,8 @@ fn question<'a>(search: &'a SearchPath, read: Read<'a>) -> Question<'a> {
         read,
         precompiled: false,
         records_times: false,
+        checks_times: false,
+        assembler_folders: &[],
         assembler_listed: false,
         without_own: false,
     }
@@ -423,4 +426,31 @@ fn own_headers_may_be_left_out() {
     let all = resolve(&mut fake, &mut resolver, &question(&search, Read::Nothing)).unwrap();
     assert_eq!(fake.show(&all.read), ["/usr/include/a.h", "/usr/include/b.h", "m.c"]);
     assert_eq!(resolve(&mut fake, &mut resolver, &ahead), Ok(set));
+}
+
+#[test]
+fn relations() {
+    // A folder in a header's place.
+    let mut fake = Fake::new(&[("m.c", "#include <x.h>"), ("i/x.h/y", ""), ("j/x.h", "")]);
+    let answer = complete(&mut fake, &["i", "j"], &["m.c", "j/x.h"]).unwrap();
+    assert_eq!(answer.exists, ["i/x.h"]);
+    assert_eq!(fake.show(&answer.set.related), ["/usr/include", "i", "j"]);
+    // gcc does not list what it took for a file it had read; what stands before it counts.
+    let once = "#pragma once\n";
+    let files = [("m.c", "#include \"x.h\"\n#include <y.h>"), ("x.h", once), ("j/y.h", once)];
+    let mut fake = Fake::new(&files);
+    let answer = complete(&mut fake, &["i", "j"], &["m.c", "x.h"]).unwrap();
+    assert_eq!(answer.read, ["j/y.h", "m.c", "x.h"]);
+    assert_eq!(answer.absent, ["i/y.h"]);
+    assert_eq!(fake.show(&answer.set.coeval), ["j/y.h", "x.h"]);
+    // Without `once`, or for clang by inode.
+    let files = [("m.c", "#include \"x.h\"\n#include <y.h>"), ("x.h", ""), ("j/y.h", "")];
+    let mut fake = Fake::new(&files);
+    let answer = complete(&mut fake, &["j"], &["m.c", "x.h", "j/y.h"]).unwrap();
+    assert!(answer.set.coeval.is_empty());
+    let (search, list) = (angles(&["j"], &[]), args(&["m.c", "x.h", "j/y.h"]));
+    let mut asked = question(&search, Read::Complete(&list));
+    asked.flavor = Flavor::Clang;
+    let answer = ask(&mut fake, &asked).unwrap();
+    assert_eq!(fake.show(&answer.set.related), ["j", "j/y.h", "x.h"]);
 }

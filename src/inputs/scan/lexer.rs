@@ -1,8 +1,11 @@
 //! The pass itself: comments, literals, raw strings, line splices, and where directives start.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
 
-use super::{Kind, Scan, assembler, is_blank, is_identifier};
+use memchr::memchr;
+use memchr::memmem::{self, Finder};
+
+use super::{Kind, Scan, assembler, is_blank, is_identifier, pieces};
 
 /// The needles whose places decide everything but includes. A text has few of them, so they are
 /// found by fast searches up front, and the walk only has to tell code from comments.
@@ -10,7 +13,6 @@ use super::{Kind, Scan, assembler, is_blank, is_identifier};
 enum Hit {
     Time,
     Date,
-    Paste,
     Asm,
     Has,
     Import,
@@ -18,12 +20,13 @@ enum Hit {
     Incbin,
     DotInclude,
     Dependency,
+    Piece,
+    Underscores,
 }
 
 const NEEDLES: &[(&[u8], Hit)] = &[
     (b"__TI", Hit::Time),
     (b"__DA", Hit::Date),
-    (b"##", Hit::Paste),
     (b"asm", Hit::Asm),
     (b"__has_", Hit::Has),
     (b"import", Hit::Import),
@@ -32,6 +35,10 @@ const NEEDLES: &[(&[u8], Hit)] = &[
     (b".include", Hit::DotInclude),
     (b"dependency", Hit::Dependency),
 ];
+
+/// To make a searcher costs as much as to search a kilobyte.
+static FINDERS: LazyLock<Vec<(Finder<'static>, Hit)>> =
+    LazyLock::new(|| NEEDLES.iter().map(|&(needle, hit)| (Finder::new(needle), hit)).collect());
 
 /// Bytes at which the walk has to look closer.
 const SPECIAL: [bool; 256] = {
@@ -62,9 +69,11 @@ pub(super) fn pass(text: &[u8], assembly: bool, out: &mut Scan) {
     let (joined, splices) = join_lines(text);
     let text = joined.as_deref().unwrap_or(text);
     let mut hits = Vec::new();
-    for &(needle, hit) in NEEDLES {
-        hits.extend(memmem::find_iter(text, needle).map(|at| (at, hit)));
+    for (finder, hit) in &*FINDERS {
+        hits.extend(finder.find_iter(text).map(|at| (at, *hit)));
     }
+    hits.extend(pieces::words(text).map(|at| (at, Hit::Piece)));
+    hits.extend(pieces::lone_underscores(text).into_iter().map(|at| (at, Hit::Underscores)));
     hits.sort_unstable();
     let has_asm = || hits.iter().any(|(_, hit)| *hit == Hit::Asm);
     out.escaped_asm |= memchr(b'\\', text).is_some() && has_asm();
@@ -177,24 +186,8 @@ impl Lexer<'_> {
                     self.time_word(word, 4);
                 }
             }
-            Hit::Paste => {
-                // `__T ## IME__`: shorter beginnings count beside `##` itself.
-                let end = trim_end(text, at);
-                let start = word_start(text, end);
-                self.time_word(&text[start..end], 3);
-                let mut next = at + 2;
-                while next < text.len() && is_blank(text[next]) {
-                    next += 1;
-                }
-                let right = word_at(text, next);
-                for (name, flag) in [(&b"__TIME__"[..], 0), (b"__DATE__", 1), (b"__TIMESTAMP__", 2)]
-                {
-                    // The tail of a name; a bare `__` ends too many others.
-                    if right.len() >= 4 && name.ends_with(right) {
-                        self.time_flag(flag);
-                    }
-                }
-            }
+            Hit::Piece => self.out.pieces.word(word_at(text, at)),
+            Hit::Underscores => self.out.pieces.underscores(text, at),
             Hit::Asm => {
                 let start = word_start(text, at);
                 let word = word_at(text, start);
@@ -223,6 +216,27 @@ impl Lexer<'_> {
                 if end < at && text[word_start(text, end)..end] == *b"GCC" {
                     self.out.dependency_pragma = true;
                 }
+            }
+        }
+    }
+
+    /// A `##` (or `%:%:`) of so many bytes.
+    fn paste(&mut self, at: usize, len: usize) {
+        let text = self.text;
+        let end = trim_end(text, at);
+        let left = &text[word_start(text, end)..end];
+        let mut next = at + len;
+        while next < text.len() && is_blank(text[next]) {
+            next += 1;
+        }
+        let right = word_at(text, next);
+        self.out.pieces.paste(left, right);
+        // `__T ## IME__`: shorter beginnings count beside `##` itself.
+        self.time_word(left, 3);
+        for (name, flag) in [(&b"__TIME__"[..], 0), (b"__DATE__", 1), (b"__TIMESTAMP__", 2)] {
+            // The tail of a name; a bare `__` ends too many others.
+            if right.len() >= 4 && name.ends_with(right) {
+                self.time_flag(flag);
             }
         }
     }
@@ -300,6 +314,10 @@ impl Lexer<'_> {
 
     /// A `#` (or `%:`) that may start a directive. Returns where to go on.
     fn hash(&mut self, at: usize, len: usize) -> usize {
+        let mark = &self.text[at..at + len];
+        if self.text[at + len..].starts_with(mark) {
+            self.paste(at, 2 * len);
+        }
         let mut start = trim_end(self.text, at);
         if start == self.last_comment.1 && start > 0 {
             // A comment before it: on this line, or the tail of one that began above.

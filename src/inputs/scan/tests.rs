@@ -130,6 +130,68 @@ fn times() {
     assert_eq!(flags("\"a\" __TIME__ \"b\""), (true, false, false));
 }
 
+/// Whether `__TIME__` and `__DATE__` may be put together from texts.
+fn made(texts: &[&str], others_paste: bool) -> (bool, bool) {
+    let mut pieces = Pieces::default();
+    for text in texts {
+        let found = scan(text.as_bytes());
+        assert!(!found.time && !found.date, "{text}");
+        pieces.add(&found.pieces);
+    }
+    let [time, date, _] = pieces.make(others_paste);
+    (time, date)
+}
+
+#[test]
+fn pasted_times() {
+    let yes = (true, false);
+    let no = (false, false);
+    for texts in [
+        &["#define P(a) __##a##__\nP(TIME)"][..],
+        &["#define P(a) __ %:%: a ## \\\n __\n", "x TIME"],
+        &["#define P(a) _##_##a##_##_\nP(TIME)"],
+        &["#define P(a) __##a\n", "#define Q(a) a##__\nP(Q(TIME))"],
+        &["#define U __", "#define C(a, b) a##b\n", "C(C(U, TIME), U)"],
+        &["#define U __\r\n#define C(a,b)a##b\r\nTIME"],
+        &["#define C(a,b,c)a##b##c", "C(__,TIME,__)"],
+        &["#define C(a,b)a##b", "C(_, _TIME__)"],
+        &["#define C(a,b)a##b", "C(C(_,_TIME_),_)"],
+        &["#define P(a) ??=??= __\n__??=??=a\nTIME"],
+    ] {
+        assert_eq!(made(texts, false), yes, "{texts:?}");
+    }
+    for texts in [
+        &["#define P(a) __##a\nTIME"][..],
+        &["#define P(a) a##__\nTIME"],
+        &[
+            "#define P(a) __##a##__\nREALTIME TIMER UPTIME_ TIME_T ___TIME \"TIME\" 'TIME' /* TIME */ // TIME",
+        ],
+        &["#define P(a) a##b\nTIME __x x__ /* __ */ \"__\" // __"],
+        &["#define U __\nU TIME _TIME"],
+    ] {
+        assert_eq!(made(texts, false), no, "{texts:?}");
+    }
+    assert_eq!(made(&["#define P(a) __##a##__\nDATE"], false), (false, true));
+    // The compiler's own headers paste for others.
+    assert_eq!(made(&["#define U __\nTIME"], true), yes);
+    assert_eq!(made(&["_TIME"], true), no);
+    assert!(scan(b"#define P(a) __##a##__\nTIMESTAMP").pieces.make(false)[2]);
+}
+
+#[test]
+fn underscores_anywhere_in_a_text() {
+    for front in (0..600).step_by(7) {
+        for behind in [0, 1, 2, 300] {
+            for (word, is_alone) in [("__", true), ("(__)", true), ("__x", false), ("x__", false)] {
+                let text = format!("{}{word}{}", " ".repeat(front), " ".repeat(behind));
+                let found = pieces::lone_underscores(text.as_bytes());
+                let expected = text.find("__").filter(|_| is_alone);
+                assert_eq!(found, Vec::from_iter(expected), "{front} {word} {behind}");
+            }
+        }
+    }
+}
+
 #[test]
 fn pragmas_and_modules() {
     assert!(scan(b"#pragma GCC dependency \"x\"\n").dependency_pragma);

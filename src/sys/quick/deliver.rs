@@ -3,7 +3,9 @@
 
 use super::raw::*;
 use super::{PATH_BYTES, SCRATCH_BYTES};
-use crate::protocol::quick::{EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE};
+use crate::protocol::quick::{
+    EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_WRITABLE,
+};
 
 /// Where the first output begins, behind the numbers of outputs and chunks.
 const OUTPUTS_AT: usize = 2;
@@ -122,10 +124,9 @@ pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u
             let flags = byte(at, 0);
             let name = at.add(3);
             let rest = name.add(get::<u16>(at.add(1)) as usize);
-            let mode = if flags & EXECUTABLE != 0 { 0o777 } else { 0o666 };
             if flags & INLINE != 0 {
                 let count = get::<u32>(rest) as usize;
-                let file = create(name, flags, mode, stat);
+                let file = create(name, flags, auxv, stat);
                 if file < 0 || !write_all(file as usize, rest.add(4), count) {
                     return;
                 }
@@ -136,8 +137,8 @@ pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u
                 let size = get::<u64>(rest.add(32));
                 let linked = flags & LINK != 0
                     && flags & IN_PLACE == 0
-                    && link(rest, name, blob, mode, auxv, stat, scratch);
-                if !linked && !copy_file(name, flags, mode, blob, size, stat, scratch) {
+                    && link(rest, name, flags, blob, auxv, stat, scratch);
+                if !linked && !copy_file(name, flags, blob, size, auxv, stat, scratch) {
                     return;
                 }
                 // A build tree that has a link to the blob could have written to it meanwhile.
@@ -163,10 +164,16 @@ pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u
     }
 }
 
+#[inline(always)]
+fn mode_of(flags: u8) -> usize {
+    if flags & EXECUTABLE != 0 { 0o777 } else { 0o666 }
+}
+
 /// Opens an output for writing as its compiler would. Negative when the ordinary path must.
 #[inline(always)]
-unsafe fn create(name: *const u8, flags: u8, mode: usize, stat: *mut KernelStat) -> isize {
+unsafe fn create(name: *const u8, flags: u8, auxv: *const usize, stat: *mut KernelStat) -> isize {
     unsafe {
+        let mode = mode_of(flags);
         if flags & IN_PLACE != 0 {
             return call(nr::OPEN, name as usize, O_IN_PLACE, mode, 0, 0);
         }
@@ -174,21 +181,28 @@ unsafe fn create(name: *const u8, flags: u8, mode: usize, stat: *mut KernelStat)
         if file != EEXIST {
             return file;
         }
-        if !make_way(name, stat) {
+        if !make_way(name, flags, auxv, stat) {
             return -1;
         }
         call(nr::OPEN, name as usize, O_CREATE_NEW, mode, 0, 0)
     }
 }
 
-/// Removes a regular file or symlink that is in an output's place; nothing else.
+/// Removes a regular file or symlink that is in an output's place; nothing else. Where it must be one that may be
+/// written to, only a plain case counts: the ordinary path asks the kernel.
 #[inline(always)]
-unsafe fn make_way(name: *const u8, stat: *mut KernelStat) -> bool {
+unsafe fn make_way(name: *const u8, flags: u8, auxv: *const usize, stat: *mut KernelStat) -> bool {
     unsafe {
         if !stat_with(nr::LSTAT, name as usize, stat) {
             return false;
         }
         let kind = (*stat).mode & S_IFMT;
+        if flags & REPLACES_WRITABLE != 0 {
+            let is_ours = (*stat).uid as usize == auxiliary(auxv, AT_EUID);
+            if kind != S_IFREG || (*stat).mode & S_IWUSR == 0 || !is_ours {
+                return false;
+            }
+        }
         (kind == S_IFREG || kind == S_IFLNK) && call(nr::UNLINK, name as usize, 0, 0, 0, 0) == 0
     }
 }
@@ -215,14 +229,14 @@ unsafe fn write_all(file: usize, mut from: *const u8, mut count: usize) -> bool 
 unsafe fn copy_file(
     name: *const u8,
     flags: u8,
-    mode: usize,
     blob: usize,
     size: u64,
+    auxv: *const usize,
     stat: *mut KernelStat,
     buffer: *mut u8,
 ) -> bool {
     unsafe {
-        let file = create(name, flags, mode, stat);
+        let file = create(name, flags, auxv, stat);
         if file < 0 {
             return false;
         }
@@ -259,8 +273,8 @@ unsafe fn is_unchanged(stat: *const KernelStat, entry: *const u8) -> bool {
 unsafe fn link(
     entry: *const u8,
     name: *const u8,
+    flags: u8,
     blob: usize,
-    mode: usize,
     auxv: *const usize,
     stat: *mut KernelStat,
     folder_at: *mut u8,
@@ -290,7 +304,7 @@ unsafe fn link(
         if (*stat).links != 1
             || (*stat).uid as usize != uid
             || (*stat).gid as usize != gid
-            || ((*stat).mode & 0o7777) as usize != mode & !umask
+            || ((*stat).mode & 0o7777) as usize != mode_of(flags) & !umask
         {
             return false;
         }
@@ -321,7 +335,7 @@ unsafe fn link(
             return false;
         }
         let mut made = call(nr::LINK, from as usize, name as usize, 0, 0, 0);
-        if made == EEXIST && make_way(name, stat) {
+        if made == EEXIST && make_way(name, flags, auxv, stat) {
             made = call(nr::LINK, from as usize, name as usize, 0, 0, 0);
         }
         if made != 0 {

@@ -194,6 +194,7 @@ pub(super) const S_IFMT: u32 = 0o170000;
 pub(super) const S_IFREG: u32 = 0o100000;
 pub(super) const S_IFLNK: u32 = 0o120000;
 pub(super) const S_ISGID: u32 = 0o2000;
+pub(super) const S_IWUSR: u32 = 0o200;
 pub(super) const O_RDONLY_BLOB: usize = 0o2000000 | 0o400000 | 0o4000; // CLOEXEC, NOFOLLOW, NONBLOCK
 pub(super) const O_CREATE_NEW: usize = 0o1 | 0o100 | 0o200 | 0o2000000;
 pub(super) const O_IN_PLACE: usize = 0o1 | 0o100 | 0o1000 | 0o2000000;

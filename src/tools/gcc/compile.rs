@@ -79,6 +79,11 @@ impl Meaning for Compile {
             env: ground.env,
         };
         let unit = discovery.unit;
+        if self.toolchains[unit].searches_includers
+            || self.command.key_args.iter().any(|arg| arg == b"-fms-compatibility")
+        {
+            return Err(Reason::UncacheableArgument);
+        }
         let language = self.command.sources[unit].language;
         let (listed, assembled) = self.listed(ground, discovery, run)?;
         let user_headers_only =
@@ -90,6 +95,8 @@ impl Meaning for Compile {
         };
         let search = self.search_path(unit, ground.env);
         let question = self.question(unit, &search, read, discovery.assembler.is_some());
+        let assembler_folders = assembler_folders(&self.command);
+        let question = Question { assembler_folders: &assembler_folders, ..question };
         let resolver = (ground.resolver)(&search);
         let first = resolve::resolve(ground.world, &mut resolver.lock(), &question);
         let mut inputs = match first {
@@ -107,6 +114,16 @@ impl Meaning for Compile {
                 Presence::Absent => inputs.absent.push(path),
                 Presence::Folder(_) => inputs.exists.push(path),
                 Presence::File(_) => {}
+            }
+        }
+        // Then the compiler says which search folders are not there.
+        if self.command.key_args.iter().any(|arg| arg.ends_with(b"missing-include-dirs")) {
+            for folder in search.folders() {
+                let path = ground.world.intern(folder);
+                match ground.world.presence(path) {
+                    Presence::Absent => inputs.absent.push(path),
+                    _ => inputs.exists.push(path),
+                }
             }
         }
         let lists = self.sanitizer_lists(ground, unit).ok_or(Reason::DependencyOutput)?;
@@ -278,18 +295,8 @@ impl Compile {
     fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
         let mut folders: Vec<Arg> = vec![Vec::new()];
         folders.extend(self.command.search.angle.iter().map(|folder| [folder, &b"/"[..]].concat()));
-        for arg in &self.command.args {
-            let Some(options) = arg.strip_prefix(b"-Wa,") else { continue };
-            let mut options = options.split(|byte| *byte == b',');
-            while let Some(option) = options.next() {
-                let folder = match option.strip_prefix(b"-I") {
-                    Some(b"") => options.next().unwrap_or_default(),
-                    Some(folder) => folder,
-                    None => continue,
-                };
-                folders.push([folder, b"/"].concat());
-            }
-        }
+        let own = assembler_folders(&self.command);
+        folders.extend(own.iter().map(|folder| [folder, &b"/"[..]].concat()));
         let mut candidates = Vec::new();
         for path in assembled.iter().filter(|path| path.first() != Some(&b'/')) {
             for prefix in &folders {
@@ -316,6 +323,29 @@ impl Compile {
     }
 }
 
+/// The folders that `-Wa,` and `-Xassembler` name.
+fn assembler_folders(command: &Command) -> Vec<Arg> {
+    let mut words: Vec<&[u8]> = Vec::new();
+    let mut args = command.args.iter();
+    while let Some(arg) = args.next() {
+        if arg == b"-Xassembler" {
+            words.extend(args.next().map(Vec::as_slice));
+        } else if let Some(options) = arg.strip_prefix(b"-Wa,") {
+            words.extend(options.split(|byte| *byte == b','));
+        }
+    }
+    let mut folders = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(b"-I") {
+            Some(b"") => folders.extend(words.next().map(<[u8]>::to_vec)),
+            Some(folder) => folders.push(folder.to_vec()),
+            None => {}
+        }
+    }
+    folders
+}
+
 /// What is asked about one source of a command, whose assembler says nothing.
 pub(in crate::tools) fn question<'a>(
     command: &'a Command,
@@ -337,6 +367,8 @@ pub(in crate::tools) fn question<'a>(
         read,
         precompiled: is_preprocessed_here(source.language) && !writes_one_itself,
         records_times: records_times(command),
+        checks_times: command.flavor == Flavor::Clang && has_times(command),
+        assembler_folders: &[],
         assembler_listed: false,
         without_own: false,
     }
@@ -344,9 +376,12 @@ pub(in crate::tools) fn question<'a>(
 
 /// clang writes the mtimes of all headers into what it precompiles, unless told not to.
 fn records_times(command: &Command) -> bool {
-    command.flavor == Flavor::Clang
-        && command.mode == Mode::Precompile
-        && !command.key_args.iter().any(|arg| arg == b"-fno-pch-timestamp")
+    command.flavor == Flavor::Clang && command.mode == Mode::Precompile && has_times(command)
+}
+
+/// Whether its precompiled headers hold mtimes: who leaves them out does so for all commands.
+fn has_times(command: &Command) -> bool {
+    !command.key_args.iter().any(|arg| arg == b"-fno-pch-timestamp")
 }
 
 /// Where a command looks for headers; `own` are the compiler's folders.

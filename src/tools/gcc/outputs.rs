@@ -116,7 +116,9 @@ fn main_style(plan: &Plan, language: Language) -> WriteStyle {
         {
             WriteStyle::InPlace
         }
-        (Flavor::Clang, _) => WriteStyle::Replace,
+        // GNU's removes what is there.
+        (Flavor::Clang, Mode::Object) if plan.separate_assembler => WriteStyle::Replace,
+        (Flavor::Clang, _) => WriteStyle::ReplaceWritable,
     }
 }
 
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn styles_as_measured() {
-        use WriteStyle::{InPlace, Replace};
+        use WriteStyle::{InPlace, Replace, ReplaceWritable};
         let main = |flavor, mode, language| {
             of(&plan(flavor, mode, None), b"x.y", language).unwrap()[0].style
         };
@@ -217,10 +219,10 @@ mod tests {
             (Flavor::Gcc, Mode::Object, Language::C, Replace),
             (Flavor::Gcc, Mode::Object, Language::Assembler, Replace),
             (Flavor::Gcc, Mode::Assembly, Language::C, InPlace),
-            (Flavor::Clang, Mode::Object, Language::C, Replace),
+            (Flavor::Clang, Mode::Object, Language::C, ReplaceWritable),
             (Flavor::Clang, Mode::Object, Language::Assembler, InPlace),
             (Flavor::Clang, Mode::Object, Language::AssemblerWithCpp, InPlace),
-            (Flavor::Clang, Mode::Assembly, Language::C, Replace),
+            (Flavor::Clang, Mode::Assembly, Language::C, ReplaceWritable),
         ] {
             assert_eq!(main(flavor, mode, language), style, "{flavor:?} {mode:?} {language:?}");
         }

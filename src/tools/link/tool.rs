@@ -9,7 +9,7 @@ use crate::session::reason::Reason;
 use crate::tools::closure::{Caller, Closure, add_library, add_program, field, find_program};
 use crate::tools::command::{Arg, Flavor};
 use crate::tools::environment::{LINK_VARIABLES, TOOLCHAIN_VARIABLES};
-use crate::tools::find::{absolute, base, find_tool, own_key};
+use crate::tools::find::{absolute, base, find_tool, is_executable, own_key};
 use crate::tools::program::Program;
 use crate::tools::query;
 use crate::tools::searched::{self, Searched};
@@ -345,10 +345,6 @@ fn locate(
         closure.file(caller, passed);
     }
     Some(absolute(caller.cwd, &found.path))
-}
-
-fn is_executable(path: &[u8]) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn key(caller: Caller<'_>, what: &[u8], program: &[u8], words: &[Arg]) -> [u8; 32] {

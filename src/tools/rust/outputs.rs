@@ -26,7 +26,7 @@ pub(super) fn outputs(naming: &Naming<'_>) -> Option<Vec<Output>> {
         };
         let style = match emit {
             Emit::DepInfo | Emit::Mir => WriteStyle::InPlace,
-            _ => WriteStyle::Replace,
+            _ => WriteStyle::ReplaceWritable,
         };
         outputs.push(Output { role, path, style, required: true });
     };

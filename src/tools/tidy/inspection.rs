@@ -173,12 +173,27 @@ impl View {
         Question { assembler_listed: true, ..question(&self.command, 0, search, read) }
     }
 
+    /// See `Toolchain::searches_includers`. Here nobody says which commands are planned; what names Windows, if only
+    /// as a folder, is taken for a target of that kind.
+    fn may_search_includers(&self) -> bool {
+        let names = |arg: &Arg, name| memchr::memmem::find(arg, name).is_some();
+        self.command.key_args.iter().any(|arg| arg == b"-fms-compatibility")
+            || self
+                .command
+                .query_args
+                .iter()
+                .any(|arg| names(arg, b"windows") || names(arg, b"win32"))
+    }
+
     fn inputs(
         &self,
         ground: &mut Ground<'_>,
         headers: &[Arg],
         alone: bool,
     ) -> Result<InputSet, Reason> {
+        if self.may_search_includers() {
+            return Err(Reason::UncacheableArgument);
+        }
         let search = self.search_path(ground.env);
         let mut world = From { world: ground.world, folder: &self.folder };
         let source = &self.command.sources[0].path;

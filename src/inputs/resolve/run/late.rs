@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Call, Run, Use};
 use crate::inputs::resolve::memo::macro_values;
-use crate::inputs::resolve::{PathRef, Presence, Reason, World};
+use crate::inputs::resolve::{PathRef, Presence, Question, Reason, World};
 use crate::inputs::scan::{How, Include, Kind, Scan};
 use crate::inputs::search::join;
 use crate::tools::command::Language;
@@ -162,8 +162,9 @@ impl<W: World + ?Sized> Run<'_, W> {
                         continue;
                     }
                     // gcc hands `-I` on to the assembler.
-                    let search = self.question.search;
+                    let Question { search, assembler_folders, .. } = *self.question;
                     let folders = [&b""[..]].into_iter();
+                    let folders = folders.chain(assembler_folders.iter().map(|f| &**f));
                     for folder in folders.chain(search.folders().iter().map(|f| &**f)) {
                         let path = self.world.intern(&join(folder, &wanted.name));
                         match self.presence(path) {
@@ -173,7 +174,10 @@ impl<W: World + ?Sized> Run<'_, W> {
                                 if wanted.text {
                                     self.assembly_text(path)?;
                                 }
-                                break;
+                                // Which of both kinds of folders come first differs.
+                                if assembler_folders.is_empty() || folder.is_empty() {
+                                    break;
+                                }
                             }
                             Presence::Folder(_) => self.exists(path),
                         }

@@ -23,7 +23,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// Another name of a file that was read. The compiler may have known that it is the same one, and
     /// then lists it once.
     pub(super) fn also_read(&mut self, path: PathRef) {
-        if self.mark(path, READ) {
+        if !self.is_null(path) && self.mark(path, READ) {
             self.out.read.push(path);
             self.queue.push((path, false));
         }
