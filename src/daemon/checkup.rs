@@ -88,7 +88,13 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
     let path = root.path();
     let meta = match std::fs::metadata(path) {
         // No cache yet, and nothing wrong with that.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Err(error) = can_be_made(path) {
+                let what = format!("{} can't be made: {error}", path.display());
+                found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
+            }
+            return Ok(false);
+        }
         Err(error) => {
             let what = format!("{}: {error}", path.display());
             found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
@@ -119,6 +125,15 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
         found.add("root", what, "make room, or set ZCCACHE_CACHE_DIR to another disk", false);
     }
     Ok(true)
+}
+
+/// Whether a folder that is not there could be: tried with the first that is missing on its way, which goes again.
+fn can_be_made(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|folder| !folder.exists());
+    match missing.last() {
+        Some(first) => std::fs::create_dir(first).and_then(|()| std::fs::remove_dir(first)),
+        None => Ok(()),
+    }
 }
 
 /// True when a daemon has the root, if only one that does not answer.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use globset::GlobBuilder;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use serde::{Deserialize, Serialize};
@@ -115,11 +116,14 @@ fn escaped(ending: &str) -> String {
 }
 
 fn build(globs: &[String]) -> Result<Gitignore, BadGlob> {
+    let bad = |error: globset::Error| BadGlob(error.to_string());
     let mut builder = GitignoreBuilder::new("");
     for glob in globs {
         if glob.trim().is_empty() {
             return Err(BadGlob("a glob is empty".to_owned()));
         }
+        // In a file of git's a bracket that nothing closes just matches nothing. Here somebody mistyped.
+        GlobBuilder::new(glob).backslash_escape(true).build().map_err(bad)?;
         builder.add_line(None, glob).map_err(|error| BadGlob(error.to_string()))?;
     }
     builder.build().map_err(|error| BadGlob(error.to_string()))

@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -201,6 +202,8 @@ pub fn stop(root: &Root, request: &impl Serialize) -> io::Result<bool> {
     if is_other && !retire(root.reach(soon())?, soon())? {
         return Err(io::Error::other("it is of a newer version: use that version's stop"));
     }
+    // It waits for those that are still there.
+    let _ = stream.shutdown(Shutdown::Both);
     let deadline = Instant::now() + STOP_PATIENCE;
     let gone = match daemon {
         // The lock may be the next daemon's at once, which a build has started.

@@ -4,17 +4,16 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// The child that SIGTERM and SIGHUP are passed on to; 0 when there is none.
+/// The child that signals are passed on to; 0 when there is none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The last signal that arrived while there was no child to pass it on to.
 static PENDING: AtomicI32 = AtomicI32::new(0);
 /// One was passed on to a child.
 static PASSED_ON: AtomicBool = AtomicBool::new(false);
 
-/// The signals a terminal sends to the whole foreground group: the tool gets its own.
-const FROM_TERMINAL: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
-/// The signals sent to a single process: they are meant for the tool.
-const FOR_THE_TOOL: [c_int; 2] = [libc::SIGTERM, libc::SIGHUP];
+/// What is sent to us and meant for the tool. The first two also come from terminals, which send them to the whole
+/// foreground group: then the tool gets its own.
+const FOR_THE_TOOL: [c_int; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
 
 /// A set of these signals.
 pub(super) fn set(signals: &[c_int]) -> libc::sigset_t {
@@ -49,11 +48,16 @@ impl Before {
 }
 
 fn change(signal: c_int, handler: libc::sighandler_t) -> Before {
+    change_with(signal, handler, 0)
+}
+
+fn change_with(signal: c_int, handler: libc::sighandler_t, flags: c_int) -> Before {
     // SAFETY: both structures are initialised; a handler is one of this file's, which are
-    // async-signal-safe.
+    // async-signal-safe and take what the flags say.
     unsafe {
         let mut action = std::mem::zeroed::<libc::sigaction>();
         action.sa_sigaction = handler;
+        action.sa_flags = flags;
         let mut before = Before { signal, action: std::mem::zeroed() };
         libc::sigaction(signal, &action, &mut before.action);
         before
@@ -82,7 +86,17 @@ pub(super) fn set_default(signals: &[c_int]) {
     }
 }
 
-extern "C" fn pass_on(signal: c_int) {
+extern "C" fn hear(signal: c_int, from: *const libc::siginfo_t, _: *const libc::c_void) {
+    // SAFETY: the kernel gives a handler that was installed with SA_SIGINFO a valid one.
+    let by_kernel = unsafe { (*from).si_code } == libc::SI_KERNEL;
+    let is_typed = by_kernel && matches!(signal, libc::SIGINT | libc::SIGQUIT);
+    // A tool that is not started yet gets nothing of its own.
+    if !(is_typed && CHILD.load(Ordering::Relaxed) > 0) {
+        pass_on(signal);
+    }
+}
+
+fn pass_on(signal: c_int) {
     let child = CHILD.load(Ordering::Relaxed);
     if child > 0 {
         PASSED_ON.store(true, Ordering::Relaxed);
@@ -99,7 +113,7 @@ pub fn are_passed_on() -> bool {
 }
 
 /// Stands for a tool while it runs: what the terminal sends is left to the tool, what is sent
-/// to the wrapper is passed on to it. Ends with the value.
+/// to the wrapper alone is passed on to it. Ends with the value.
 pub struct StandIn {
     before: Vec<Before>,
 }
@@ -110,10 +124,10 @@ impl StandIn {
         CHILD.store(0, Ordering::Relaxed);
         PENDING.store(0, Ordering::Relaxed);
         PASSED_ON.store(false, Ordering::Relaxed);
-        let mut before: Vec<Before> =
-            FROM_TERMINAL.iter().map(|&signal| change(signal, libc::SIG_IGN)).collect();
+        let mut before = Vec::new();
         for signal in FOR_THE_TOOL {
-            let old = change(signal, pass_on as *const () as libc::sighandler_t);
+            let handler = hear as *const () as libc::sighandler_t;
+            let old = change_with(signal, handler, libc::SA_SIGINFO);
             if old.action.sa_sigaction == libc::SIG_IGN {
                 old.restore();
             } else {

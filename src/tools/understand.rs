@@ -105,6 +105,10 @@ pub fn understand(
     // The block ends with a NUL, so the last piece is empty and no argument.
     args.pop();
 
+    // Who has no PATH gets the system's own folders from us, and not from gcc, which looks for its parts by its name.
+    if !name.contains(&b'/') && env.get(b"PATH").is_none() {
+        return Err(Reason::Environment.into());
+    }
     let mut depends = Vec::new();
     let found = toolchains.finds.find(caller, &name, &mut depends);
     let (program, behind_us) = found.ok_or(Reason::UnknownCompiler)?;

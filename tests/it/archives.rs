@@ -84,6 +84,26 @@ fn what_was_there_counts() {
 }
 
 #[test]
+fn members_of_one_name() {
+    let s = objects();
+    fs::create_dir(s.path("d")).unwrap();
+    fs::copy(s.path("b.o"), s.path("d/a.o")).unwrap();
+    for archiver in ["ar", "llvm-ar"] {
+        let line = format!("{archiver} rc l.a a.o d/a.o");
+        for _ in 0..2 {
+            let _ = fs::remove_file(s.path("l.a"));
+            s.same(&line);
+        }
+        s.remove("l.a");
+        s.hit(&line);
+        // Each takes its own one's place.
+        s.same(&line);
+        s.same(&line);
+        s.hit(&line);
+    }
+}
+
+#[test]
 fn ranlib() {
     for (tool, archiver) in [("ranlib", "ar"), ("gcc-ranlib", "gcc-ar"), ("llvm-ranlib", "llvm-ar")]
     {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -49,6 +50,26 @@ fn a_signal_ends_who_waits_for_a_reader() {
     std::thread::sleep(Duration::from_millis(300));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(eventually(Duration::from_secs(10), || child.try_wait().unwrap().is_some()));
+}
+
+#[test]
+fn a_signal_to_us_alone_is_meant_for_the_tool() {
+    let s = Sandbox::new();
+    for (name, signal) in
+        [("INT", Signal::INT), ("QUIT", Signal::QUIT), ("TERM", Signal::TERM), ("HUP", Signal::HUP)]
+    {
+        // Whoever runs the tests in the background has some of them ignored.
+        let script = "echo begun >&2; exec sleep 60";
+        let default = format!("--default-signal={name}");
+        let words = ["env", &default, ZCCACHE, "exec", "--output", "x", "--", "sh", "-c", script];
+        let mut child = s.command(&words).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 1];
+        child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ends = || child.try_wait().unwrap().is_some();
+        assert!(eventually(Duration::from_secs(10), ends), "{name}");
+        assert_eq!(finish(child).status.signal(), Some(signal.as_raw()), "{name}");
+    }
 }
 
 #[test]

@@ -171,6 +171,11 @@ fn a_sound_cache_is_told() {
     // None at all is no problem, and none is made.
     assert_eq!(doctor(&s, "").0, Some(0));
     assert!(!s.cache.exists());
+    // Unless none can be made.
+    let mut elsewhere = Sandbox::new();
+    elsewhere.set("ZCCACHE_CACHE_DIR", "/proc/none/zccache");
+    let (status, found) = doctor(&elsewhere, "");
+    assert_eq!((status, &found["problems"][0]["part"]), (Some(1), &"root".into()), "{found}");
     let lines = sources(&s);
     let (status, found) = doctor(&s, "");
     assert_eq!((status, &found["problems"]), (Some(0), &serde_json::json!([])));

@@ -80,6 +80,24 @@ fn outputs_and_words_come_back() {
 }
 
 #[test]
+fn folders_of_a_folder_are_inputs() {
+    let s = sandbox();
+    let line = "exec --input in --output in/made/x -- sh -c";
+    let script = "echo >> $RUNS; find in -type d | sort > in/made/x";
+    fs::create_dir_all(s.path("in/made")).unwrap();
+    let words: Vec<&str> = line.split(' ').chain([script]).collect();
+    for expected in ["in\nin/made\n", "in\nin/empty\nin/made\n"] {
+        let before = runs(&s);
+        for _ in 0..2 {
+            s.z(&words[..]).ok();
+            assert_eq!(s.read("in/made/x"), expected.as_bytes());
+            assert_eq!(runs(&s), before + 1);
+        }
+        fs::create_dir_all(s.path("in/empty")).unwrap();
+    }
+}
+
+#[test]
 fn another_folder_is_another_command() {
     let mut s = sandbox();
     warm(&s, LINE);

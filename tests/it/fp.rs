@@ -598,6 +598,7 @@ fn bad_words_are_one_line_and_exit_2() {
         "fp --cache-file f look",
         "fp --cache-file f check --root none",
         "fp --cache-file f check --include a{b",
+        "fp --cache-file f check --include [",
         "fp --cache-file f --cache-type size check",
         "fp --cache-file f mark-success --ext c",
     ] {

@@ -36,6 +36,22 @@ fn tools_that_can_not_run() {
 }
 
 #[test]
+fn without_a_path_the_tool_is_on_its_own() {
+    let s = Sandbox::new();
+    s.write("a.c", HELLO);
+    let cache = format!("ZCCACHE_CACHE_DIR={}", s.cache.display());
+    let run = |words: &[&str]| {
+        let words = [&["env", "-i", &cache][..], words, &["-c", "a.c"]].concat();
+        let output = s.bare(&words[..]);
+        (output.status.code(), output.err().replace("zccache: ", ""))
+    };
+    let gcc = real("gcc");
+    let whole = [ZCCACHE, gcc.to_str().unwrap()];
+    assert_eq!((run(&whole).0, run(&whole).0), (Some(0), Some(0)));
+    assert_eq!(run(&[ZCCACHE, "gcc"]), run(&["gcc"]));
+}
+
+#[test]
 fn signals_end_us_too() {
     let s = Sandbox::new();
     // Not SIGINT: a caller in the background has it ignored, and so have we then.

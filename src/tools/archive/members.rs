@@ -80,9 +80,12 @@ pub(super) fn follows(
                 list.iter().filter(|member| !is_added(member)).cloned().collect()
             };
             let mut names: Vec<&[u8]> = before.iter().map(|member| &member.name[..]).collect();
-            for file in added {
-                if !names.contains(&base(&file.path)) {
-                    names.push(base(&file.path));
+            let mut to_replace = names.clone();
+            for name in added.iter().map(|file| base(&file.path)) {
+                // Each file takes the place of one member that was there: of two of one name each gets its own.
+                match to_replace.iter().position(|one| *one == name) {
+                    Some(at) => drop(to_replace.remove(at)),
+                    None => names.push(name),
                 }
             }
             let in_order = || after.iter().map(|member| &member.name[..]).eq(names.iter().copied());
@@ -130,6 +133,10 @@ mod tests {
         assert!(check("a=0 x=9", Replace, "a=1 b=2", "a=1 x=9 b=2"));
         assert!(check("a=0 x=9", Append, "a=1", "a=0 x=9 a=1"));
         assert!(check("a=0", Index, "", "a=0"));
+        assert!(check("", Replace, "a=1 a=2", "a=1 a=2"));
+        assert!(check("a=0", Replace, "a=1 a=2", "a=1 a=2"));
+        assert!(check("a=8 a=9", Replace, "a=1 a=2", "a=1 a=2"));
+        assert!(!check("", Replace, "a=1 a=2", "a=2"));
         // Somebody else was there in between.
         assert!(!check("", Replace, "a=1", "y=5 a=1"));
         assert!(!check("x=9", Replace, "a=1", "x=8 a=1"));

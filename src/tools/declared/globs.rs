@@ -1,7 +1,7 @@
 //! Which files the globs of a command mean, as a shell has them: `*` and `?` stay within a folder,
 //! `**` does not. A name without such signs is that file, or all that is in that folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -69,6 +69,8 @@ impl Glob {
 pub(super) struct Listing {
     /// The files that are meant, absolute, and whether they can be executed.
     pub(super) files: BTreeMap<Vec<u8>, bool>,
+    /// The folders that are meant, in a folder that is meant as a whole. Those that outputs lie in are left out.
+    pub(super) subfolders: BTreeSet<Vec<u8>>,
     /// The folders that were looked through, and when names in them last came or went. Those that
     /// outputs lie in are left out: the command itself makes names there.
     folders: BTreeMap<PathBuf, (u64, u64, i64, i64)>,
@@ -117,6 +119,11 @@ impl Walk {
         self.outputs.iter().any(parent)
     }
 
+    /// Whether the folder is there, or may be, because an output is.
+    fn comes_with_outputs(&self, folder: &Path) -> bool {
+        self.outputs.iter().any(|output| Path::new(OsStr::from_bytes(output)).starts_with(folder))
+    }
+
     /// `above`: the folders that the walk is in, so that a link back ends it.
     fn folder(
         &mut self,
@@ -140,7 +147,12 @@ impl Walk {
             let (path, below): (PathBuf, PathBuf) = (path.join(&name), below.join(&name));
             let is_meant = glob.rest.as_ref().is_none_or(|rest| rest.is_match(&below));
             match fs::metadata(&path) {
-                Ok(meta) if meta.is_dir() => self.folder(&path, &below, glob, above)?,
+                Ok(meta) if meta.is_dir() => {
+                    if glob.rest.is_none() && !self.comes_with_outputs(&path) {
+                        self.found.subfolders.insert(path.as_os_str().as_bytes().to_vec());
+                    }
+                    self.folder(&path, &below, glob, above)?;
+                }
                 _ if !is_meant || self.is_output(&path) => {}
                 Ok(meta) => self.file(&path, meta.permissions().mode()),
                 // A link to nothing: what it leads to may come.

@@ -71,11 +71,15 @@ pub(in crate::tools) fn understand(
     for glob in &declared.inputs {
         parts.add(Part::ExtraInput, glob);
     }
-    // Which files there are; what they contain is told by the input set.
+    // Which files and folders there are; what they contain is told by the input set.
     let mut names = blake3::Hasher::new();
     for (path, executable) in &listing.files {
         field(&mut names, path);
         names.update(&[u8::from(*executable)]);
+    }
+    for path in &listing.subfolders {
+        field(&mut names, path);
+        names.update(b"/");
     }
     let names = format!("{} files, {}", listing.files.len(), names.finalize().to_hex());
     parts.add(Part::ExtraInput, names.as_bytes());
