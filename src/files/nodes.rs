@@ -201,6 +201,13 @@ impl Nodes {
         self.strays.floor <= since
     }
 
+    /// Whether a name is known to be that of a device, fifo or socket.
+    pub(super) fn is_special(&self, watch: WatchId, name: &[u8]) -> bool {
+        let folder = self.by_watch.get(&watch).and_then(|folder| self.folder(*folder));
+        let node = folder.and_then(|folder| folder.names.get(name));
+        node.is_some_and(|node| matches!(self.node(*node).kind, Kind::Special))
+    }
+
     /// An event for a name. None when nobody depends on it.
     pub(super) fn strike_name(
         &mut self,

@@ -476,7 +476,9 @@ impl Inner {
         let Inner { watch, nodes, entries, clock_settings, version, .. } = self;
         let mut lost = false;
         watch.drain(|event| match event {
-            Event::Name(id, name) => {
+            // A device is no other for it, and everybody writes to `/dev/null` all the time.
+            Event::Written(id, name) if nodes.is_special(id, name) => {}
+            Event::Name(id, name) | Event::Written(id, name) => {
                 if let Some(struck) = nodes.strike_name(id, name, watch) {
                     apply(entries, version, struck);
                 }

@@ -51,6 +51,31 @@ fn many_first_looks_at_once_all_see_the_content() {
 }
 
 #[test]
+fn a_device_that_is_written_to_stays_what_it_is() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::io::Write;
+
+    let folder = folder("special");
+    let path = folder.join("null");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let table = FileTable::new(Box::new(Nothing));
+    let id = table.intern(bytes(&path));
+    assert_eq!(table.look(id, true), Seen::Special);
+    let last = table.counter();
+    let mut fifo = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    fifo.write_all(b"x").unwrap();
+    drop(fifo);
+    table.drain();
+    assert!(table.unchanged([id], last));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "x").unwrap();
+    table.drain();
+    assert!(!table.unchanged([id], last));
+    assert!(matches!(table.look(id, true), Seen::File { .. }));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_change_is_seen_by_the_next_drain() {
     let folder = folder("drain");
     let path = folder.join("x.h");

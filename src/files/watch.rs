@@ -20,6 +20,8 @@ pub struct WatchId(i32);
 pub enum Event<'a> {
     /// Something happened to this name in that folder.
     Name(WatchId, &'a [u8]),
+    /// Something was written to what has this name in that folder, and nothing else happened.
+    Written(WatchId, &'a [u8]),
     /// What is watched is itself gone, moved or unmounted.
     Gone(WatchId),
     /// Something happened to the watched inode itself.
@@ -181,7 +183,12 @@ impl Watch {
                     } else if flags.intersects(lost_folder) {
                         each(Event::Gone(id));
                     } else if let Some(name) = event.file_name() {
-                        each(Event::Name(id, name.to_bytes()));
+                        let writing = ReadFlags::MODIFY | ReadFlags::CLOSE_WRITE;
+                        let name = name.to_bytes();
+                        each(match writing.contains(flags) {
+                            true => Event::Written(id, name),
+                            false => Event::Name(id, name),
+                        });
                     } else {
                         each(Event::Inode(id));
                     }

@@ -162,7 +162,7 @@ impl Tree {
         let Watched { watch, paths, .. } = &self.watched;
         let (mut struck, mut lost, mut mounts) = (BTreeSet::new(), false, false);
         watch.drain(|event| match event {
-            Event::Name(id, name) => {
+            Event::Name(id, name) | Event::Written(id, name) => {
                 for folder in paths.get(&id).into_iter().flatten() {
                     struck.insert(child(folder, name));
                 }
