@@ -114,6 +114,9 @@ pub(super) fn answer(
         let found: Vec<&Found> = found.iter().flatten().collect();
         return Outcome::Hit(Hit::of(shared, &understood, &found, about, env, verified));
     }
+    if lacks_a_source(shared, &understood, &found) {
+        return Outcome::Plain(Reason::CompilerFailed.into(), niceness(shared, &asked));
+    }
     for (unit, found) in found.iter().enumerate() {
         if found.is_err() {
             ground::on_ground(shared, &understood, &folder, &invocation.env, |ground| {
@@ -187,6 +190,19 @@ pub(super) fn find_all(
 fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
     let units = found.iter().enumerate();
     units.filter_map(|(unit, found)| Some((unit, *found.as_ref().err()?))).collect()
+}
+
+/// Whether one of several sources is not there: clang then compiles none of them, and gcc the others.
+fn lacks_a_source(
+    shared: &Shared,
+    understood: &Understood,
+    found: &[Result<Found, Reason>],
+) -> bool {
+    let is_gone = |unit: usize| {
+        let source = absolute(&understood.cwd, understood.meaning.source(unit));
+        shared.table.look(shared.table.intern(&source), false) == Seen::Absent
+    };
+    found.len() > 1 && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
 }
 
 /// What would become of an invocation, without doing any of it.

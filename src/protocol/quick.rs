@@ -7,7 +7,8 @@
 //! u8 outputs   u8 chunks
 //! each output: u8 flags (1: executable, 2: in place, 4: inline, 8: replaces a file
 //!              only: see `WriteStyle::ReplaceFile`, 16: a hard link where it is safe,
-//!              32: only what may be written to: see `WriteStyle::ReplaceWritable`)
+//!              32: only what may be written to: see `WriteStyle::ReplaceWritable`,
+//!              64: what is empty stays: see `WriteStyle::ReplaceFilled`)
 //!              u16 length, path ended by NUL
 //!   inline:    u32 length, bytes
 //!   else:      [u8; 32] blob id, u64 size, u64 inode, i64 mtime ns, i64 ctime ns,
@@ -25,6 +26,7 @@ pub const INLINE: u8 = 4;
 pub const REPLACES_FILE: u8 = 8;
 pub const LINK: u8 = 16;
 pub const REPLACES_WRITABLE: u8 = 32;
+pub const REPLACES_FILLED: u8 = 64;
 /// More outputs than this take the long form.
 pub const OUTPUTS_MAX: usize = 8;
 /// A longer payload takes the long form; the client's buffer holds it with the header.
@@ -62,6 +64,7 @@ pub fn encode(
             WriteStyle::InPlace => IN_PLACE,
             WriteStyle::ReplaceFile => REPLACES_FILE,
             WriteStyle::ReplaceWritable => REPLACES_WRITABLE,
+            WriteStyle::ReplaceFilled => REPLACES_FILLED,
             WriteStyle::Packed | WriteStyle::Among => return None,
         };
         match &output.content {

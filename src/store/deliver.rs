@@ -166,9 +166,10 @@ pub fn deliver_checked(
     }
     match target.style {
         WriteStyle::InPlace => job.in_place()?,
-        WriteStyle::Replace | WriteStyle::ReplaceFile | WriteStyle::ReplaceWritable => {
-            job.replace()?;
-        }
+        WriteStyle::Replace
+        | WriteStyle::ReplaceFile
+        | WriteStyle::ReplaceWritable
+        | WriteStyle::ReplaceFilled => job.replace()?,
         WriteStyle::Packed => job.unpack(InTheWay::Goes)?,
         WriteStyle::Among => job.unpack(InTheWay::Stays)?,
     }
@@ -230,6 +231,9 @@ impl Job<'_> {
             }
             if self.target.style == WriteStyle::ReplaceWritable && !may_write(self.target.path) {
                 return Err(output(Errno::ACCESS));
+            }
+            if self.target.style == WriteStyle::ReplaceFilled && is_empty(self.target.path) {
+                return self.in_place();
             }
             match kind {
                 FileType::RegularFile | FileType::Symlink => self.clear(&there)?,
@@ -461,6 +465,13 @@ fn may_write(path: &[u8]) -> bool {
         // A symlink that leads nowhere.
         Err(error) => error == Errno::NOENT,
     }
+}
+
+/// Whether there is nothing in the file, or a symlink leads nowhere.
+fn is_empty(path: &[u8]) -> bool {
+    stat(path).map_or(true, |there| {
+        FileType::from_raw_mode(there.st_mode) == FileType::RegularFile && there.st_size == 0
+    })
 }
 
 /// Removes `path` if it names this very inode, and not a symlink to it.

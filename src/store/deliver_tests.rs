@@ -170,6 +170,15 @@ fn symlinks_are_replaced_or_followed_by_style() {
         assert!(!place.at("link").is_symlink());
         assert_eq!(std::fs::read(place.at("aim")).unwrap(), b"old");
     }
+    // By what the one leads to.
+    for (old, stays) in [("old", false), ("", true)] {
+        std::fs::write(place.at("aim"), old).unwrap();
+        let _ = std::fs::remove_file(place.at("link"));
+        symlink(place.at("aim"), place.at("link")).unwrap();
+        place.put(&Content::Inline(vec![1]), "link", WriteStyle::ReplaceFilled).unwrap();
+        assert_eq!(place.at("link").is_symlink(), stays);
+        assert!(!std::fs::read(place.at("aim")).unwrap().is_empty());
+    }
     // A dangling one.
     let _ = std::fs::remove_file(place.at("link"));
     symlink(place.at("nowhere"), place.at("link")).unwrap();

@@ -88,6 +88,9 @@ pub enum WriteStyle {
     Among,
     /// As `Replace`, but a file that may not be written to is left, and complained of.
     ReplaceWritable,
+    /// As GNU's assembler: a file with content is removed first, or the symlink that leads to one; what
+    /// is empty, or where a symlink leads nowhere, is opened and truncated.
+    ReplaceFilled,
 }
 
 /// What an output is, which says how to find it in a stored result.

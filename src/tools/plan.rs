@@ -27,8 +27,8 @@ pub enum Told {
     SourceOnly,
     /// A dependency file of its own.
     File(usize),
-    /// The n-th rule of a file shared by the whole run.
-    Rule(usize, usize),
+    /// One rule of a file shared by the whole run.
+    Rule { file: usize, nth: usize, of: usize },
     /// Not at all: the text must tell.
     ByText,
     /// Not by this run: what it links was compiled by commands of their own.

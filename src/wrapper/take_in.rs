@@ -9,10 +9,10 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::protocol::message::{Content, ReadBack, RunUnit, Taken, TakenUnit};
+use crate::protocol::message::{Content, ReadBack, Run, RunUnit, Taken, TakenUnit};
 use crate::store::blob::BlobDir;
 use crate::store::pack;
-use crate::tools::command::{Arg, Output, WriteStyle};
+use crate::tools::command::{Arg, Output, Role, WriteStyle};
 
 /// Outputs up to this size travel in the report and later in the answers: dependency files, and objects of one or two
 /// functions. A file of its own would cost each hit three more system calls and each miss a tenth of a millisecond.
@@ -46,6 +46,30 @@ impl Before {
     fn is_still(&self, at: usize, output: &Output) -> bool {
         let before = self.0.get(at).and_then(Option::as_ref);
         before.is_some_and(|before| Some(before) == stamp(&output.path).as_ref())
+    }
+}
+
+/// What had the names of the main outputs before a run whose driver may take our question for another one (ccache 4.7
+/// does that with `SUNPRO_DEPENDENCIES`: it makes nothing, and says that all went well).
+pub struct Doubted(Vec<(Arg, Option<Stamp>)>);
+
+impl Doubted {
+    /// None where there is nothing to doubt.
+    pub fn begin(run: &Run) -> Option<Doubted> {
+        let is_asked = run.env.iter().any(|(name, _)| name == b"SUNPRO_DEPENDENCIES");
+        let outputs = run.units.iter().flat_map(|unit| &unit.outputs);
+        let main = outputs.filter(|output| output.role == Role::Main);
+        is_asked.then(|| {
+            Doubted(main.map(|output| (output.path.clone(), stamp(&output.path))).collect())
+        })
+    }
+
+    /// Whether one of them was not made.
+    pub fn lacks_any(&self) -> bool {
+        self.0.iter().any(|(path, before)| {
+            let after = stamp(path);
+            after.is_none() || after == *before
+        })
     }
 }
 
@@ -91,7 +115,8 @@ fn take_output(output: &Output, blobs: &BlobDir, umask: u32) -> Option<Taken> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(_) => return Some(refused),
     };
-    if meta.is_symlink() && output.style == WriteStyle::InPlace {
+    if meta.is_symlink() && matches!(output.style, WriteStyle::InPlace | WriteStyle::ReplaceFilled)
+    {
         match std::fs::metadata(path) {
             Ok(target) => meta = target,
             Err(_) => return Some(refused),

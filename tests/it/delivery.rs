@@ -100,6 +100,45 @@ fn an_output_that_is_a_symlink() {
 }
 
 #[test]
+fn an_empty_object_is_written_to() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let s = Sandbox::new();
+    for source in [HELLO.to_owned(), large()] {
+        s.write("a.c", source);
+        let line = "gcc -c a.c -o a.o";
+        s.same(line);
+        for mode in [0o600, 0o755] {
+            s.write("a.o", "");
+            fs::set_permissions(s.path("a.o"), PermissionsExt::from_mode(mode)).unwrap();
+            s.hit(line);
+            assert_eq!(fs::metadata(s.path("a.o")).unwrap().mode() & 0o777, mode);
+        }
+        // Another name of it.
+        s.write("a.o", "");
+        let _ = fs::remove_file(s.path("b.o"));
+        fs::hard_link(s.path("a.o"), s.path("b.o")).unwrap();
+        assert_eq!(s.counted(line).1, 0);
+        assert!(!s.read("a.o").is_empty() && s.read("a.o") == s.read("b.o"));
+        // What a symlink leads to, and what it does not.
+        for empty in [true, false] {
+            s.remove("a.o");
+            let _ = fs::remove_file(s.path("there.o"));
+            if empty {
+                s.write("there.o", "");
+            }
+            s.link("there.o", "a.o");
+            s.hit(line);
+            assert!(fs::symlink_metadata(s.path("a.o")).unwrap().is_symlink());
+            assert!(!s.read("there.o").is_empty());
+        }
+        s.remove("a.o");
+        s.link("nowhere/a.o", "a.o");
+        s.same(line);
+        assert!(!s.exists("a.o"));
+    }
+}
+
+#[test]
 fn an_output_that_is_a_device() {
     use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
     let s = Sandbox::new();
@@ -171,22 +210,26 @@ fn closed_folders_of_a_common_user() {
     s.bare("chown -R 65534:65534 ..").ok();
     let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
     s.chmod(".", 0o555);
-    s.write("../work2/a.o", "");
+    s.write("../work2/c.o", "");
     s.bare("chown 65534 ../work2").ok();
     let mut seen = Vec::new();
     for program in [binary.to_str().unwrap(), binary.to_str().unwrap(), ""] {
-        for output in ["a.o", "../work2/b.o", "../work2/a.o"] {
+        // The assembler can't write to the empty one, and removes it then.
+        s.write("../work2/c.o", "");
+        s.write("../work2/a.o", "x");
+        for output in ["a.o", "../work2/b.o", "../work2/a.o", "../work2/c.o"] {
             let out = s.bare(&format!("{user} {program} gcc -c a.c -o {output}"));
             seen.push((out.status, out.err()));
         }
-        s.chmod("../work2/a.o", 0o644);
+        assert!(!s.exists("../work2/c.o"));
+        s.remove("../work2/a.o");
         let _ = fs::remove_file(s.path("../work2/b.o"));
     }
-    let (first, rest) = seen.split_at(3);
-    let (second, bare) = rest.split_at(3);
+    let (first, rest) = seen.split_at(4);
+    let (second, bare) = rest.split_at(4);
     assert_eq!(first, bare);
     assert_eq!(second, bare);
-    assert!(!bare[0].0.success() && bare[1].0.success());
+    assert!(!bare[0].0.success() && bare[1].0.success() && !bare[3].0.success());
     s.chmod(".", 0o755);
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use crate::kit::{HELLO, Sandbox, ZCCACHE, real};
+use crate::kit::{HELLO, Sandbox, ZCCACHE, have, real};
 
 #[test]
 fn has_include_of_a_macro() {
@@ -147,5 +147,61 @@ fn sources_without_a_preprocessor_among_others() {
         s.write(format!("{name}.h"), "#define VALUE 2\n");
         s.miss(line);
         s.hit(line);
+    }
+}
+
+#[test]
+fn flags_for_machines_that_need_another_flag() {
+    let s = Sandbox::new();
+    s.write("a.c", "int f(int x) { return x; }\n");
+    for flags in ["-mcmodel=kernel -fno-pie", "-pg -mfentry -mnop-mcount -fno-PIE"] {
+        s.warm(&format!("gcc {flags} -c a.c"));
+    }
+    // And nothing that gcc could list.
+    for flags in ["-ffreestanding", "-nostdinc", "-ffreestanding -O2 -mcmodel=kernel -fno-pic"] {
+        s.warm(&format!("gcc {flags} -c a.c"));
+    }
+    s.write("a.c", "#include \"h.h\"\n");
+    s.write("h.h", "int f(int x);\n");
+    s.warm("gcc -ffreestanding -c a.c");
+    s.write("h.h", "int g;\n");
+    s.miss("gcc -ffreestanding -c a.c");
+    // Only some have a rule of their own then.
+    s.write("b.c", "#include \"h.h\"\n");
+    s.write("c.c", "#include \"i.h\"\n");
+    s.write("a.c", "int a;\n");
+    for text in ["int h;\n", "long h;\n", "char h;\n"] {
+        s.write("h.h", text);
+        s.write("i.h", text.replace("h", "i"));
+        s.same("gcc -ffreestanding -c a.c b.c c.c");
+        s.same("gcc -ffreestanding -c a.c b.c c.c");
+    }
+}
+
+#[test]
+fn a_driver_that_takes_our_question_for_another() {
+    // As ccache 4.7 does.
+    let s = Sandbox::new();
+    let gcc = real("gcc").display().to_string();
+    let text = format!("#!/bin/sh\n[ -z \"$SUNPRO_DEPENDENCIES\" ] || exit 0\nexec {gcc} \"$@\"\n");
+    s.script("own-gcc", text);
+    s.write("a.c", "#warning w\nint main(void) { return 0; }\n");
+    for line in ["./own-gcc -c a.c", "./own-gcc a.c", "./own-gcc a.c -o app"] {
+        for _ in 0..3 {
+            s.same(line);
+        }
+    }
+}
+
+#[test]
+fn flags_of_clang_as_they_are_spelled() {
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", "int x;\n");
+    for flags in ["-z now", "-znow", "--param a=3", "--param=a=3"] {
+        s.same(&format!("clang {flags} -c a.c"));
+        s.same(&format!("clang {flags} -c a.c"));
     }
 }

@@ -157,6 +157,19 @@ fn search_folders_that_come_and_go() {
 }
 
 #[test]
+fn a_source_that_is_missing_among_others() {
+    let s = Sandbox::new();
+    s.write("a.c", "int a;\n");
+    s.write("b.c", "int b;\n");
+    for compiler in ["gcc", "clang"].into_iter().filter(|name| have(name)) {
+        s.warm(&format!("{compiler} -c a.c b.c"));
+        s.remove("a.o");
+        s.remove("b.o");
+        s.same(&format!("{compiler} -c a.c none.c b.c"));
+    }
+}
+
+#[test]
 fn missing_search_folders_are_told_of() {
     let s = Sandbox::new();
     s.write("a.c", "int x;\n");

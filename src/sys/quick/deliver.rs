@@ -4,7 +4,8 @@
 use super::raw::*;
 use super::{PATH_BYTES, SCRATCH_BYTES};
 use crate::protocol::quick::{
-    EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_WRITABLE,
+    EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_FILLED,
+    REPLACES_WRITABLE,
 };
 
 /// Where the first output begins, behind the numbers of outputs and chunks.
@@ -189,7 +190,7 @@ unsafe fn create(name: *const u8, flags: u8, auxv: *const usize, stat: *mut Kern
 }
 
 /// Removes a regular file or symlink that is in an output's place; nothing else. Where it must be one that may be
-/// written to, only a plain case counts: the ordinary path asks the kernel.
+/// written to, or have content, only a plain case counts: the ordinary path asks the kernel.
 #[inline(always)]
 unsafe fn make_way(name: *const u8, flags: u8, auxv: *const usize, stat: *mut KernelStat) -> bool {
     unsafe {
@@ -202,6 +203,9 @@ unsafe fn make_way(name: *const u8, flags: u8, auxv: *const usize, stat: *mut Ke
             if kind != S_IFREG || (*stat).mode & S_IWUSR == 0 || !is_ours {
                 return false;
             }
+        }
+        if flags & REPLACES_FILLED != 0 && (kind != S_IFREG || (*stat).size == 0) {
+            return false;
         }
         (kind == S_IFREG || kind == S_IFLNK) && call(nr::UNLINK, name as usize, 0, 0, 0, 0) == 0
     }

@@ -195,13 +195,15 @@ impl Compile {
         compiler: Told,
         run: &RunReport,
     ) -> Result<Vec<InputSet>, Reason> {
+        let sources = self.command.sources.iter();
+        let of = sources.filter(|source| is_preprocessed_here(source.language)).count();
         let mut nth = 0;
         let mut sets = Vec::new();
         for (unit, source) in self.command.sources.iter().enumerate() {
             let is_told = is_preprocessed_here(source.language);
             let compiler = match compiler {
                 _ if !is_told => Told::SourceOnly,
-                Told::Rule(file, _) => Told::Rule(file, nth),
+                Told::Rule { file, .. } => Told::Rule { file, nth, of },
                 told => told,
             };
             nth += usize::from(is_told);
@@ -233,25 +235,39 @@ impl Compile {
             let text = run.dependencies.get(file).filter(|text| !text.is_empty());
             text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
         };
+        if matches!(discovery.compiler, Told::ByText) {
+            return Ok((None, Vec::new()));
+        }
+        let mut assembled = Vec::new();
+        if let Some(file) = discovery.assembler {
+            let named = rules(file)?.into_iter().flat_map(|rule| rule.prerequisites);
+            assembled.extend(named.filter(|path| !is_only_named(path, source, ground)));
+        }
+        let is_silent =
+            |file: usize| run.dependencies.get(file).is_some_and(|text| text.is_empty());
         let mut listed: Vec<Arg> = match discovery.compiler {
-            Told::ByText => return Ok((None, Vec::new())),
+            // gcc writes no list where nothing is to be in it: then all is found by text.
+            Told::File(file) | Told::Rule { file, of: 1, .. }
+                if is_silent(file) && assembled.iter().all(|path| path == source) =>
+            {
+                return Ok((None, Vec::new()));
+            }
+            Told::ByText => Vec::new(),
             Told::Apart => return Err(Reason::DependencyOutput),
             Told::SourceOnly => vec![source.clone()],
             Told::File(file) => {
                 rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()
             }
-            Told::Rule(file, nth) => {
-                // One rule for each source in turn; this kind leaves the source itself out.
-                let rule = rules(file)?.into_iter().nth(nth).ok_or(Reason::DependencyOutput)?;
+            Told::Rule { file, nth, of } => {
+                // One rule for each source in turn; this kind leaves the source itself out, and a source without anything
+                // else has none: which lacks its own is not told.
+                let rules = rules(file).ok().filter(|rules| rules.len() == of);
+                let rule = rules.and_then(|rules| rules.into_iter().nth(nth));
+                let rule = rule.ok_or(Reason::DependencyOutput)?;
                 rule.prerequisites.into_iter().chain([source.clone()]).collect()
             }
         };
-        let mut assembled = Vec::new();
-        if let Some(file) = discovery.assembler {
-            let named = rules(file)?.into_iter().flat_map(|rule| rule.prerequisites);
-            assembled.extend(named.filter(|path| !is_only_named(path, source, ground)));
-            listed.extend_from_slice(&assembled);
-        }
+        listed.extend_from_slice(&assembled);
         Ok((Some(listed), assembled))
     }
 

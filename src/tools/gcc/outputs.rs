@@ -108,7 +108,7 @@ fn derived_ending(role: Role) -> Option<&'static [u8]> {
 
 fn main_style(plan: &Plan, language: Language) -> WriteStyle {
     match (plan.flavor, plan.mode) {
-        (Flavor::Gcc, Mode::Object) => WriteStyle::Replace,
+        (Flavor::Gcc, Mode::Object) => WriteStyle::ReplaceFilled,
         (Flavor::Gcc, Mode::Assembly | Mode::Precompile) => WriteStyle::InPlace,
         // clang's own assembler, unlike its compiler, does not write beside and rename.
         (Flavor::Clang, Mode::Object)
@@ -116,8 +116,7 @@ fn main_style(plan: &Plan, language: Language) -> WriteStyle {
         {
             WriteStyle::InPlace
         }
-        // GNU's removes what is there.
-        (Flavor::Clang, Mode::Object) if plan.separate_assembler => WriteStyle::Replace,
+        (Flavor::Clang, Mode::Object) if plan.separate_assembler => WriteStyle::ReplaceFilled,
         (Flavor::Clang, _) => WriteStyle::ReplaceWritable,
     }
 }
@@ -211,13 +210,13 @@ mod tests {
 
     #[test]
     fn styles_as_measured() {
-        use WriteStyle::{InPlace, Replace, ReplaceWritable};
+        use WriteStyle::{InPlace, ReplaceFilled, ReplaceWritable};
         let main = |flavor, mode, language| {
             of(&plan(flavor, mode, None), b"x.y", language).unwrap()[0].style
         };
         for (flavor, mode, language, style) in [
-            (Flavor::Gcc, Mode::Object, Language::C, Replace),
-            (Flavor::Gcc, Mode::Object, Language::Assembler, Replace),
+            (Flavor::Gcc, Mode::Object, Language::C, ReplaceFilled),
+            (Flavor::Gcc, Mode::Object, Language::Assembler, ReplaceFilled),
             (Flavor::Gcc, Mode::Assembly, Language::C, InPlace),
             (Flavor::Clang, Mode::Object, Language::C, ReplaceWritable),
             (Flavor::Clang, Mode::Object, Language::Assembler, InPlace),
@@ -228,6 +227,6 @@ mod tests {
         }
         let dwo =
             |flavor| of(&plan(flavor, Mode::Object, None), b"x.c", Language::C).unwrap()[2].style;
-        assert_eq!((dwo(Flavor::Gcc), dwo(Flavor::Clang)), (Replace, InPlace));
+        assert_eq!((dwo(Flavor::Gcc), dwo(Flavor::Clang)), (WriteStyle::Replace, InPlace));
     }
 }

@@ -212,7 +212,12 @@ impl Walk {
     fn family(&mut self, arg: &Arg) {
         let rest = &arg[2..];
         let known = match arg[1] {
-            b'f' => switches::is_known(rest),
+            b'f' => {
+                if switches::decides_for_machine(rest) {
+                    self.query.push(arg.clone());
+                }
+                switches::is_known(rest)
+            }
             b'g' => return self.debug(arg),
             b'O' => {
                 rest.iter().all(u8::is_ascii_digit) || matches!(rest, b"s" | b"z" | b"g" | b"fast")

@@ -51,7 +51,7 @@ pub(super) fn plan(
                     bring_back(&mut run, path, true)
                 });
                 rules += 1;
-                Told::Rule(file, rules - 1)
+                Told::Rule { file, nth: rules - 1, of: 0 }
             }
             UserDeps::None if alone && may_add => {
                 let path = temporary("d");
@@ -84,6 +84,11 @@ pub(super) fn plan(
         }
         run.units.push(RunUnit { unit: unit as u32, outputs: command.outputs[unit].clone() });
         discoveries.push(Discovery { unit, compiler, assembler, linker: None });
+    }
+    for discovery in &mut discoveries {
+        if let Told::Rule { of, .. } = &mut discovery.compiler {
+            *of = rules;
+        }
     }
     Plan { run, discoveries }
 }

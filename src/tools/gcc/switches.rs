@@ -228,6 +228,13 @@ pub fn is_known(name: &[u8]) -> bool {
     listed(name) || name.strip_prefix(b"no-").is_some_and(listed)
 }
 
+/// Whether some `-m` flags make sense only with this switch, as the kernel's code model without position
+/// independence: gcc itself refuses such a flag alone.
+pub fn decides_for_machine(name: &[u8]) -> bool {
+    let plain = name.strip_prefix(b"no-").unwrap_or(name);
+    matches!(plain, b"pic" | b"PIC" | b"pie" | b"PIE") || plain.starts_with(b"cf-protection")
+}
+
 fn listed(name: &[u8]) -> bool {
     if SWITCHES.contains(name) {
         // A name that ends so is not a switch but waits for its value.

@@ -303,9 +303,14 @@ const ROWS: &[Row] = &[
       -shared -shared-libgcc -shared-libasan -shared-libsan -symbolic -pie -no-pie -nopie -rdynamic \
       -nostdlib -nodefaultlibs -nostartfiles -nolibc -nostdlib++ -noprebind -fuse-linker-plugin \
       -fno-use-linker-plugin", Alone, Linking, BOTH),
-    ("-L -l -u -z -T -e", Either, Linking, BOTH),
+    ("-L -l -u -T -e", Either, Linking, BOTH),
+    ("-z", Either, Linking, GCC),
+    ("-z", Separate, Linking, CLANG),
     ("-G", Either, Key, BOTH),
-    ("--param", Equals, Key, BOTH),
+    ("--param", Equals, Key, GCC),
+    // It complains of those that it does not use, as they are spelled.
+    ("--param", Separate, Key, CLANG),
+    ("--param=", Rest, Key, CLANG),
     ("-cuid= -fuse-cuid=", Rest, Key, CLANG),
     ("--ld-path=", Rest, Linking, CLANG),
     ("-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang", Alone, Key, CLANG),

@@ -351,6 +351,8 @@ fn search_and_query() {
         let query = "--sysroot=/r -Btools -std=c11 -march=native -nostdinc";
         assert_eq!(joined(&command.query_args), query);
     }
+    let kernel = compile(Flavor::Gcc, "-c a.c -mcmodel=kernel -O2 -fno-PIE -fcf-protection=none");
+    assert_eq!(joined(&kernel.query_args), "-mcmodel=kernel -fno-PIE -fcf-protection=none");
     let line = "-Winvalid-pch -Xclang -emit-pch -Xclang -include -Xclang p.hxx -x c++-header \
                 -o p.hxx.pch -c p.hxx.cxx";
     let command = compile(Flavor::Clang, line);

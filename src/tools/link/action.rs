@@ -222,7 +222,8 @@ impl Link {
         // A blank in its value would end the name.
         if command.flavor == Flavor::Gcc && !path.contains(&b' ') {
             run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
-            return Told::Rule(bring_back(run, path, true), 0);
+            // How many there are is known to who reads it.
+            return Told::Rule { file: bring_back(run, path, true), nth: 0, of: 0 };
         }
         Told::ByText
     }
