@@ -11,15 +11,17 @@ use super::{is_blank, is_identifier};
 
 const NAMES: [&[u8]; 3] = [b"__TIME__", b"__DATE__", b"__TIMESTAMP__"];
 
-/// How near a text comes to one of the names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
-    #[default]
-    Absent,
-    /// `TIME`
-    Bare,
-    /// `TIME_`, `_TIME__` and so on.
-    Underscored,
+/// In which ways a text comes near to one of the names: what its words still lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Lacks {
+    /// `TIME__`
+    before: bool,
+    /// `__TIME`
+    behind: bool,
+    /// `TIME`, `TIME_`, `_TIME`
+    both: bool,
+    /// A single underscore on one side or on each: `_TIME__`, `_TIME_`, `__TIME_`.
+    single: bool,
 }
 
 /// What one text, or all those of a compile, contribute.
@@ -27,7 +29,7 @@ enum Word {
 pub struct Pieces {
     /// Something is pasted by `##`.
     pub pastes: bool,
-    words: [Word; 3],
+    words: [Lacks; 3],
     /// There are underscores to which something may be pasted: `__ ## x`.
     before: bool,
     /// `x ## __`
@@ -40,7 +42,10 @@ impl Pieces {
         self.before |= other.before;
         self.behind |= other.behind;
         for (word, other) in self.words.iter_mut().zip(other.words) {
-            *word = other.max(*word);
+            word.before |= other.before;
+            word.behind |= other.behind;
+            word.both |= other.both;
+            word.single |= other.single;
         }
     }
 
@@ -48,18 +53,26 @@ impl Pieces {
     /// compiler's own headers, none of which adds underscores on both sides of what it is given.
     pub fn make(&self, others_paste: bool) -> [bool; 3] {
         let pastes = self.pastes || others_paste;
-        self.words.map(|word| match word {
-            Word::Absent => false,
-            Word::Bare => pastes && self.before && self.behind,
-            // The rest may be a single `_`, which is not searched for but beside `##`.
-            Word::Underscored => self.pastes || pastes && (self.before || self.behind),
+        let Pieces { before, behind, .. } = *self;
+        self.words.map(|lacks| {
+            pastes
+                && (lacks.before && before
+                    || lacks.behind && behind
+                    || lacks.both && before && behind
+                    // A single `_` is not searched for but beside `##`.
+                    || lacks.single && (self.pastes || before || behind))
         })
     }
 
     /// A word of [`words`].
     pub(super) fn word(&mut self, word: &[u8]) {
-        if let Some((name, how)) = part(word) {
-            self.words[name] = how.max(self.words[name]);
+        let Some((name, before, behind)) = part(word) else { return };
+        let lacks = &mut self.words[name];
+        match (before, behind) {
+            (1 | 2, 1 | 2) => lacks.single = true,
+            (2, _) => lacks.behind = true,
+            (_, 2) => lacks.before = true,
+            _ => lacks.both = true,
         }
     }
 
@@ -83,16 +96,15 @@ impl Pieces {
     }
 }
 
-/// Which name a word lacks only underscores of.
-fn part(word: &[u8]) -> Option<(usize, Word)> {
-    let is_part = |name: &&[u8]| {
-        let bare = &name[2..name.len() - 2];
-        let at = word.iter().take(2).take_while(|&&byte| byte == b'_').count();
-        let rest = word[at..].strip_prefix(bare);
-        rest.is_some_and(|rest| matches!(rest, b"" | b"_" | b"__")) && word.len() < name.len()
+/// Which name a word lacks only underscores of, and how many it has before and behind.
+fn part(word: &[u8]) -> Option<(usize, usize, usize)> {
+    let before = word.iter().take(2).take_while(|&&byte| byte == b'_').count();
+    let fits = |name: &[u8]| {
+        let rest = word[before..].strip_prefix(&name[2..name.len() - 2])?;
+        let is_part = matches!(rest, b"" | b"_" | b"__") && word.len() < name.len();
+        is_part.then_some(rest.len())
     };
-    let name = NAMES.iter().position(is_part)?;
-    Some((name, if word.contains(&b'_') { Word::Underscored } else { Word::Bare }))
+    NAMES.iter().enumerate().find_map(|(at, name)| Some((at, before, fits(name)?)))
 }
 
 /// Where such words begin.

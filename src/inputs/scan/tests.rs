@@ -168,6 +168,8 @@ fn pasted_times() {
         ],
         &["#define P(a) a##b\nTIME __x x__ /* __ */ \"__\" // __"],
         &["#define U __\nU TIME _TIME"],
+        // As git has it.
+        &["#define TIME_MODE(t) f(TIME_##t)\n#define P(a) __##a\n"],
     ] {
         assert_eq!(made(texts, false), no, "{texts:?}");
     }
