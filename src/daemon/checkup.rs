@@ -20,6 +20,9 @@ use crate::store::blob::{BlobDir, BlobId};
 use crate::store::evict;
 use crate::store::index::{Index, Opened};
 
+/// What helps where the root is no place for a cache.
+const ELSEWHERE: &str = "set ZCCACHE_CACHE_DIR to a folder of your own";
+
 /// One thing that is not as it should be.
 #[derive(Debug, Serialize)]
 pub struct Problem {
@@ -91,20 +94,20 @@ fn check_root(root: &Root, repair: bool, found: &mut Findings) -> io::Result<boo
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Err(error) = can_be_made(path) {
                 let what = format!("{} can't be made: {error}", path.display());
-                found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
+                found.add("root", what, ELSEWHERE, false);
             }
             return Ok(false);
         }
         Err(error) => {
             let what = format!("{}: {error}", path.display());
-            found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
+            found.add("root", what, ELSEWHERE, false);
             return Ok(false);
         }
         Ok(meta) => meta,
     };
     if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
         let what = format!("{} is not a folder of yours", path.display());
-        found.add("root", what, "set ZCCACHE_CACHE_DIR to a folder of your own", false);
+        found.add("root", what, ELSEWHERE, false);
         return Ok(false);
     }
     let judged = place::judge(path);

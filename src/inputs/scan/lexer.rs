@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
-use super::{Kind, Scan, assembler, is_blank, is_identifier, pieces};
+use super::pieces::{self, NAMES};
+use super::{Kind, Scan, assembler, is_blank, is_identifier};
 
 /// The needles whose places decide everything but includes. A text has few of them, so they are
 /// found by fast searches up front, and the walk only has to tell code from comments.
@@ -34,6 +35,8 @@ const NEEDLES: &[(&[u8], Hit)] = &[
     (b"incbin", Hit::Incbin),
     (b".include", Hit::DotInclude),
     (b"dependency", Hit::Dependency),
+    (b"TIME", Hit::Piece),
+    (b"DATE", Hit::Piece),
 ];
 
 /// To make a searcher costs as much as to search a kilobyte.
@@ -72,7 +75,6 @@ pub(super) fn pass(text: &[u8], assembly: bool, out: &mut Scan) {
     for (finder, hit) in &*FINDERS {
         hits.extend(finder.find_iter(text).map(|at| (at, *hit)));
     }
-    hits.extend(pieces::words(text).map(|at| (at, Hit::Piece)));
     hits.extend(pieces::lone_underscores(text).into_iter().map(|at| (at, Hit::Underscores)));
     hits.sort_unstable();
     let has_asm = || hits.iter().any(|(_, hit)| *hit == Hit::Asm);
@@ -186,7 +188,7 @@ impl Lexer<'_> {
                     self.time_word(word, 4);
                 }
             }
-            Hit::Piece => self.out.pieces.word(word_at(text, at)),
+            Hit::Piece => self.out.pieces.word(word_at(text, word_start(text, at))),
             Hit::Underscores => self.out.pieces.underscores(text, at),
             Hit::Asm => {
                 let start = word_start(text, at);
@@ -233,15 +235,15 @@ impl Lexer<'_> {
         self.out.pieces.paste(left, right);
         // `__T ## IME__`: shorter beginnings count beside `##` itself.
         self.time_word(left, 3);
-        for (name, flag) in [(&b"__TIME__"[..], 0), (b"__DATE__", 1), (b"__TIMESTAMP__", 2)] {
+        for (which, name) in NAMES.iter().enumerate() {
             // The tail of a name; a bare `__` ends too many others.
             if right.len() >= 4 && name.ends_with(right) {
-                self.time_flag(flag);
+                self.time_flag(which);
             }
         }
     }
 
-    fn time_flag(&mut self, which: u8) {
+    fn time_flag(&mut self, which: usize) {
         match which {
             0 => self.out.time = true,
             1 => self.out.date = true,
@@ -254,17 +256,9 @@ impl Lexer<'_> {
         if word.len() < shortest {
             return;
         }
-        match word {
-            b"__TIME__" => self.time_flag(0),
-            b"__DATE__" => self.time_flag(1),
-            b"__TIMESTAMP__" => self.time_flag(2),
-            _ => {
-                for (name, flag) in [(&b"__TIME__"[..], 0), (b"__DATE__", 1), (b"__TIMESTAMP__", 2)]
-                {
-                    if name.starts_with(word) {
-                        self.time_flag(flag);
-                    }
-                }
+        for (which, name) in NAMES.iter().enumerate() {
+            if name.starts_with(word) {
+                self.time_flag(which);
             }
         }
     }

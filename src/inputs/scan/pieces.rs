@@ -4,12 +4,11 @@
 //! Most headers paste, some have a macro that adds underscores, and many a program has a token `DATE`: only all
 //! of that together is taken for a time.
 
-use memchr::memmem;
-
-use super::lexer::{trim_end, word_at};
+use super::lexer::trim_end;
 use super::{is_blank, is_identifier};
 
-const NAMES: [&[u8]; 3] = [b"__TIME__", b"__DATE__", b"__TIMESTAMP__"];
+/// What the compiler replaces by a time.
+pub(super) const NAMES: [&[u8]; 3] = [b"__TIME__", b"__DATE__", b"__TIMESTAMP__"];
 
 /// In which ways a text comes near to one of the names: what its words still lack.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -64,7 +63,7 @@ impl Pieces {
         })
     }
 
-    /// A word of [`words`].
+    /// A word of the text in which one of the names may be.
     pub(super) fn word(&mut self, word: &[u8]) {
         let Some((name, before, behind)) = part(word) else { return };
         let lacks = &mut self.words[name];
@@ -105,18 +104,6 @@ fn part(word: &[u8]) -> Option<(usize, usize, usize)> {
         is_part.then_some(rest.len())
     };
     NAMES.iter().enumerate().find_map(|(at, name)| Some((at, before, fits(name)?)))
-}
-
-/// Where such words begin.
-pub(super) fn words(text: &[u8]) -> impl Iterator<Item = usize> {
-    let start = |at: usize| {
-        let underscores = text[..at].iter().rev().take_while(|&&byte| byte == b'_').count();
-        let start = at - underscores;
-        let is_start = start == 0 || !is_identifier(text[start - 1]);
-        (is_start && part(word_at(text, start)).is_some()).then_some(start)
-    };
-    let places = |needle| memmem::find_iter(text, needle);
-    places(b"TIME").chain(places(b"DATE")).filter_map(start)
 }
 
 /// How many places [`lone_underscores`] compares at once.

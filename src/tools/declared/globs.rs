@@ -2,11 +2,11 @@
 //! `**` does not. A name without such signs is that file, or all that is in that folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,8 @@ pub(super) struct Listing {
 /// Finds all files (and what links lead to) that one of the globs means and that are none of the
 /// outputs. A name that is not there is listed as well: it may come.
 pub(super) fn list(cwd: &[u8], globs: &[Glob], outputs: &[Vec<u8>]) -> io::Result<Listing> {
-    let outputs = outputs.iter().map(|path| absolute(cwd, path)).collect();
+    let place = |path: &Vec<u8>| PathBuf::from(OsString::from_vec(absolute(cwd, path)));
+    let outputs = outputs.iter().map(place).collect();
     let mut walk = Walk { outputs, found: Listing::default() };
     for glob in globs {
         let top = absolute(cwd, &glob.literal);
@@ -100,7 +101,7 @@ pub(super) fn list(cwd: &[u8], globs: &[Glob], outputs: &[Vec<u8>]) -> io::Resul
 }
 
 struct Walk {
-    outputs: Vec<Vec<u8>>,
+    outputs: Vec<PathBuf>,
     found: Listing,
 }
 
@@ -110,18 +111,16 @@ impl Walk {
     }
 
     fn is_output(&self, path: &Path) -> bool {
-        self.outputs.iter().any(|output| path == Path::new(OsStr::from_bytes(output)))
+        self.outputs.iter().any(|output| output == path)
     }
 
     fn holds_outputs(&self, folder: &Path) -> bool {
-        let parent =
-            |output: &Vec<u8>| Path::new(OsStr::from_bytes(output)).parent() == Some(folder);
-        self.outputs.iter().any(parent)
+        self.outputs.iter().any(|output| output.parent() == Some(folder))
     }
 
     /// Whether the folder is there, or may be, because an output is.
     fn comes_with_outputs(&self, folder: &Path) -> bool {
-        self.outputs.iter().any(|output| Path::new(OsStr::from_bytes(output)).starts_with(folder))
+        self.outputs.iter().any(|output| output.starts_with(folder))
     }
 
     /// `above`: the folders that the walk is in, so that a link back ends it.

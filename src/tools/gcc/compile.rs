@@ -108,7 +108,7 @@ impl Meaning for Compile {
             }
             result => result?,
         };
-        for candidate in self.assembler_candidates(&assembled) {
+        for candidate in self.assembler_candidates(&assembled, &assembler_folders) {
             let path = ground.world.intern(&candidate);
             match ground.world.presence(path) {
                 Presence::Absent => inputs.absent.push(path),
@@ -308,10 +308,9 @@ impl Compile {
 
     /// Where the assembler would have found a file it read, had it been there: every folder
     /// it searches, and the cwd.
-    fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
+    fn assembler_candidates(&self, assembled: &[Arg], own: &[Arg]) -> Vec<Arg> {
         let mut folders: Vec<Arg> = vec![Vec::new()];
         folders.extend(self.command.search.angle.iter().map(|folder| [folder, &b"/"[..]].concat()));
-        let own = assembler_folders(&self.command);
         folders.extend(own.iter().map(|folder| [folder, &b"/"[..]].concat()));
         let mut candidates = Vec::new();
         for path in assembled.iter().filter(|path| path.first() != Some(&b'/')) {

@@ -40,18 +40,20 @@ pub(super) fn plan(
     let is_link_time_optimised = command.key_args.iter().any(|arg| arg.starts_with(b"-flto"));
     let mut discoveries = Vec::new();
     // Of sources that no preprocessor sees there is no rule.
-    let mut rules = 0;
+    let is_told = |unit: &usize| is_preprocessed_here(command.sources[*unit].language);
+    let of = units.iter().copied().filter(is_told).count();
+    let mut nth = 0;
     for &unit in units {
         let compiler = match command.user_deps {
-            _ if !is_preprocessed_here(command.sources[unit].language) => Told::SourceOnly,
+            _ if !is_told(&unit) => Told::SourceOnly,
             UserDeps::None if by_variable => {
                 let file = *shared.get_or_insert_with(|| {
                     let path = temporary("d");
                     run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
                     bring_back(&mut run, path, true)
                 });
-                rules += 1;
-                Told::Rule { file, nth: rules - 1, of: 0 }
+                nth += 1;
+                Told::Rule { file, nth: nth - 1, of }
             }
             UserDeps::None if alone && may_add => {
                 let path = temporary("d");
@@ -84,11 +86,6 @@ pub(super) fn plan(
         }
         run.units.push(RunUnit { unit: unit as u32, outputs: command.outputs[unit].clone() });
         discoveries.push(Discovery { unit, compiler, assembler, linker: None });
-    }
-    for discovery in &mut discoveries {
-        if let Told::Rule { of, .. } = &mut discovery.compiler {
-            *of = rules;
-        }
     }
     Plan { run, discoveries }
 }
