@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use super::commands::COMMANDS;
+use super::commands;
 use super::given::Given;
 use super::print;
 use super::table::{Command, Flag, Kind, Words};
@@ -20,7 +20,7 @@ pub fn run(given: &Given) -> ExitCode {
 }
 
 fn shown() -> impl Iterator<Item = &'static Command> {
-    COMMANDS.iter().filter(|command| command.is_shown())
+    commands::all().filter(|command| command.is_shown())
 }
 
 /// A command's name and its other names.

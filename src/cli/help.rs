@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::commands::COMMANDS;
+use super::commands;
 use super::table::{Command, Field, Flag, Group};
 
 /// Words in a paragraph are broken at this column.
@@ -18,7 +18,7 @@ pub fn overview() -> String {
          \x20 zccache COMMAND [--help]            one of these, or what it takes\n\n",
     );
     for group in Group::SHOWN {
-        let shown = COMMANDS.iter().filter(|command| command.group == group && command.is_shown());
+        let shown = commands::all().filter(|command| command.group == group && command.is_shown());
         let names: Vec<String> = shown.map(names).collect();
         if !names.is_empty() {
             let names = broken(&names.join(", "), WIDTH - 13, 13);
@@ -152,11 +152,11 @@ mod tests {
     fn it_fits_a_screen() {
         let text = overview();
         assert!(text.lines().count() <= 24, "{text}");
-        for command in COMMANDS.iter().filter(|command| command.is_shown()) {
+        for command in commands::all().filter(|command| command.is_shown()) {
             assert!(text.contains(command.name), "{} is not told of", command.name);
         }
         assert!(text.contains("make CC="), "no example");
-        let each = COMMANDS.iter().map(|command| of(command, None));
+        let each = commands::all().map(|command| of(command, None));
         for text in each.chain([text]) {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }

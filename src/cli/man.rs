@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use super::commands::COMMANDS;
+use super::commands;
 use super::given::Given;
 use super::table::{Command, Flag};
 use super::{help, print};
@@ -45,7 +45,7 @@ pub fn page() -> String {
          files are not spelled as the mode asks is not run; see ZCCACHE_STRICT_PATHS.",
     );
     text.push_str(".SH COMMANDS\n");
-    for command in COMMANDS.iter().filter(|command| command.is_shown()) {
+    for command in commands::all().filter(|command| command.is_shown()) {
         describe(&mut text, command);
     }
     text.push_str(".SH SETTINGS\n");
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn every_command_is_in_it() {
         let page = page();
-        for command in COMMANDS.iter().filter(|command| command.is_shown()) {
+        for command in commands::all().filter(|command| command.is_shown()) {
             assert!(page.contains(&format!(".SS zccache {}", escaped(command.name))));
         }
         assert_eq!(escaped(".a-b\\c"), "\\&.a\\-b\\ec");

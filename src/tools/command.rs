@@ -263,3 +263,11 @@ pub struct Command {
     /// Diagnostics can depend on whether stderr is a terminal (no explicit colour choice).
     pub colour_is_automatic: bool,
 }
+
+impl Command {
+    /// True where a flag makes clang look for includes as Microsoft's compiler does; a target may, too (see
+    /// `Toolchain::searches_includers`).
+    pub fn asks_for_microsoft_rules(&self) -> bool {
+        self.key_args.iter().any(|arg| arg == b"-fms-compatibility")
+    }
+}

@@ -29,6 +29,8 @@ pub enum Told {
     File(usize),
     /// One rule of a file shared by the whole run.
     Rule { file: usize, nth: usize, of: usize },
+    /// All rules of such a file, of a command whose sources are one unit.
+    Rules(usize),
     /// Not at all: the text must tell.
     ByText,
     /// Not by this run: what it links was compiled by commands of their own.

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use zccache::cli::commands::COMMANDS;
+use zccache::cli::commands;
 use zccache::cli::table::{Command, Field, Json};
 
 use crate::kit::{HELLO, Sandbox, have};
 
 fn built() -> impl Iterator<Item = &'static Command> {
-    COMMANDS.iter().filter(|command| command.is_shown())
+    commands::all().filter(|command| command.is_shown())
 }
 
 #[test]
@@ -187,7 +187,7 @@ pub fn is_as_documented(documented: &[Field], object: &Value) {
 
 #[track_caller]
 pub fn json_of(command: &str) -> &'static [Field] {
-    COMMANDS.iter().find(|known| known.name == command).unwrap().json
+    commands::all().find(|known| known.name == command).unwrap().json
 }
 
 #[test]

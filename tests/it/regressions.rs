@@ -22,6 +22,16 @@ fn has_include_of_a_macro() {
 }
 
 #[test]
+fn a_precompiled_header_that_a_macro_names() {
+    // Found by random edits: the daemon looked at it again for ever.
+    let s = Sandbox::new();
+    s.write("a.c", "#define NAME \"h.h\"\n#include NAME\nint v = H;\n");
+    s.write("h.h", "#define H 1\n");
+    s.bare("gcc -x c-header h.h -o h.h.gch").ok();
+    s.warm("gcc -c a.c");
+}
+
+#[test]
 fn a_header_hard_linked_after_it_was_seen() {
     let s = Sandbox::new();
     let elsewhere = s.aside("elsewhere");

@@ -93,8 +93,8 @@ class Ground:
     def zccache(self, *words, cwd=None, env=None):
         return Ran([self.lab.zccache, *words], cwd or self.work, env or self.env, self.prefix)
 
-    def bare(self, *words, cwd=None):
-        return Ran(words, cwd or self.work, self.env)
+    def bare(self, *words, cwd=None, env=None):
+        return Ran(words, cwd or self.work, env or self.env)
 
     def write(self, name, text, atomic=False):
         path = self.work / name

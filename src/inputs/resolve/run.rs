@@ -1,6 +1,8 @@
 //! One resolution, from the list of what was read to the input set.
 
+mod ahead;
 mod late;
+mod times;
 mod twins;
 
 use std::collections::HashSet;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 
 use super::memo::{Class, Directive, FileMemo, NumberHasher, Resolver};
 use super::{InputSet, PathRef, Presence, Question, Read, Reason, World};
-use crate::inputs::scan::{How, Include, Kind, Scan, scan};
+use crate::inputs::scan::{Kind, Scan, scan};
 use crate::tools::command::{Flavor, Language};
 
 type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
@@ -17,8 +19,10 @@ type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
 const READ: u64 = 1;
 const ABSENT: u64 = 2;
 const EXISTS: u64 = 4;
+/// Its text was taken up, or waits for that: as a file of the list, or by text.
+const QUEUED: [u64; 2] = [8, 16];
 /// Below the bits of a mark stands the number of the run.
-const MARK_BITS: u32 = 3;
+const MARK_BITS: u32 = 5;
 
 /// A macro that names a header: where it was used, and how.
 struct Use {
@@ -176,15 +180,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.question.language,
             Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx
         );
-        let mut stamped = false;
-        for file in &self.scans {
-            let scan = &file.scan;
-            if self.directives {
-                self.out.time |= scan.time;
-                self.out.date |= scan.date;
-                stamped |= scan.timestamp;
-            }
-            if file.own {
+        for FileMemo { scan, own, .. } in self.scans.iter().map(|file| &**file) {
+            if *own {
                 continue;
             }
             if scan.modules && cxx {
@@ -194,64 +191,10 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 return Err(Reason::UncacheableArgument);
             }
         }
-        self.out.time |= self.directives && defines.time;
-        self.out.date |= self.directives && defines.date;
-        stamped |= defines.timestamp;
-        if self.directives {
-            let [time, date, timestamp] = self.pasted(&defines);
-            self.out.time |= time;
-            self.out.date |= date;
-            stamped |= timestamp;
-        }
-        // Who defines such a name has taken the compiler's own meaning from it for good.
-        self.out.time &= !self.is_defined(b"__TIME__");
-        self.out.date &= !self.is_defined(b"__DATE__");
-        stamped &= !self.is_defined(b"__TIMESTAMP__");
-        // It stands for the file whose line a macro is expanded on: any of them.
-        if stamped || self.question.records_times {
-            self.out.stamped.clone_from(&self.out.read);
-        } else if self.question.checks_times {
-            self.stamp_precompiled();
-        }
+        self.times(&defines);
         self.relate_twins();
         self.out.sort();
         Ok(self.out)
-    }
-
-    /// Where there is a precompiled header, the times of all that it may be made of. Its own is no matter, unless it
-    /// is another one's beginning.
-    fn stamp_precompiled(&mut self) {
-        self.precompiled.sort_unstable();
-        self.precompiled.dedup();
-        match self.precompiled[..] {
-            [] => {}
-            [own] => {
-                let others = self.out.read.iter().filter(|path| **path != own);
-                self.out.stamped = others.copied().collect();
-            }
-            _ => self.out.stamped.clone_from(&self.out.read),
-        }
-    }
-
-    /// Which of the names that mean a time may be put together by `##`.
-    fn pasted(&self, defines: &Scan) -> [bool; 3] {
-        let mut pieces = defines.pieces;
-        let mut others_paste = false;
-        for file in &self.scans {
-            if file.own {
-                others_paste |= file.scan.pieces.pastes;
-            } else {
-                pieces.add(&file.scan.pieces);
-            }
-        }
-        pieces.make(others_paste)
-    }
-
-    /// Whether the command line defines the name. (To undefine it later does not bring the compiler's own back.)
-    fn is_defined(&self, name: &[u8]) -> bool {
-        self.question.defines.iter().any(|body| {
-            body.strip_prefix(name).is_some_and(|rest| matches!(rest.first(), None | Some(b'=')))
-        })
     }
 
     /// The `-D` arguments, read as the definitions they become.
@@ -327,8 +270,15 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             return Some(());
         }
         self.read(path);
-        self.queue.push((path, by_text));
+        self.enqueue(path, by_text);
         Some(())
+    }
+
+    /// Once for each way: what is found in every round must not begin another one.
+    fn enqueue(&mut self, path: PathRef, by_text: bool) {
+        if self.mark(path, QUEUED[usize::from(by_text)]) {
+            self.queue.push((path, by_text));
+        }
     }
 
     /// `/dev/null`, as long as it is the device: it never holds anything.
@@ -529,82 +479,5 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 Presence::Folder(_) => self.exists(path),
             }
         }
-    }
-
-    /// `-include` and its like, gcc's own first header, and their precompiled forms.
-    fn forced(&mut self, by_text: bool) -> Result<(), Reason> {
-        let search = self.question.search;
-        // gcc looks for a compiled form of the source itself first of all.
-        if self.question.precompiled && self.question.flavor == Flavor::Gcc {
-            let compiled = self.memo.suffixed(self.world, self.source, ".gch");
-            match self.presence(compiled) {
-                Presence::Absent => self.absent(compiled),
-                Presence::File(_) => self.read(compiled),
-                Presence::Folder(_) => return Err(Reason::UncacheableArgument),
-            }
-        }
-        for header in self.question.forced {
-            let name = header.name.as_slice().into();
-            let include = Include { how: How::Quote, kind: Kind::Include, name };
-            // The cwd stands where the includer's folder would.
-            let number = self.memo.directive(self.world, search, b"", &include);
-            let directive = self.memo.directives[number as usize];
-            if self.question.precompiled && header.or_compiled {
-                let suffixes: &[&str] = match self.question.flavor {
-                    Flavor::Gcc => &[".gch"],
-                    Flavor::Clang => &[".pch", ".gch"],
-                };
-                self.precompiled(directive, suffixes)?;
-            }
-            // It was read for sure: where the list does not show it, it was a precompiled one.
-            if !self.plain(directive, by_text) && !by_text {
-                let first = directive.beside.unwrap_or(self.memo.lists[directive.list as usize][0]);
-                if matches!(self.presence(first), Presence::Folder(_)) {
-                    return Err(Reason::UncacheableArgument);
-                }
-                self.plain(directive, true);
-            }
-        }
-        let include =
-            Include { how: How::Angle, kind: Kind::Include, name: b"stdc-predef.h"[..].into() };
-        let number = self.memo.directive(self.world, search, b"", &include);
-        // gcc looks for a compiled form of it, too, as of a header that the source names.
-        self.directive(number, by_text, true)
-    }
-
-    /// A compiled form of a header may have been taken in its place, which no list shows (gcc then
-    /// leaves out the header and all that it includes, too).
-    fn precompiled(
-        &mut self,
-        directive: Directive,
-        suffixes: &[&'static str],
-    ) -> Result<(), Reason> {
-        let paths = self.memo.lists[directive.list as usize].clone();
-        let mut taken = false;
-        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            for suffix in suffixes {
-                let compiled = self.memo.suffixed(self.world, path, suffix);
-                match self.presence(compiled) {
-                    Presence::Absent => self.absent(compiled),
-                    Presence::File(_) => {
-                        self.join(compiled, false);
-                        taken = true;
-                    }
-                    // A folder of several: which one fits is the compiler's choice.
-                    Presence::Folder(_) => return Err(Reason::UncacheableArgument),
-                }
-            }
-            if !taken
-                && let Presence::File(id) = self.presence(path)
-                && self.identities.contains(&id)
-            {
-                break;
-            }
-        }
-        // What it was made from holds the macros that still expand here, `__TIME__` for one.
-        if taken && !self.plain(directive, true) {
-            return Err(Reason::DependencyOutput);
-        }
-        Ok(())
     }
 }

@@ -79,9 +79,7 @@ impl Meaning for Compile {
             env: ground.env,
         };
         let unit = discovery.unit;
-        if self.toolchains[unit].searches_includers
-            || self.command.key_args.iter().any(|arg| arg == b"-fms-compatibility")
-        {
+        if self.toolchains[unit].searches_includers || self.command.asks_for_microsoft_rules() {
             return Err(Reason::UncacheableArgument);
         }
         let language = self.command.sources[unit].language;
@@ -203,7 +201,7 @@ impl Compile {
             let is_told = is_preprocessed_here(source.language);
             let compiler = match compiler {
                 _ if !is_told => Told::SourceOnly,
-                Told::Rule { file, .. } => Told::Rule { file, nth, of },
+                Told::Rules(file) => Told::Rule { file, nth, of },
                 told => told,
             };
             nth += usize::from(is_told);
@@ -253,7 +251,7 @@ impl Compile {
                 return Ok((None, Vec::new()));
             }
             Told::ByText => Vec::new(),
-            Told::Apart => return Err(Reason::DependencyOutput),
+            Told::Apart | Told::Rules(_) => return Err(Reason::DependencyOutput),
             Told::SourceOnly => vec![source.clone()],
             Told::File(file) => {
                 rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()

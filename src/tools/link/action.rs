@@ -222,8 +222,7 @@ impl Link {
         // A blank in its value would end the name.
         if command.flavor == Flavor::Gcc && !path.contains(&b' ') {
             run.env.push((b"SUNPRO_DEPENDENCIES".to_vec(), path.clone()));
-            // How many there are is known to who reads it.
-            return Told::Rule { file: bring_back(run, path, true), nth: 0, of: 0 };
+            return Told::Rules(bring_back(run, path, true));
         }
         Told::ByText
     }

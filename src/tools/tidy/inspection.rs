@@ -177,12 +177,9 @@ impl View {
     /// as a folder, is taken for a target of that kind.
     fn may_search_includers(&self) -> bool {
         let names = |arg: &Arg, name| memchr::memmem::find(arg, name).is_some();
-        self.command.key_args.iter().any(|arg| arg == b"-fms-compatibility")
-            || self
-                .command
-                .query_args
-                .iter()
-                .any(|arg| names(arg, b"windows") || names(arg, b"win32"))
+        let is_for_windows = |arg| names(arg, b"windows") || names(arg, b"win32");
+        self.command.asks_for_microsoft_rules()
+            || self.command.query_args.iter().any(is_for_windows)
     }
 
     fn inputs(

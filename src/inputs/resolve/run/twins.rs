@@ -25,7 +25,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     pub(super) fn also_read(&mut self, path: PathRef) {
         if !self.is_null(path) && self.mark(path, READ) {
             self.out.read.push(path);
-            self.queue.push((path, false));
+            self.enqueue(path, false);
         }
     }
 
