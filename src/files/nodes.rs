@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::hash::{ContentHash, FileStat};
 use super::table::PathId;
+use super::walk::identity;
 use super::watch::{Watch, WatchId};
 
 /// Counts changes; a later change has a higher number.
@@ -25,8 +26,10 @@ pub(super) enum Kind {
     Folder(FolderId),
     /// A folder that can't be watched: nothing below it is ever remembered.
     Unwatched,
-    /// A symlink and its text.
-    Link(Box<[u8]>),
+    Link {
+        text: Box<[u8]>,
+        ctime_ns: i64,
+    },
     /// A file; the hash once somebody needed it.
     File(FileStat, Option<ContentHash>),
     /// A device, fifo or socket.
@@ -55,6 +58,8 @@ pub(super) struct Folder {
     pub(super) path: Box<[u8]>,
     /// Of its inode.
     pub(super) identity: u64,
+    /// As it began to be watched. Moves with a rename of the folder, but also with each new name in it.
+    ctime_ns: i64,
     names: HashMap<Box<[u8]>, NodeId>,
 }
 
@@ -136,7 +141,7 @@ impl Nodes {
         watch: WatchId,
         parent: Option<FolderId>,
         path: Vec<u8>,
-        identity: u64,
+        stat: &FileStat,
     ) -> FolderId {
         let id = self.free_folders.pop().unwrap_or_else(|| {
             self.folders.push(None);
@@ -147,7 +152,8 @@ impl Nodes {
             since: self.counter,
             parent: parent.unwrap_or(id),
             path: path.into(),
-            identity,
+            identity: identity(stat),
+            ctime_ns: stat.ctime_ns,
             names: HashMap::new(),
         };
         self.folders[id.0 as usize] = Some(folder);
@@ -194,6 +200,17 @@ impl Nodes {
     pub(super) fn vouched_since(&self, id: NodeId) -> Counter {
         let node = self.node(id);
         self.folder(node.folder).map_or(Counter::MAX, |folder| folder.since.max(node.changed))
+    }
+
+    /// When what is at this name last changed or came there, by its own change time: of a link that of the link. None
+    /// where nothing is, or nothing is known.
+    pub(super) fn ctime_ns(&self, id: NodeId) -> Option<i64> {
+        match &self.node(id).kind {
+            Kind::Link { ctime_ns, .. } => Some(*ctime_ns),
+            Kind::Folder(folder) => Some(self.folder(*folder)?.ctime_ns),
+            Kind::File(stat, _) => Some(stat.ctime_ns),
+            Kind::Unknown | Kind::Absent | Kind::Unwatched | Kind::Special => None,
+        }
     }
 
     /// True when every change from then on is on record, also of names that nobody had asked for.

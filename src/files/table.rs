@@ -276,6 +276,9 @@ impl FileTable {
         // A later change of any of them strikes this path.
         let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node)).max();
         entry.vouched = vouched.unwrap_or_default();
+        // Some of them may have changed before anybody asked for this path.
+        let changed = entry.chain.iter().map(|node| nodes.node(*node).changed).max();
+        entry.changed = entry.changed.max(changed.unwrap_or_default());
         entry.known = true;
         entry.volatile = volatile;
         if !volatile {
@@ -353,7 +356,8 @@ impl FileTable {
     }
 
     /// True when the path, just looked at, certainly is what it was when the compile began:
-    /// by the watch, or for what was not watched then, by its change time.
+    /// by the watch, or for what was not watched then, by change times: its own, and those of the folders and links
+    /// that lead to it.
     pub fn unchanged_during(&self, id: PathId, opened: &Opened) -> bool {
         let inner = self.lock();
         let entry = &inner.entries[id.0 as usize];
@@ -364,10 +368,22 @@ impl FileTable {
         if !entry.volatile && by_watch {
             return true;
         }
-        match entry.seen {
-            Seen::File { stat, .. } => opened.clock.proves_older(stat.ctime_ns),
-            _ => by_watch,
+        let Seen::File { stat, .. } = entry.seen else { return by_watch };
+        let Some(bound_ns) = opened.clock.bound_ns() else { return false };
+        if stat.ctime_ns >= bound_ns {
+            return false;
         }
+        let nodes = &inner.nodes;
+        if entry.chain.iter().any(|node| matches!(nodes.node(*node).kind, Kind::Unwatched)) {
+            let path = entry.path.clone();
+            drop(inner);
+            return walk::way_is_older(&path, bound_ns);
+        }
+        let records = nodes.records_since(opened.since);
+        entry.chain.iter().all(|node| {
+            records && nodes.vouched_since(*node) <= opened.since
+                || nodes.ctime_ns(*node).is_some_and(|ctime_ns| ctime_ns < bound_ns)
+        })
     }
 
     /// True when something may have happened to the path since that count.
@@ -419,14 +435,14 @@ impl Clock {
         Clock { wall_ns: now_ns(), steady }
     }
 
-    /// True when a change at this wall time happened before `self`, clock steps considered.
-    fn proves_older(&self, changed_ns: i64) -> bool {
+    /// Change times before this one are of before `self`. None when the clock stepped since.
+    fn bound_ns(&self) -> Option<i64> {
         // The kernel stamps files with a clock that lags by up to one tick.
         const TICK_NS: i64 = 10_000_000;
         let now = Clock::now();
         let steady_ns = now.steady.saturating_duration_since(self.steady).as_nanos() as i64;
         let jump = now.wall_ns - self.wall_ns - steady_ns;
-        jump.abs() < TICK_NS && changed_ns < self.wall_ns - TICK_NS
+        (jump.abs() < TICK_NS).then_some(self.wall_ns - TICK_NS)
     }
 }
 
@@ -441,10 +457,10 @@ fn watch_root(watch: &Watch, nodes: &mut Nodes) -> Option<FolderId> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open("/", flags, Mode::empty())?;
         let stat = FileStat::of(&rustix::fs::fstat(&root)?);
-        Ok::<_, io::Error>((watch.add(root.as_fd())?, walk::identity(&stat)))
+        Ok::<_, io::Error>((watch.add(root.as_fd())?, stat))
     })();
     match watched {
-        Ok((id, identity)) => Some(nodes.add_folder(id, None, b"/".to_vec(), identity)),
+        Ok((id, stat)) => Some(nodes.add_folder(id, None, b"/".to_vec(), &stat)),
         Err(error) => {
             log::error!("nothing can be watched, files are checked with stat: {error}");
             None

@@ -190,6 +190,46 @@ fn agrees_with_the_disk(seed: u64) {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// A file's own change time says nothing of how it came to be found there: by a link that is younger, or in a folder that
+/// was renamed.
+#[test]
+fn what_came_while_a_compile_ran_is_no_input_of_it() {
+    let folder = folder("came");
+    let in_it = |name: &str| folder.join(name);
+    for sub in ["watched", "links", "new", "old/inc", "old/kept"] {
+        std::fs::create_dir_all(in_it(sub)).unwrap();
+    }
+    for name in ["watched/known.h", "old/x.h", "old/inc/x.h", "old/kept/x.h"] {
+        std::fs::write(in_it(name), name).unwrap();
+    }
+    std::os::unix::fs::symlink("../old/x.h", in_it("links/before.h")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let table = FileTable::new(Box::new(Nothing));
+    let look = |name: &str| {
+        let id = table.intern(bytes(&in_it(name)));
+        assert!(matches!(table.look(id, true), Seen::File { hash: Some(_), .. }), "{name}");
+        id
+    };
+    look("watched/known.h");
+    let opened = table.open_ticket();
+    std::os::unix::fs::symlink("../old/x.h", in_it("watched/x.h")).unwrap();
+    std::os::unix::fs::symlink("../old/x.h", in_it("links/x.h")).unwrap();
+    std::fs::rename(in_it("old/inc"), in_it("new/inc")).unwrap();
+    let stayed = |name: &str| table.unchanged_during(look(name), &opened);
+    assert!(!stayed("watched/x.h"), "a new link in a watched folder");
+    assert!(!stayed("links/x.h"), "a new link in a folder nobody had looked at");
+    assert!(!stayed("new/inc/x.h"), "an old file in a folder that was moved");
+    assert!(stayed("watched/known.h"));
+    assert!(stayed("links/before.h"));
+    assert!(stayed("old/kept/x.h"));
+    table.close_ticket();
+    let now = now_ns();
+    assert!(walk::way_is_older(bytes(&in_it("links/x.h")), now + 1_000_000_000));
+    assert!(!walk::way_is_older(bytes(&in_it("links/x.h")), now - 1_000_000_000));
+    assert!(walk::way_is_older(b"/etc/passwd", now));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// The part of an answer that a compile depends on.
 fn content(seen: Seen) -> (u8, Option<ContentHash>) {
     match seen {

@@ -33,7 +33,7 @@ pub(super) struct Walked {
 /// What the disk says of one name.
 enum Found {
     Kind(Kind),
-    Folder { watch: WatchId, identity: u64 },
+    Folder { watch: WatchId, stat: FileStat },
 }
 
 /// The walk met a change; begin again.
@@ -77,7 +77,7 @@ impl FileTable {
             last = Some(node);
             match &inner.nodes.node(node).kind {
                 Kind::Folder(child) => folder = *child,
-                Kind::Link(text) => {
+                Kind::Link { text, .. } => {
                     hops += 1;
                     if hops > HOPS_MAX {
                         return finish(&mut inner, passed, End::Nothing);
@@ -173,7 +173,10 @@ impl FileTable {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Found::Kind(Kind::File(FileStat::of(&stat), None)),
             FileType::Symlink => match rustix::fs::readlink(path, Vec::new()) {
-                Ok(text) => Found::Kind(Kind::Link(text.as_bytes().into())),
+                Ok(text) => Found::Kind(Kind::Link {
+                    text: text.as_bytes().into(),
+                    ctime_ns: FileStat::of(&stat).ctime_ns,
+                }),
                 Err(_) => Found::Kind(Kind::Absent),
             },
             FileType::Directory => {
@@ -185,7 +188,7 @@ impl FileTable {
                     return Found::Kind(Kind::Unwatched);
                 }
                 match self.lock().watch.add(folder.as_fd()) {
-                    Ok(watch) => Found::Folder { watch, identity: identity(&FileStat::of(&stat)) },
+                    Ok(watch) => Found::Folder { watch, stat: FileStat::of(&stat) },
                     Err(error) => {
                         self.note_watch_failure(&error);
                         Found::Kind(Kind::Unwatched)
@@ -201,10 +204,10 @@ impl FileTable {
 fn enter(inner: &mut Inner, node: NodeId, parent: FolderId, full: Vec<u8>, found: Found) {
     let kind = match found {
         Found::Kind(kind) => kind,
-        Found::Folder { watch, identity } => {
+        Found::Folder { watch, stat } => {
             let path = [&full[..], b"/"].concat();
             match inner.nodes.folder_of_watch(watch) {
-                None => Kind::Folder(inner.nodes.add_folder(watch, Some(parent), path, identity)),
+                None => Kind::Folder(inner.nodes.add_folder(watch, Some(parent), path, &stat)),
                 // The same inode under a second path (a bind mount): its `..` differs, so the
                 // second path is not followed through the first one's folder.
                 Some(known) if inner.nodes.folder(known).is_none_or(|f| *f.path != *path) => {
@@ -230,6 +233,39 @@ fn finish(inner: &mut Inner, passed: Vec<Passed>, end: End) -> Result<Walked, Ag
 pub(super) fn unchanged(inner: &Inner, here: &Passed) -> bool {
     let now = inner.nodes.node_checked(here.node);
     now.is_some_and(|now| now.birth == here.birth && now.changed == here.changed)
+}
+
+/// Whether the folders and links on the way to a path are older than a moment, for paths that nothing watches. A folder
+/// in which a name came or went since is let pass: outputs do that, and a rename of the folder itself does not.
+pub(super) fn way_is_older(path: &[u8], bound_ns: i64) -> bool {
+    let mut pending: Vec<Vec<u8>> = Vec::new();
+    push_components(&mut pending, path);
+    let mut folder = b"/".to_vec();
+    let mut hops = 0;
+    while let Some(name) = pending.pop() {
+        let here = [&folder[..], &name].concat();
+        let Ok(stat) = rustix::fs::lstat(&here[..]) else { return false };
+        let times = FileStat::of(&stat);
+        let is_older = times.ctime_ns < bound_ns;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => {
+                let Ok(text) = rustix::fs::readlink(&here[..], Vec::new()) else { return false };
+                hops += 1;
+                if !is_older || hops > HOPS_MAX {
+                    return false;
+                }
+                if text.as_bytes().first() == Some(&b'/') {
+                    folder = b"/".to_vec();
+                }
+                push_components(&mut pending, text.as_bytes());
+            }
+            FileType::Directory if !is_older && times.ctime_ns != times.mtime_ns => return false,
+            FileType::Directory => folder = [&here[..], b"/"].concat(),
+            // The end, or there is no way on.
+            _ => return pending.is_empty(),
+        }
+    }
+    true
 }
 
 /// Last component first, without empty ones and `.`.

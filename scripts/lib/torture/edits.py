@@ -8,56 +8,52 @@ import shutil
 import signal
 import stat
 import time
+from functools import partial
 
 from lab import say
-from torture.grown import DATA, FOLDERS, HEADERS, OBJECTS, SCRIPTS, SOURCES, Grower, header_name
+from torture import grown_c, grown_rust
 from torture.ground import digest
 
-# Each project is walked for so many edits.
-STEPS = 60
 COMMANDS = 6
 
 
 class Project:
-    def __init__(self, ground, dice, name):
-        self.ground, self.dice = ground, dice
-        self.grower = Grower(dice)
+    def __init__(self, ground, dice, grower, name):
+        self.ground, self.dice, self.grower = ground, dice, grower
         self.root = ground.work / name
         self.log = []
-        places = [os.path.join(folder, header) for folder in FOLDERS[1:] for header in HEADERS]
-        # A header has one name only.
-        self.headers = [path for path in places if not path.endswith("in/in/b.h")]
-        for folder in [*FOLDERS, "build", "pre", "bin"]:
+        for folder in grower.folders:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
-        for path in self.headers:
-            if dice.random() < 0.35:
+        for path in grower.optional:
+            if dice.random() < grower.likely:
                 self.write(path)
-        for path in [*SOURCES, *DATA, *SCRIPTS]:
+        for path in grower.files:
             self.write(path)
-        for path in OBJECTS:
+        for path in grower.objects:
             self.compile(path)
-        (self.root / "link").symlink_to("alt")
-        self.commands = [self.grower.command(number) for number in range(COMMANDS)]
+        for name, target in dict(reversed(grower.links)).items():
+            if dice.random() < 0.5:
+                (self.root / name).symlink_to(target)
+        self.commands = [grower.command(number) for number in range(COMMANDS)]
         self.made = set()
 
     def write(self, path):
         place = self.root / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(self.grower.text(path))
-        if path in SCRIPTS:
+        if path in self.grower.scripts:
             place.chmod(0o755)
 
     def compile(self, path):
         """Another object under this path."""
-        name = path.rsplit("/", 1)[-1].split(".")[0]
-        text = self.root / "pre" / f"{name}.c"
-        text.write_text(f"int {name}(void) {{ return {self.grower.number()}; }}\n")
-        self.ground.bare("gcc", "-c", text, "-o", self.root / path)
+        source, text, words = self.grower.object(path)
+        (self.root / source).write_text(text)
+        self.ground.bare(*words, cwd=self.root)
 
     # What can happen to a project. Each gives a word for the log.
 
     def some_file(self):
-        return self.dice.choice([*self.headers, *self.headers, *SOURCES, *DATA, *SCRIPTS])
+        return self.dice.choice([*self.grower.optional, *self.grower.files, *self.grower.files])
 
     def edit_file(self):
         """Another text for a file that is there or not, written in one of the ways there are."""
@@ -76,11 +72,11 @@ class Project:
             return f"{path} is a folder"
         if way == "rename":
             aside.write_bytes(text)
-            aside.chmod(before.st_mode & 0o777 if before else 0o755 if path in SCRIPTS else 0o644)
+            aside.chmod(before.st_mode & 0o777 if before else 0o755 if path in self.grower.scripts else 0o644)
             if before and self.dice.random() < 0.5:
                 os.utime(aside, ns=(before.st_atime_ns, before.st_mtime_ns))
             aside.rename(place)
-        elif way == "remove" and path not in SCRIPTS:
+        elif way == "remove" and path not in self.grower.scripts:
             place.unlink()
         elif way == "move":
             place.rename(aside)
@@ -119,7 +115,7 @@ class Project:
         return f"touch {path}"
 
     def exchange_folders(self):
-        first, second = self.dice.sample(["inc", "alt", "sys"], 2)
+        first, second = self.dice.sample(self.grower.alike, 2)
         aside = self.root / "aside"
         (self.root / first).rename(aside)
         (self.root / second).rename(self.root / first)
@@ -128,7 +124,7 @@ class Project:
 
     def replace_folder(self):
         """The same folder once more, with one file changed, in its place."""
-        name = self.dice.choice(["inc", "alt", "sys", "inc/in"])
+        name = self.dice.choice(self.grower.replaced)
         place, aside = self.root / name, self.root / "aside"
         if place.is_symlink() or not place.is_dir():
             return f"no {name}"
@@ -138,7 +134,7 @@ class Project:
         return f"{name} replaced; " + self.edit_file()
 
     def link_folder(self):
-        name, target = self.dice.choice([("link", "alt"), ("link", "inc"), ("link", "sys"), ("none", "sys"), ("none", "inc")])
+        name, target = self.dice.choice(self.grower.links)
         place = self.root / name
         if place.is_symlink() or place.exists():
             place.unlink()
@@ -147,8 +143,8 @@ class Project:
         return f"{name} leads to {target if place.is_symlink() else 'nothing'}"
 
     def link_file(self):
-        """A header that is a link to another one, or to nothing, or is a folder; or no more of that."""
-        path = self.dice.choice(self.headers)
+        """A file that is a link to another one, or to nothing, or is a folder; or no more of that."""
+        path = self.dice.choice(self.grower.optional)
         place = self.root / path
         if not place.parent.is_dir():
             return f"no folder for {path}"
@@ -157,13 +153,12 @@ class Project:
             return f"{path} is no folder any more"
         place.unlink(missing_ok=True)
         kind = self.dice.choice(["link", "link", "nothing", "folder", "hard"])
-        # Of the same name: a header that includes itself twice would never end.
-        others = [self.root / other for other in self.headers if header_name(other) == header_name(path) and other != path]
+        others = [self.root / other for other in self.grower.optional if other != path and self.grower.may_stand_for(path, other)]
         others = [other for other in others if other.is_file() and not other.is_symlink()]
         if kind == "folder":
             place.mkdir()
         elif kind == "nothing" or not others:
-            place.symlink_to("nowhere.h")
+            place.symlink_to("nowhere")
         elif kind == "hard":
             os.link(self.dice.choice(others), place)
         else:
@@ -183,22 +178,9 @@ class Project:
         return f"moved away and back, and {what}"
 
     def change_object(self):
-        path = self.dice.choice(OBJECTS)
+        path = self.dice.choice(self.grower.objects)
         self.compile(path)
         return f"another {path}"
-
-    def precompile(self):
-        """A precompiled header comes, or goes."""
-        path = self.dice.choice([path for path in self.headers if path.startswith(("inc", "alt", "sys"))])
-        compiled = self.root / f"{path}.gch"
-        if compiled.is_file():
-            compiled.unlink()
-            return f"{path}.gch is gone"
-        if (self.root / path).is_file():
-            language = self.dice.choice(["c-header", "c++-header"])
-            flags = self.dice.choice([[], ["-O2"], ["-g"]])
-            self.ground.bare("gcc", "-x", language, *flags, "-Iinc", "-Ialt", path, "-o", f"{path}.gch", cwd=self.root)
-        return f"{path}.gch is made"
 
     def many_edits(self):
         return "; ".join(self.edit_file() for _ in range(self.dice.randrange(2, 8)))
@@ -221,17 +203,21 @@ class Project:
         time.sleep(self.dice.choice([0.02, 0.1, 0.5]))
         return "a pause"
 
+    def extras(self):
+        """What happens to such projects only."""
+        return [partial(extra, self.grower, self.ground, self.root) for extra in self.grower.extras]
+
     def step(self):
         happens = [self.edit_file] * 12 + [self.touch, self.exchange_folders, self.replace_folder, self.link_folder, self.link_file,
-                                           self.link_file, self.move_root, self.change_object, self.precompile, self.many_edits,
-                                           self.other_command, self.other_command, self.wait]
+                                           self.link_file, self.move_root, self.change_object, self.change_object, self.many_edits,
+                                           self.other_command, self.other_command, self.wait, *self.extras()]
         if self.dice.random() < 0.02:
             happens = [self.restart]
         happens = self.dice.choice(happens)
         try:
             self.log.append(happens())
-        except FileNotFoundError as error:
-            self.log.append(f"{happens.__name__}: {error}")
+        except OSError as error:
+            self.log.append(f"{happens}: {error}")
 
     # What comes of it.
 
@@ -265,7 +251,8 @@ class Project:
         before = {path: here for path, here in self.state().items() if path not in self.made}
         env = {**self.ground.env, **variables}
         begin = time.time_ns()
-        ran = runner(*words, cwd=self.root / folder, env=env)
+        place = self.root / folder
+        ran = runner(*words, cwd=place if place.is_dir() else self.root, env=env)
         after = self.state()
         made = {path: here for path, here in after.items() if here != before.get(path)}
         self.made = {path for path, here in made.items() if here[1] is not None}
@@ -293,14 +280,14 @@ class Project:
         return right
 
 
-def walk(ground):
-    """Random projects under random edits; see `Project`."""
-    row = ground.row("random edits of random projects")
-    for number in ground.rounds(row, 40):
+def walk(ground, name, kind, count, steps):
+    """Random projects of a kind under random edits; see `Project`."""
+    row = ground.row(name)
+    for number in ground.rounds(row, count):
         # A project of its own for each, so that it can be repeated alone.
         dice = random.Random(f"{ground.random.random()}")
-        project = Project(ground, dice, f"project{number}")
-        for _ in range(STEPS):
+        project = Project(ground, dice, kind(dice), f"project{number}")
+        for _ in range(steps):
             for _ in range(dice.randrange(1, 4)):
                 project.judge(row, dice.randrange(COMMANDS))
             project.step()
@@ -311,4 +298,15 @@ def walk(ground):
     ground.works(row)
 
 
-FAULTS = [walk]
+def c(ground):
+    walk(ground, "random edits of C projects", grown_c.Grower, 40, 60)
+
+
+def rust(ground):
+    # rustup finds its compilers through the home folder.
+    homes = ground.lab.bare_env
+    ground.env.update({name: homes[name] for name in ("CARGO_HOME", "RUSTUP_HOME")})
+    walk(ground, "random edits of Rust crates", grown_rust.Grower, 20, 60)
+
+
+FAULTS = [c, rust]

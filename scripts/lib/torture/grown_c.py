@@ -1,13 +1,14 @@
-"""Projects that grow at random: folders of headers that hide each other, sources, and commands over them."""
+"""C projects that grow at random: folders of headers that hide each other, sources, and commands over them."""
+
+import os
 
 FOLDERS = ["", "src", "src/in", "inc", "inc/in", "alt", "sys"]
 # In this order: each includes later ones only, so that nothing goes round in circles.
 HEADERS = ["a.h", "in/b.h", "b.h", "c.h", "d.h"]
 SOURCES = ["src/one.c", "src/two.c", "src/in/three.cc", "four.cpp", "src/five.S", "src/six.c"]
-DATA = ["data.bin", "words.inc", "src/data.bin", "inc/words.inc", "alt/words.inc"]
+DATA = ["args.rsp", "data.bin", "words.inc", "src/data.bin", "inc/words.inc", "alt/words.inc"]
 OBJECTS = ["pre/x.o", "pre/y.o"]
-# Shell scripts that stand for compilers.
-SCRIPTS = ["bin/gcc"]
+SCRIPT = "bin/gcc"
 
 
 def macro(name):
@@ -23,9 +24,46 @@ def header_name(path):
 class Grower:
     """Makes texts and commands by the dice."""
 
+    folders = [*FOLDERS, "build", "pre", "bin"]
+    # A header has one name only.
+    optional = [os.path.join(folder, header) for folder in FOLDERS[1:] for header in HEADERS if (folder[-2:], header[:3]) != ("in", "in/")]
+    files = [*SOURCES, *DATA, SCRIPT]
+    # Shell scripts that stand for compilers.
+    scripts = [SCRIPT]
+    objects = OBJECTS
+    alike = ["inc", "alt", "sys"]
+    # How likely an optional file is there at first.
+    likely = 0.35
+    replaced = ["inc", "alt", "sys", "inc/in"]
+    links = [("link", "alt"), ("link", "inc"), ("link", "sys"), ("none", "sys"), ("none", "inc")]
+
     def __init__(self, dice):
         self.dice = dice
         self.serial = 0
+
+    def may_stand_for(self, path, other):
+        """Whether one may be a link to the other: a header that includes itself twice would never end."""
+        return header_name(path) == header_name(other)
+
+    def object(self, path):
+        """The text of an object, and what compiles it."""
+        name = path.rsplit("/", 1)[-1].split(".")[0]
+        return f"pre/{name}.c", f"int {name}(void) {{ return {self.number()}; }}\n", ["gcc", "-c", f"pre/{name}.c", "-o", path]
+
+    def precompile(self, ground, root):
+        """A precompiled header comes, or goes."""
+        path = self.dice.choice([path for path in self.optional if path.startswith(("inc", "alt", "sys"))])
+        compiled = root / f"{path}.gch"
+        if compiled.is_file():
+            compiled.unlink()
+            return f"{path}.gch is gone"
+        if (root / path).is_file():
+            language = self.dice.choice(["c-header", "c++-header"])
+            flags = self.dice.choice([[], ["-O2"], ["-g"]])
+            ground.bare("gcc", "-x", language, *flags, "-Iinc", "-Ialt", path, "-o", f"{path}.gch", cwd=root)
+        return f"{path}.gch is made"
+
+    extras = [precompile]
 
     def chance(self, part):
         return self.dice.random() < part
@@ -36,7 +74,7 @@ class Grower:
 
     def include(self, name, own=None):
         """Lines that include a header, if it is there, in one of the many ways."""
-        kind = self.dice.randrange(10)
+        kind = self.dice.randrange(14)
         quoted, angled = f'"{name}"', f"<{name}>"
         either = quoted if self.chance(0.6) else angled
         if kind < 3:
@@ -54,6 +92,19 @@ class Grower:
             return f"#if __has_include({either})\n#define HAS_{macro(name)} {self.number()}\n#endif\n"
         if kind == 7:
             return f"#if defined(V_{macro(name)}) && V_{macro(name)} > 20\n#include {either}\n#endif\n"
+        if kind == 8:
+            # Ways to write it that only a preprocessor sees through.
+            form = self.dice.choice(["# /* */ include {}", "#inc\\\nlude {}", "%:include {}", "#include/* {} */{}", "#import {}", "\\\n#include {}\r"])
+            return f"#if __has_include({either})\n{form.replace('{}', either)}\n#endif\n"
+        if kind == 9:
+            # And some that are none.
+            return self.dice.choice(["/*\n#include {}\n*/\n", "// \\\n#include {}\n", "#if 0\n#include {}\n#endif\n",
+                                     "#ifdef NEVER\n#include {}\n#endif\n"]).replace("{}", either)
+        if kind == 10:
+            return f"#pragma GCC dependency {either}\n" if self.chance(0.2) else f"#if defined __has_include && __has_include({either})\n#define HAS_{macro(name)} {self.number()}\n#endif\n"
+        if kind == 11:
+            self.serial += 1
+            return f"#define NAME_{self.serial}(x) x\n#if __has_include({quoted})\n#include NAME_{self.serial}({quoted})\n#endif\n"
         return f"#if __has_include({quoted})\n#include {quoted}\n#elif __has_include({angled})\n#include {angled}\n#endif\n"
 
     def header(self, path):
@@ -116,32 +167,47 @@ class Grower:
             return f"# {self.number()}\n"
         if path.endswith(".bin"):
             return str(self.number())
-        if path in SCRIPTS:
+        if path.endswith(".rsp"):
+            return f"-DONE={self.number()} " + self.dice.choice(["-O1", "-Iinc", "-I../inc", "-include d.h", "-g", ""])
+        if path == SCRIPT:
             return f'#!/bin/sh\nexec gcc -DFROM_SCRIPT={self.number()} "$@"\n'
         return self.source(path)
 
     def command(self, number):
         """Where, with which variables, and what to run; what it makes carries the number."""
-        folder = self.dice.choice(["", "", "src", "build"])
+        # The last one is a link.
+        folder = self.dice.choice(["", "", "", "src", "src", "build", "build", "link"])
         up = "../" if folder else ""
         shown = lambda path: path[len(folder) + 1:] if folder and path.startswith(folder + "/") else up + path
-        kind = self.dice.randrange(12)
+        kind = self.dice.randrange(14)
         if kind == 0:
             return folder, {}, ["ar", "rcs", f"made{number}.a", *map(shown, OBJECTS)]
+        if kind == 1:
+            return folder, {}, [self.dice.choice(["ld", "gcc"]), "-r", *map(shown, OBJECTS), "-o", f"made{number}.r"]
         sources = [path for path in SOURCES if not path.endswith(".S") or self.chance(0.5)]
         source = self.dice.choice(sources)
         words = [self.dice.choice(["g++", "clang++"] if source.endswith(("cc", "cpp")) else ["gcc", "gcc", "clang", shown("bin/gcc")])]
-        words += self.folders(shown) + self.flags()
-        if kind == 1:
+        words += self.search(shown) + self.flags(shown)
+        several = [shown(path) for path in SOURCES if path.endswith(".c") and self.chance(0.6)]
+        if kind == 2:
             # `main` is missing, which -shared does not mind.
             words += ["-shared", "-fPIC", shown(source), *map(shown, OBJECTS), "-o", f"made{number}.so"]
-            words = [word for word in words if not word.startswith("-M")]
+            words = [word for word in words if not word.startswith("-M") and word not in ("target", shown("build/made.d"))]
+        elif kind == 3 and several:
+            words[0] = self.dice.choice(["gcc", "clang"])
+            words += ["-shared", "-fPIC", *several, "-o", f"made{number}.so"]
+            words = [word for word in words if not word.startswith("-M") and word not in ("target", shown("build/made.d"))]
+        elif kind == 4 and several:
+            words[0] = self.dice.choice(["gcc", "clang"])
+            words += ["-c", *several]
+        elif kind == 5:
+            words += ["-c", "-x", self.dice.choice(["c", "c++"]), shown(source), "-o", f"made{number}.o", "@" + shown("args.rsp")]
         else:
             words += [self.dice.choice(["-c", "-c", "-c", "-c", "-S"]), shown(source)]
             words += ["-o", self.dice.choice([f"made{number}.o", shown(f"build/made{number}.o")])]
         return folder, self.variables(shown), words
 
-    def folders(self, shown):
+    def search(self, shown):
         words = []
         for _ in range(self.dice.randrange(5)):
             flag = self.dice.choice(["-I", "-I", "-I", "-iquote", "-isystem", "-idirafter"])
@@ -151,14 +217,15 @@ class Grower:
             words += [self.dice.choice(["-include", "-imacros"]), self.dice.choice(HEADERS)]
         return words
 
-    def flags(self):
+    def flags(self, shown):
         words = []
         for choice in [
             ["-O0", "-O2", "-Os"], ["-g", "-g1", "-ggdb3", "-g -gsplit-dwarf"], ["-Wall -Wextra", "-Wall", "-w"],
             ["-MD", "-MMD", "-MD -MP", "-MMD -MP -MT target"], ["-DONE=1", '-DFROM_ARGS="d.h"', "-DFROM_ARGS=<c.h>"],
-            ["-fstack-usage", "-fno-common", "-fPIC", "-pipe"], ["-fdiagnostics-color=always", "-Wmissing-include-dirs", "-Wsystem-headers"],
+            ["-fstack-usage", "-fno-common", "-fPIC", "-pipe", "--coverage", "-ffile-prefix-map=..=up", "-std=gnu99"], ["-fdiagnostics-color=always", "-Wmissing-include-dirs", "-Wsystem-headers", "-Werror", "-pedantic"],
+            [f"-Wa,-I{shown(place)}" for place in ("inc", "alt")], [f"-MF {shown('build/made.d')}", "-save-temps", "-E"],
         ]:
-            if self.chance(0.4):
+            if self.chance(0.05 if "-E" in choice else 0.3):
                 words += self.dice.choice(choice).split()
         return words
 
