@@ -44,8 +44,8 @@ pub(super) struct Node {
     pub(super) changed: Counter,
     /// Tells this node from a later one in the same place.
     pub(super) birth: u64,
-    /// The watch on the inode of a file whose content is known.
-    pub(super) inode: Option<WatchId>,
+    /// The watch on a file's inode, and since when: by other links to it, it may have been written to before.
+    inode: Option<(WatchId, Counter)>,
     dependents: Vec<PathId>,
 }
 
@@ -196,6 +196,11 @@ impl Nodes {
         self.nodes[id.0 as usize].dependents.push(path);
     }
 
+    /// Since when every write to the file of this name strikes it. None where nothing tells.
+    pub(super) fn inode_watched_since(&self, id: NodeId) -> Option<Counter> {
+        self.node(id).inode.map(|(_, since)| since)
+    }
+
     /// Since when this name certainly did not change, where the changes of then are on record.
     pub(super) fn vouched_since(&self, id: NodeId) -> Counter {
         let node = self.node(id);
@@ -259,15 +264,12 @@ impl Nodes {
 
     /// From now on, events for this inode strike the node.
     pub(super) fn watch_inode(&mut self, id: NodeId, watch: WatchId) {
-        let node = &mut self.nodes[id.0 as usize];
-        if node.inode != Some(watch) {
-            node.inode = Some(watch);
-            self.by_inode.entry(watch).or_default().push(id);
-        }
+        self.nodes[id.0 as usize].inode = Some((watch, self.counter));
+        self.by_inode.entry(watch).or_default().push(id);
     }
 
     fn unwatch_inode(&mut self, id: NodeId, kernel: &Watch) {
-        let Some(watch) = self.nodes[id.0 as usize].inode.take() else { return };
+        let Some((watch, _)) = self.nodes[id.0 as usize].inode.take() else { return };
         if let Some(nodes) = self.by_inode.get_mut(&watch) {
             nodes.retain(|node| *node != id);
             if nodes.is_empty() {
@@ -371,12 +373,15 @@ impl Nodes {
         }
     }
 
-    /// A compile starts: from now on, changes of names nobody asked for are kept.
-    pub(super) fn open_ticket(&mut self) {
+    /// A compile starts: from now on, changes of names nobody asked for are kept. Gives the count that it starts at;
+    /// what begins to be watched from now on has a later one.
+    pub(super) fn open_ticket(&mut self) -> Counter {
         if self.strays.open_tickets == 0 {
             self.strays.floor = self.counter;
         }
         self.strays.open_tickets += 1;
+        self.counter += 1;
+        self.counter - 1
     }
 
     pub(super) fn close_ticket(&mut self) {

@@ -256,7 +256,7 @@ impl FileTable {
                 Kind::File(_, None) if content => return None,
                 Kind::File(stat, hash) => {
                     // Without a watch on the inode, it may be written to under another name.
-                    volatile = hash.is_some() && inner.nodes.node(node).inode.is_none();
+                    volatile = hash.is_some() && inner.nodes.inode_watched_since(node).is_none();
                     Seen::File { stat, hash }
                 }
                 Kind::Special => Seen::Special,
@@ -274,8 +274,12 @@ impl FileTable {
             }
         }
         // A later change of any of them strikes this path.
-        let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node)).max();
-        entry.vouched = vouched.unwrap_or_default();
+        let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node));
+        let of_file = match walked.end {
+            End::Name(node) => nodes.inode_watched_since(node),
+            _ => None,
+        };
+        entry.vouched = vouched.chain(of_file).max().unwrap_or_default();
         // Some of them may have changed before anybody asked for this path.
         let changed = entry.chain.iter().map(|node| nodes.node(*node).changed).max();
         entry.changed = entry.changed.max(changed.unwrap_or_default());
@@ -347,8 +351,7 @@ impl FileTable {
     pub fn open_ticket(&self) -> Opened {
         let mut inner = self.lock();
         inner.drain();
-        inner.nodes.open_ticket();
-        Opened { since: inner.nodes.counter, clock: Clock::now() }
+        Opened { since: inner.nodes.open_ticket(), clock: Clock::now() }
     }
 
     pub fn close_ticket(&self) {

@@ -199,7 +199,7 @@ fn what_came_while_a_compile_ran_is_no_input_of_it() {
     for sub in ["watched", "links", "new", "old/inc", "old/kept"] {
         std::fs::create_dir_all(in_it(sub)).unwrap();
     }
-    for name in ["watched/known.h", "old/x.h", "old/inc/x.h", "old/kept/x.h"] {
+    for name in ["watched/known.h", "old/x.h", "old/z.h", "old/inc/x.h", "old/kept/x.h"] {
         std::fs::write(in_it(name), name).unwrap();
     }
     std::os::unix::fs::symlink("../old/x.h", in_it("links/before.h")).unwrap();
@@ -222,6 +222,21 @@ fn what_came_while_a_compile_ran_is_no_input_of_it() {
     assert!(stayed("watched/known.h"));
     assert!(stayed("links/before.h"));
     assert!(stayed("old/kept/x.h"));
+    table.close_ticket();
+    // Nor does the folder's watch tell of what is written under another name.
+    std::fs::hard_link(in_it("old/z.h"), in_it("watched/y.h")).unwrap();
+    let opened = table.open_ticket();
+    std::fs::write(in_it("old/z.h"), "other").unwrap();
+    let stayed = |name: &str| table.unchanged_during(look(name), &opened);
+    assert!(!stayed("watched/y.h"), "a file that was written to elsewhere");
+    table.close_ticket();
+    // Without any event that could move the count, either.
+    let opened = table.open_ticket();
+    std::fs::create_dir_all(in_it("quiet")).unwrap();
+    std::os::unix::fs::symlink("../old/kept/x.h", in_it("quiet/x.h")).unwrap();
+    let stayed = |name: &str| table.unchanged_during(look(name), &opened);
+    assert!(!stayed("quiet/x.h"), "a new link in a new folder");
+    assert!(stayed("watched/known.h"));
     table.close_ticket();
     let now = now_ns();
     assert!(walk::way_is_older(bytes(&in_it("links/x.h")), now + 1_000_000_000));

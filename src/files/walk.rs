@@ -34,6 +34,7 @@ pub(super) struct Walked {
 enum Found {
     Kind(Kind),
     Folder { watch: WatchId, stat: FileStat },
+    File { watch: Option<WatchId>, stat: FileStat },
 }
 
 /// The walk met a change; begin again.
@@ -107,18 +108,11 @@ impl FileTable {
         };
         if content
             && let End::Name(node) = end
-            && let Kind::File(_, None) = inner.nodes.node(node).kind
+            && let Kind::File(stat, None) = inner.nodes.node(node).kind
         {
             let full = inner.nodes.full_name(node).ok_or(Again)?;
-            match inner.watch.add_file(&full) {
-                Ok(watch) => inner.nodes.watch_inode(node, watch),
-                Err(error) => self.note_watch_failure(&error),
-            }
             drop(inner);
-            // What `stat` said before the inode was watched may be old.
-            let read = rustix::fs::lstat(&full[..])
-                .map_err(std::io::Error::from)
-                .and_then(|stat| self.read(&full, &FileStat::of(&stat)));
+            let read = self.read(&full, &stat);
             inner = self.lock();
             inner.drain();
             if !passed.iter().all(|here| unchanged(&inner, here)) {
@@ -171,7 +165,7 @@ impl FileTable {
             Err(_) => return Found::Kind(Kind::Unwatched),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Found::Kind(Kind::File(FileStat::of(&stat), None)),
+            FileType::RegularFile => self.inspect_file(path),
             FileType::Symlink => match rustix::fs::readlink(path, Vec::new()) {
                 Ok(text) => Found::Kind(Kind::Link {
                     text: text.as_bytes().into(),
@@ -198,12 +192,31 @@ impl FileTable {
             _ => Found::Kind(Kind::Special),
         }
     }
+
+    /// A file's inode is watched before what `stat` says is believed: it may be written to under another name. If the
+    /// file is another one by now, or gone, its folder has told so, and the walk begins again.
+    fn inspect_file(&self, path: &[u8]) -> Found {
+        let watch = self.lock().watch.add_file(path);
+        if let Err(error) = &watch {
+            self.note_watch_failure(error);
+        }
+        match rustix::fs::lstat(path) {
+            Ok(stat) => Found::File { watch: watch.ok(), stat: FileStat::of(&stat) },
+            Err(_) => Found::Kind(Kind::Absent),
+        }
+    }
 }
 
 /// Writes down what was found at a name.
 fn enter(inner: &mut Inner, node: NodeId, parent: FolderId, full: Vec<u8>, found: Found) {
     let kind = match found {
         Found::Kind(kind) => kind,
+        Found::File { watch, stat } => {
+            if let Some(watch) = watch {
+                inner.nodes.watch_inode(node, watch);
+            }
+            Kind::File(stat, None)
+        }
         Found::Folder { watch, stat } => {
             let path = [&full[..], b"/"].concat();
             match inner.nodes.folder_of_watch(watch) {

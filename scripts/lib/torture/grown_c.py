@@ -186,7 +186,7 @@ class Grower:
             return folder, {}, [self.dice.choice(["ld", "gcc"]), "-r", *map(shown, OBJECTS), "-o", f"made{number}.r"]
         sources = [path for path in SOURCES if not path.endswith(".S") or self.chance(0.5)]
         source = self.dice.choice(sources)
-        words = [self.dice.choice(["g++", "clang++"] if source.endswith(("cc", "cpp")) else ["gcc", "gcc", "clang", shown("bin/gcc")])]
+        words = [self.dice.choice(["g++", "clang++"] if source.endswith(("cc", "cpp")) else ["gcc", "gcc", "clang", shown(SCRIPT)])]
         words += self.search(shown) + self.flags(shown)
         several = [shown(path) for path in SOURCES if path.endswith(".c") and self.chance(0.6)]
         if kind == 2:
