@@ -96,6 +96,8 @@ struct Entry {
     chain: Vec<NodeId>,
     /// Since when the watch has vouched for all of them, as far as they are known.
     vouched: Counter,
+    /// The same for what is written to the file at their end, by whatever name.
+    file_vouched: Counter,
 }
 
 pub(super) struct Inner {
@@ -274,12 +276,13 @@ impl FileTable {
             }
         }
         // A later change of any of them strikes this path.
-        let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node));
-        let of_file = match walked.end {
+        let vouched = entry.chain.iter().map(|node| nodes.vouched_since(*node)).max();
+        entry.vouched = vouched.unwrap_or_default();
+        let file_vouched = match walked.end {
             End::Name(node) => nodes.inode_watched_since(node),
             _ => None,
         };
-        entry.vouched = vouched.chain(of_file).max().unwrap_or_default();
+        entry.file_vouched = file_vouched.unwrap_or(Counter::MAX);
         // Some of them may have changed before anybody asked for this path.
         let changed = entry.chain.iter().map(|node| nodes.node(*node).changed).max();
         entry.changed = entry.changed.max(changed.unwrap_or_default());
@@ -367,22 +370,30 @@ impl FileTable {
         if !entry.known || entry.changed > opened.since {
             return false;
         }
-        let by_watch = entry.vouched <= opened.since && inner.nodes.records_since(opened.since);
-        if !entry.volatile && by_watch {
+        let nodes = &inner.nodes;
+        let records = nodes.records_since(opened.since);
+        let by_watch = records && entry.vouched <= opened.since;
+        let Seen::File { stat, .. } = entry.seen else { return by_watch };
+        if by_watch && !entry.volatile && entry.file_vouched <= opened.since {
             return true;
         }
-        let Seen::File { stat, .. } = entry.seen else { return by_watch };
-        let Some(bound_ns) = opened.clock.bound_ns() else { return false };
+        if !opened.clock.goes_on() {
+            return false;
+        }
+        // A file of one name can only be written to unnoticed by a link that is made for it and removed again: one that
+        // was written just before the compile need not be older by a tick.
+        if by_watch && !entry.volatile && stat.links == 1 && stat.ctime_ns <= opened.clock.wall_ns {
+            return true;
+        }
+        let bound_ns = opened.clock.wall_ns - TICK_NS;
         if stat.ctime_ns >= bound_ns {
             return false;
         }
-        let nodes = &inner.nodes;
         if entry.chain.iter().any(|node| matches!(nodes.node(*node).kind, Kind::Unwatched)) {
             let path = entry.path.clone();
             drop(inner);
             return walk::way_is_older(&path, bound_ns);
         }
-        let records = nodes.records_since(opened.since);
         entry.chain.iter().all(|node| {
             records && nodes.vouched_since(*node) <= opened.since
                 || nodes.ctime_ns(*node).is_some_and(|ctime_ns| ctime_ns < bound_ns)
@@ -423,6 +434,9 @@ struct Clock {
     steady: std::time::Instant,
 }
 
+/// The kernel stamps files with a clock that lags by up to one tick.
+const TICK_NS: i64 = 10_000_000;
+
 impl Clock {
     /// Both at one moment: anew where this thread lost the processor between them.
     fn now() -> Clock {
@@ -438,14 +452,12 @@ impl Clock {
         Clock { wall_ns: now_ns(), steady }
     }
 
-    /// Change times before this one are of before `self`. None when the clock stepped since.
-    fn bound_ns(&self) -> Option<i64> {
-        // The kernel stamps files with a clock that lags by up to one tick.
-        const TICK_NS: i64 = 10_000_000;
+    /// False when the clock was set since, by as much as a tick.
+    fn goes_on(&self) -> bool {
         let now = Clock::now();
         let steady_ns = now.steady.saturating_duration_since(self.steady).as_nanos() as i64;
         let jump = now.wall_ns - self.wall_ns - steady_ns;
-        (jump.abs() < TICK_NS).then_some(self.wall_ns - TICK_NS)
+        jump.abs() < TICK_NS
     }
 }
 
@@ -486,6 +498,7 @@ impl Inner {
             seen_after: self.clock_settings,
             chain: Vec::new(),
             vouched: Counter::MAX,
+            file_vouched: Counter::MAX,
         });
         self.by_path.insert(path.into(), id);
         id

@@ -32,6 +32,21 @@ fn a_precompiled_header_that_a_macro_names() {
 }
 
 #[test]
+fn what_a_part_of_a_link_complains_of_in_colour() {
+    // clang has no use for the assembler's flags in a link of objects, and the whole command has.
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", "int a(void) { return 1; }\n");
+    for colour in ["always", "never"] {
+        let line =
+            format!("clang -fdiagnostics-color={colour} -Wa,-Iinc -shared -fPIC a.c -o a.so");
+        s.warm(&line);
+    }
+}
+
+#[test]
 fn a_header_hard_linked_after_it_was_seen() {
     let s = Sandbox::new();
     let elsewhere = s.aside("elsewhere");

@@ -28,7 +28,7 @@ fn without_version(name: &[u8]) -> &[u8] {
 }
 
 /// The text without what colours it.
-fn without_colours(text: &[u8]) -> Vec<u8> {
+pub fn without_colours(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = memchr::memchr(0x1b, rest) {

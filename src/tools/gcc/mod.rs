@@ -30,6 +30,7 @@ mod table;
 mod tests;
 pub(in crate::tools) mod understand;
 
+pub(super) use driver_text::without_colours;
 pub(super) use plan::{args_for, is_preprocessed_here, language_behind};
 
 use crate::files::{PathId, Seen};

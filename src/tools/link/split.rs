@@ -13,7 +13,7 @@ use crate::tools::closure::{Caller, field};
 use crate::tools::command::{Arg, ArgPart, Command, Flavor, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, without_ending};
-use crate::tools::gcc::{args_for, language_behind};
+use crate::tools::gcc::{args_for, language_behind, without_colours};
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::query;
 use crate::tools::toolchain::Driver;
@@ -148,8 +148,9 @@ fn is_the_same(link: &Link, asking: &Asking<'_>, driver: &Driver, folder: &[u8])
                 caller.cwd,
             )?;
             // A message that the whole would not give, or the parts would give twice.
+            let plain = without_colours(&said.stderr);
             let complains = [&b": warning: "[..], b": error: "].iter().any(|word| {
-                let mut lines = said.stderr.split(|byte| *byte == b'\n');
+                let mut lines = plain.split(|byte| *byte == b'\n');
                 lines.any(|line| {
                     !line.starts_with(b" ") && memchr::memmem::find(line, word).is_some()
                 })
