@@ -40,10 +40,37 @@ fn what_a_part_of_a_link_complains_of_in_colour() {
     let s = Sandbox::new();
     s.write("a.c", "int a(void) { return 1; }\n");
     for colour in ["always", "never"] {
-        let line =
-            format!("clang -fdiagnostics-color={colour} -Wa,-Iinc -shared -fPIC a.c -o a.so");
+        let line = format!(
+            "clang -fdiagnostics-color={colour} -Wa,--noexecstack -shared -fPIC a.c -o a.so"
+        );
         s.warm(&line);
     }
+}
+
+#[test]
+fn folders_of_clangs_own_assembler() {
+    // They are searched for headers as well.
+    if !have("clang") {
+        return;
+    }
+    let s = Sandbox::new();
+    s.write("a.c", "#if __has_include(\"x.h\")\n#include \"x.h\"\n#endif\nint v = 1\n#ifdef X\n+ X\n#endif\n;\n");
+    s.write("inc/other.h", "");
+    for line in
+        ["clang -Wa,-Iinc -c a.c -o a.o", "clang -Xassembler -Iinc -shared -fPIC a.c -o a.so"]
+    {
+        s.same(line);
+        s.same(line);
+        s.write("inc/x.h", "#define X 2\n");
+        s.miss(line);
+        s.remove("inc/x.h");
+    }
+    s.warm("clang -fno-integrated-as -Wa,-Iinc -c a.c -o a.o");
+    s.write("s.S", ".include \"x.inc\"\n");
+    s.write("inc/x.inc", ".long 1\n");
+    s.warm("clang -Wa,-Iinc -c s.S -o s.o");
+    s.write("inc/x.inc", ".long 2\n");
+    s.miss("clang -Wa,-Iinc -c s.S -o s.o");
 }
 
 #[test]

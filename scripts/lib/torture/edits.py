@@ -278,6 +278,7 @@ class Project:
             differ = [path for path in {**made, **wanted} if made.get(path) != wanted.get(path)]
             note = (f"{self.root.name}, edit {len(self.log)}, in {folder or '.'}: {shown}\n      status {ran.status}, bare {bare.status}; "
                     f"differ: {differ}; old: {old}; said the same: {ran.said() == bare.said()}\n      edits: {self.log[-6:]}")
+            say(f"    {note}")
         row.count(not right, ran.status == "hangs", extra, note)
 
 

@@ -4,7 +4,7 @@ import os
 
 FOLDERS = ["", "src", "src/in", "inc", "inc/in", "alt", "sys"]
 # In this order: each includes later ones only, so that nothing goes round in circles.
-HEADERS = ["a.h", "in/b.h", "b.h", "c.h", "d.h"]
+HEADERS = ["a.h", "in/e.h", "b.h", "c.h", "d.h"]
 SOURCES = ["src/one.c", "src/two.c", "src/in/three.cc", "four.cpp", "src/five.S", "src/six.c"]
 DATA = ["args.rsp", "data.bin", "words.inc", "src/data.bin", "inc/words.inc", "alt/words.inc"]
 OBJECTS = ["pre/x.o", "pre/y.o"]
@@ -12,7 +12,7 @@ SCRIPT = "bin/gcc"
 
 
 def macro(name):
-    """`in/b.h` as a part of a macro's name."""
+    """`in/e.h` as a part of a macro's name."""
     return name.replace("/", "_").replace(".", "_").upper()
 
 

@@ -85,6 +85,8 @@ struct Walk {
 
     /// The assembler's argument that makes it list lines of sources.
     quotes_sources: Option<Arg>,
+    /// The one that gives it a folder to look in.
+    assembler_folder: Option<Arg>,
 
     debug: bool,
     split: Option<Arg>,
@@ -131,6 +133,7 @@ impl Walk {
             assembler_args: Vec::new(),
             inner: None,
             quotes_sources: None,
+            assembler_folder: None,
             debug: false,
             split: None,
             records_cwd: false,
@@ -512,6 +515,9 @@ impl Walk {
         self.records_cwd |= seen.debug || seen.quotes;
         if seen.quotes {
             self.quotes_sources.get_or_insert_with(|| arg.to_vec());
+        }
+        if seen.folder {
+            self.assembler_folder.get_or_insert_with(|| arg.to_vec());
         }
         for file in seen.listings {
             let again = self.explicit.iter().any(|(role, _)| *role == Role::Listing);

@@ -61,6 +61,8 @@ pub struct Assembler {
     /// One of them, or what is printed in place of one, shows lines of sources.
     pub quotes: bool,
     pub debug: bool,
+    /// A folder to look for included files in.
+    pub folder: bool,
 }
 
 /// Reads the arguments of the assembler that stand in one `-Wa,` (or all `-Xassembler`).
@@ -74,7 +76,9 @@ pub fn assembler(flavor: Flavor, parts: &[&[u8]]) -> Option<Assembler> {
                 if parts.next().is_none_or(|value| value.is_empty()) {
                     return None;
                 }
+                seen.folder |= part == b"-I";
             }
+            _ if part.starts_with(b"-I") => seen.folder = true,
             b"-g" | b"--gen-debug" | b"--gdwarf-2" | b"--gdwarf-3" | b"--gdwarf-4"
             | b"--gdwarf-5" | b"-gdwarf-2" | b"-gdwarf-3" | b"-gdwarf-4" | b"-gdwarf-5"
             | b"--gstabs" | b"--gstabs+" => seen.debug = true,
@@ -154,10 +158,7 @@ fn is_assembler_setting(part: &[u8]) -> bool {
     ];
     // `-m…` chooses the machine and its dialect; `-msomething=FILE` does not exist.
     let glued = |prefix: &[u8]| part.len() > prefix.len() && part.starts_with(prefix);
-    EXACT.contains(&part)
-        || PREFIXES.iter().any(|prefix| glued(prefix))
-        || glued(b"-m")
-        || glued(b"-I")
+    EXACT.contains(&part) || PREFIXES.iter().any(|prefix| glued(prefix)) || glued(b"-m")
 }
 
 /// What one `-Xclang` argument is.
@@ -309,10 +310,11 @@ mod tests {
             assembler(flavor, &text.split(',').map(str::as_bytes).collect::<Vec<_>>())
         };
         let none = Assembler::default();
-        for text in
-            ["--noexecstack", "-I,dir", "-Idir", "-mrelax-relocations=no,--32", "--defsym,a=1"]
-        {
+        for text in ["--noexecstack", "-mrelax-relocations=no,--32", "--defsym,a=1"] {
             assert_eq!(read(Flavor::Gcc, text).as_ref(), Some(&none), "{text}");
+        }
+        for text in ["-I,dir", "-Idir"] {
+            assert!(read(Flavor::Clang, text).unwrap().folder, "{text}");
         }
         assert_eq!(read(Flavor::Gcc, "-ahlms=x.lst").unwrap().listings, [b"x.lst"]);
         assert_eq!(read(Flavor::Gcc, "-al"), Some(none));

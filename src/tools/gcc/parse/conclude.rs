@@ -223,6 +223,16 @@ impl Walk {
             // It goes into the working folder then, whatever `-o` says.
             return Err(uncacheable(split));
         }
+        // Where the assembler is a part of clang, its folders are searched for headers as well, before all others (but
+        // not for assembly text, under `-flto` and so on).
+        if let Some(arg) = &self.assembler_folder
+            && self.flavor == Flavor::Clang
+            && self.integrated_assembler
+            && mode == Mode::Object
+            && !languages.clone().all(language::is_assembly)
+        {
+            return Err(uncacheable(arg));
+        }
         if self.emit_pch.is_some() && !languages.all(language::is_header) {
             return Err((Reason::UncacheableArgument, self.emit_pch.clone()));
         }
