@@ -192,7 +192,7 @@ fn missed(found: &[Result<Found, Reason>]) -> Vec<(usize, Reason)> {
     units.filter_map(|(unit, found)| Some((unit, *found.as_ref().err()?))).collect()
 }
 
-/// Whether one of several sources is not there: clang then compiles none of them, and gcc the others.
+/// Whether a source is not there that must be: of several, clang then compiles none, and gcc the others.
 fn lacks_a_source(
     shared: &Shared,
     understood: &Understood,
@@ -202,7 +202,8 @@ fn lacks_a_source(
         let source = absolute(&understood.cwd, understood.meaning.source(unit));
         shared.table.look(shared.table.intern(&source), false) == Seen::Absent
     };
-    found.len() > 1 && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
+    let must_be = found.len() > 1 || understood.meaning.must_have_source();
+    must_be && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
 }
 
 /// What would become of an invocation, without doing any of it.

@@ -25,6 +25,11 @@ pub trait Meaning: Send + Sync + std::fmt::Debug {
     /// The unit's source file, absolute or relative to the cwd.
     fn source(&self, unit: usize) -> &[u8];
 
+    /// Whether the run that is planned would complain of a missing source in other words than the command as typed.
+    fn must_have_source(&self) -> bool {
+        false
+    }
+
     /// The files of a unit, the main one first.
     fn outputs(&self, unit: usize) -> &[Output];
 

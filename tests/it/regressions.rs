@@ -48,6 +48,21 @@ fn what_a_part_of_a_link_complains_of_in_colour() {
 }
 
 #[test]
+fn a_link_of_nothing() {
+    let s = Sandbox::new();
+    for tool in ["clang", "gcc"].into_iter().filter(|tool| have(tool)) {
+        for line in ["missing.o -o x", "missing.c -shared -o x"] {
+            s.same(&format!("{tool} {line}"));
+        }
+    }
+    // Nothing but libraries is something.
+    s.write("own.c", "int own(void) { return 1; }\n");
+    s.bare("gcc -c own.c").ok();
+    s.bare("ar rcs libown.a own.o").ok();
+    s.warm("gcc -shared -L. -Wl,--whole-archive -lown -Wl,--no-whole-archive -o x.so");
+}
+
+#[test]
 fn folders_of_clangs_own_assembler() {
     // They are searched for headers as well.
     if !have("clang") {

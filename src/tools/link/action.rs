@@ -92,6 +92,11 @@ impl Meaning for Link {
         compiled.or(self.said.files.first()).map_or(self.name(unit), |path| path)
     }
 
+    /// Where none of its files is there, clang says so; a question to the linker counts as one.
+    fn must_have_source(&self) -> bool {
+        self.compiles.is_some() || !self.said.files.is_empty()
+    }
+
     fn outputs(&self, _unit: usize) -> &[Output] {
         &self.outputs
     }
