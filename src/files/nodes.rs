@@ -264,8 +264,11 @@ impl Nodes {
 
     /// From now on, events for this inode strike the node.
     pub(super) fn watch_inode(&mut self, id: NodeId, watch: WatchId) {
-        self.nodes[id.0 as usize].inode = Some((watch, self.counter));
-        self.by_inode.entry(watch).or_default().push(id);
+        let node = &mut self.nodes[id.0 as usize];
+        if node.inode.is_none_or(|(known, _)| known != watch) {
+            node.inode = Some((watch, self.counter));
+            self.by_inode.entry(watch).or_default().push(id);
+        }
     }
 
     fn unwatch_inode(&mut self, id: NodeId, kernel: &Watch) {

@@ -3,7 +3,7 @@
 //! in it is looked at. Symlinks are followed here, hop by hop, so that each hop's folder is
 //! watched as well.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -33,8 +33,13 @@ pub(super) struct Walked {
 /// What the disk says of one name.
 enum Found {
     Kind(Kind),
-    Folder { watch: WatchId, stat: FileStat },
-    File { watch: Option<WatchId>, stat: FileStat },
+    /// To be watched.
+    Folder {
+        opened: OwnedFd,
+        stat: FileStat,
+    },
+    /// To be watched, and then looked at.
+    File,
 }
 
 /// The walk met a change; begin again.
@@ -71,7 +76,7 @@ impl FileTable {
                 }
                 // Another worker may have looked at the same name, and already further.
                 if matches!(inner.nodes.node(node).kind, Kind::Unknown) {
-                    enter(&mut inner, node, folder, full, found);
+                    self.enter(&mut inner, node, folder, full, found);
                 }
             }
             passed.push(here);
@@ -165,7 +170,7 @@ impl FileTable {
             Err(_) => return Found::Kind(Kind::Unwatched),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.inspect_file(path),
+            FileType::RegularFile => Found::File,
             FileType::Symlink => match rustix::fs::readlink(path, Vec::new()) {
                 Ok(text) => Found::Kind(Kind::Link {
                     text: text.as_bytes().into(),
@@ -181,56 +186,68 @@ impl FileTable {
                 if !trust::reports_all_changes(folder.as_fd()) {
                     return Found::Kind(Kind::Unwatched);
                 }
-                match self.lock().watch.add(folder.as_fd()) {
-                    Ok(watch) => Found::Folder { watch, stat: FileStat::of(&stat) },
-                    Err(error) => {
-                        self.note_watch_failure(&error);
-                        Found::Kind(Kind::Unwatched)
-                    }
-                }
+                Found::Folder { opened: folder, stat: FileStat::of(&stat) }
             }
             _ => Found::Kind(Kind::Special),
         }
     }
 
-    /// A file's inode is watched before what `stat` says is believed: it may be written to under another name. If the
-    /// file is another one by now, or gone, its folder has told so, and the walk begins again.
-    fn inspect_file(&self, path: &[u8]) -> Found {
-        let watch = self.lock().watch.add_file(path);
-        if let Err(error) = &watch {
-            self.note_watch_failure(error);
+    /// Writes down what was found at a name. Its watch is made and entered in one piece: two names of one inode have
+    /// one watch, which ends with the last of them that is known.
+    fn enter(
+        &self,
+        inner: &mut Inner,
+        node: NodeId,
+        parent: FolderId,
+        full: Vec<u8>,
+        found: Found,
+    ) {
+        let kind = match found {
+            Found::Kind(kind) => kind,
+            Found::File => self.enter_file(inner, node, &full),
+            Found::Folder { opened, stat } => match inner.watch.add(opened.as_fd()) {
+                Ok(watch) => enter_folder(inner, parent, [&full[..], b"/"].concat(), watch, &stat),
+                Err(error) => {
+                    self.note_watch_failure(&error);
+                    Kind::Unwatched
+                }
+            },
+        };
+        inner.nodes.set_kind(node, kind);
+    }
+
+    /// A file's inode is watched before what `stat` says is believed: it may be written to under another name.
+    fn enter_file(&self, inner: &mut Inner, node: NodeId, path: &[u8]) -> Kind {
+        match inner.watch.add_file(path) {
+            Ok(watch) => inner.nodes.watch_inode(node, watch),
+            Err(error) => self.note_watch_failure(&error),
         }
         match rustix::fs::lstat(path) {
-            Ok(stat) => Found::File { watch: watch.ok(), stat: FileStat::of(&stat) },
-            Err(_) => Found::Kind(Kind::Absent),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                Kind::File(FileStat::of(&stat), None)
+            }
+            // Another one by now, or gone, which the folder will have told.
+            _ => Kind::Unknown,
         }
     }
 }
 
-/// Writes down what was found at a name.
-fn enter(inner: &mut Inner, node: NodeId, parent: FolderId, full: Vec<u8>, found: Found) {
-    let kind = match found {
-        Found::Kind(kind) => kind,
-        Found::File { watch, stat } => {
-            if let Some(watch) = watch {
-                inner.nodes.watch_inode(node, watch);
-            }
-            Kind::File(stat, None)
+fn enter_folder(
+    inner: &mut Inner,
+    parent: FolderId,
+    path: Vec<u8>,
+    watch: WatchId,
+    stat: &FileStat,
+) -> Kind {
+    match inner.nodes.folder_of_watch(watch) {
+        None => Kind::Folder(inner.nodes.add_folder(watch, Some(parent), path, stat)),
+        // The same inode under a second path (a bind mount): its `..` differs, so the
+        // second path is not followed through the first one's folder.
+        Some(known) if inner.nodes.folder(known).is_none_or(|f| *f.path != *path) => {
+            Kind::Unwatched
         }
-        Found::Folder { watch, stat } => {
-            let path = [&full[..], b"/"].concat();
-            match inner.nodes.folder_of_watch(watch) {
-                None => Kind::Folder(inner.nodes.add_folder(watch, Some(parent), path, &stat)),
-                // The same inode under a second path (a bind mount): its `..` differs, so the
-                // second path is not followed through the first one's folder.
-                Some(known) if inner.nodes.folder(known).is_none_or(|f| *f.path != *path) => {
-                    Kind::Unwatched
-                }
-                Some(known) => Kind::Folder(known),
-            }
-        }
-    };
-    inner.nodes.set_kind(node, kind);
+        Some(known) => Kind::Folder(known),
+    }
 }
 
 /// The last word: nothing that was passed may have changed until now.
