@@ -44,6 +44,14 @@ impl FileStat {
         }
     }
 
+    /// Which inode it is, as one number.
+    pub fn identity(&self) -> u64 {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.device.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.inode.to_le_bytes());
+        xxhash_rust::xxh3::xxh3_64(&bytes)
+    }
+
     /// Whole seconds since 1970.
     pub fn mtime_s(&self) -> i64 {
         self.mtime_ns.div_euclid(1_000_000_000)

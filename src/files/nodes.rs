@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use super::hash::{ContentHash, FileStat};
 use super::table::PathId;
-use super::walk::identity;
 use super::watch::{Watch, WatchId};
 
 /// Counts changes; a later change has a higher number.
@@ -26,6 +25,7 @@ pub(super) enum Kind {
     Folder(FolderId),
     /// A folder that can't be watched: nothing below it is ever remembered.
     Unwatched,
+    /// A symlink: where it leads, and its own change time.
     Link {
         text: Box<[u8]>,
         ctime_ns: i64,
@@ -152,7 +152,7 @@ impl Nodes {
             since: self.counter,
             parent: parent.unwrap_or(id),
             path: path.into(),
-            identity: identity(stat),
+            identity: stat.identity(),
             ctime_ns: stat.ctime_ns,
             names: HashMap::new(),
         };

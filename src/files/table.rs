@@ -44,7 +44,7 @@ impl Seen {
     /// Which inode, for telling whether two paths mean one file.
     pub fn identity(&self) -> Option<u64> {
         match self {
-            Seen::File { stat, .. } => Some(walk::identity(stat)),
+            Seen::File { stat, .. } => Some(stat.identity()),
             Seen::Folder { identity } => Some(*identity),
             _ => None,
         }
@@ -374,7 +374,8 @@ impl FileTable {
         let records = nodes.records_since(opened.since);
         let by_watch = records && entry.vouched <= opened.since;
         let Seen::File { stat, .. } = entry.seen else { return by_watch };
-        if by_watch && !entry.volatile && entry.file_vouched <= opened.since {
+        let by_watch = by_watch && !entry.volatile;
+        if by_watch && entry.file_vouched <= opened.since {
             return true;
         }
         if !opened.clock.goes_on() {
@@ -382,7 +383,7 @@ impl FileTable {
         }
         // A file of one name can only be written to unnoticed by a link that is made for it and removed again: one that
         // was written just before the compile need not be older by a tick.
-        if by_watch && !entry.volatile && stat.links == 1 && stat.ctime_ns <= opened.clock.wall_ns {
+        if by_watch && stat.links == 1 && stat.ctime_ns <= opened.clock.wall_ns {
             return true;
         }
         let bound_ns = opened.clock.wall_ns - TICK_NS;

@@ -139,7 +139,7 @@ impl FileTable {
             Err(error) => return absent_or_unreadable(error),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Seen::Folder { identity: identity(&FileStat::of(&stat)) },
+            FileType::Directory => Seen::Folder { identity: FileStat::of(&stat).identity() },
             FileType::RegularFile if !content => {
                 Seen::File { stat: FileStat::of(&stat), hash: None }
             }
@@ -305,13 +305,6 @@ fn push_components(pending: &mut Vec<Vec<u8>>, path: &[u8]) {
             pending.push(part.to_vec());
         }
     }
-}
-
-pub(super) fn identity(stat: &FileStat) -> u64 {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&stat.device.to_le_bytes());
-    bytes[8..].copy_from_slice(&stat.inode.to_le_bytes());
-    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
 fn absent_or_unreadable(error: Errno) -> Seen {

@@ -258,6 +258,8 @@ pub struct Command {
     pub lists_command: bool,
     /// The assembler's argument that makes it list lines of sources.
     pub quotes_sources: Option<Arg>,
+    /// The folders that `-Wa,-I` and `-Xassembler -I` name.
+    pub assembler_folders: Vec<Arg>,
     /// The assembler runs as a program of its own and takes `-Wa,` flags.
     pub separate_assembler: bool,
     /// Diagnostics can depend on whether stderr is a terminal (no explicit colour choice).

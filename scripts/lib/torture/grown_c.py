@@ -2,6 +2,8 @@
 
 import os
 
+from torture.grown import Grown
+
 FOLDERS = ["", "src", "src/in", "inc", "inc/in", "alt", "sys"]
 # In this order: each includes later ones only, so that nothing goes round in circles.
 HEADERS = ["a.h", "in/e.h", "b.h", "c.h", "d.h"]
@@ -21,9 +23,12 @@ def header_name(path):
     return next(name for name in HEADERS if path == name or path.endswith("/" + name))
 
 
-class Grower:
-    """Makes texts and commands by the dice."""
+def without_dependencies(words, shown):
+    """The words without those that ask for dependency files, which few links can give."""
+    return [word for word in words if not word.startswith("-M") and word not in ("target", shown("build/made.d"))]
 
+
+class Grower(Grown):
     folders = [*FOLDERS, "build", "pre", "bin"]
     # A header has one name only.
     optional = [os.path.join(folder, header) for folder in FOLDERS[1:] for header in HEADERS if (folder[-2:], header[:3]) != ("in", "in/")]
@@ -38,7 +43,7 @@ class Grower:
     links = [("link", "alt"), ("link", "inc"), ("link", "sys"), ("none", "sys"), ("none", "inc")]
 
     def __init__(self, dice):
-        self.dice = dice
+        super().__init__(dice)
         self.serial = 0
 
     def may_stand_for(self, path, other):
@@ -64,13 +69,6 @@ class Grower:
         return f"{path}.gch is made"
 
     extras = [precompile]
-
-    def chance(self, part):
-        return self.dice.random() < part
-
-    def number(self):
-        # So few that old texts come back, and all of one length.
-        return self.dice.randrange(10, 30)
 
     def include(self, name, own=None):
         """Lines that include a header, if it is there, in one of the many ways."""
@@ -191,12 +189,10 @@ class Grower:
         several = [shown(path) for path in SOURCES if path.endswith(".c") and self.chance(0.6)]
         if kind == 2:
             # `main` is missing, which -shared does not mind.
-            words += ["-shared", "-fPIC", shown(source), *map(shown, OBJECTS), "-o", f"made{number}.so"]
-            words = [word for word in words if not word.startswith("-M") and word not in ("target", shown("build/made.d"))]
+            words = without_dependencies(words, shown) + ["-shared", "-fPIC", shown(source), *map(shown, OBJECTS), "-o", f"made{number}.so"]
         elif kind == 3 and several:
             words[0] = self.dice.choice(["gcc", "clang"])
-            words += ["-shared", "-fPIC", *several, "-o", f"made{number}.so"]
-            words = [word for word in words if not word.startswith("-M") and word not in ("target", shown("build/made.d"))]
+            words = without_dependencies(words, shown) + ["-shared", "-fPIC", *several, "-o", f"made{number}.so"]
         elif kind == 4 and several:
             words[0] = self.dice.choice(["gcc", "clang"])
             words += ["-c", *several]

@@ -1,6 +1,8 @@
 """Rust crates that grow at random: modules in files that may be there or not, files that are included, crates that
 are used, and commands over them."""
 
+from torture.grown import Grown
+
 MODULES = ["one", "two", "three"]
 # Where the modules of a crate's root may be: at most one of each is right.
 PLACES = [f"src/{name}.rs" for name in MODULES] + [f"src/{name}/mod.rs" for name in MODULES] + [f"src/one/{name}.rs" for name in MODULES[1:]]
@@ -9,9 +11,7 @@ TEXTS = ["src/text.txt", "src/one/text.txt", "other/text.txt", "code.in"]
 CRATES = ["pre/libdep.rlib", "pre/libsecond.rlib"]
 
 
-class Grower:
-    """Makes texts and commands by the dice."""
-
+class Grower(Grown):
     folders = ["src", "src/one", "src/two", "src/three", "other", "pre", "build"]
     optional = PLACES
     files = [*ROOTS, *TEXTS]
@@ -22,16 +22,6 @@ class Grower:
     replaced = ["src/one", "other", "src/two"]
     links = [("src/linked", "one"), ("src/linked", "two")]
     extras = []
-
-    def __init__(self, dice):
-        self.dice = dice
-
-    def chance(self, part):
-        return self.dice.random() < part
-
-    def number(self):
-        # So few that old texts come back, and all of one length.
-        return self.dice.randrange(10, 30)
 
     def may_stand_for(self, path, other):
         return path.rsplit("/", 1)[0] != other.rsplit("/", 1)[0]

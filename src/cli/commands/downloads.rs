@@ -6,29 +6,33 @@ use crate::cli::table::{Group::*, Json::*, Kind::*};
 use crate::cli::{download, downloader};
 use crate::download::ArchiveFormat;
 
+// What both ways to download take.
 const MAX_CONNECTIONS: Flag = valued("max-connections", "N", Number, "how many at once, up to 32");
-
 const MIN_SEGMENT: Flag = valued("min-segment-size", "N", Number, "no smaller parts, in bytes");
-
 const ARCHIVE_FORMAT: Flag = valued(
     "archive-format",
     "F",
     OneOf(&ArchiveFormat::NAMES),
     "what to unpack it as; auto goes by its bytes",
 );
+const SHA256: Flag = valued("sha256", "HEX", Text, "what it must be");
+const PARTS: Flag = valued("multipart-parts", "N", Number, "how many parts");
+const NO_WAIT: Flag = switch("no-wait", "do not wait for the end");
+const DRY_RUN: Flag = switch("dry-run", "only say what would happen");
+const FORCE: Flag = switch("force", "even if it is there");
 
 /// What `zccache-download` takes with a URL.
 const FETCH_FLAGS: &[Flag] = &[
     valued("part-url", "URL", Text, "a mirror; may be repeated"),
     valued("expanded", "DIR", Folder, "unpack it there"),
     ARCHIVE_FORMAT,
-    valued("sha256", "HEX", Text, "what it must be"),
-    valued("multipart-parts", "N", Number, "how many parts"),
+    SHA256,
+    PARTS,
     MAX_CONNECTIONS,
     MIN_SEGMENT,
-    switch("no-wait", "do not wait for the end"),
-    switch("dry-run", "only say what would happen"),
-    switch("force", "even if it is there"),
+    NO_WAIT,
+    DRY_RUN,
+    FORCE,
 ];
 
 /// What a download prints.
@@ -80,13 +84,13 @@ pub const COMMANDS: &[Command] = &[
             valued("output", "FILE", File, "where to; else a place in the cache root"),
             valued("unarchive", "DIR", Folder, "unpack it there"),
             ARCHIVE_FORMAT,
-            valued("sha256", "HEX", Text, "what it must be"),
-            valued("multipart-parts", "N", Number, "how many parts"),
+            SHA256,
+            PARTS,
             MAX_CONNECTIONS,
             MIN_SEGMENT,
-            switch("no-wait", "do not wait for the end"),
-            switch("dry-run", "only say what would happen"),
-            switch("force", "even if it is there"),
+            NO_WAIT,
+            DRY_RUN,
+            FORCE,
             JSON,
         ],
         example: (

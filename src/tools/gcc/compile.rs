@@ -93,8 +93,8 @@ impl Meaning for Compile {
         };
         let search = self.search_path(unit, ground.env);
         let question = self.question(unit, &search, read, discovery.assembler.is_some());
-        let assembler_folders = assembler_folders(&self.command);
-        let question = Question { assembler_folders: &assembler_folders, ..question };
+        let assembler_folders = &self.command.assembler_folders;
+        let question = Question { assembler_folders, ..question };
         let resolver = (ground.resolver)(&search);
         let first = resolve::resolve(ground.world, &mut resolver.lock(), &question);
         let mut inputs = match first {
@@ -106,7 +106,7 @@ impl Meaning for Compile {
             }
             result => result?,
         };
-        for candidate in self.assembler_candidates(&assembled, &assembler_folders) {
+        for candidate in self.assembler_candidates(&assembled) {
             let path = ground.world.intern(&candidate);
             match ground.world.presence(path) {
                 Presence::Absent => inputs.absent.push(path),
@@ -306,10 +306,10 @@ impl Compile {
 
     /// Where the assembler would have found a file it read, had it been there: every folder
     /// it searches, and the cwd.
-    fn assembler_candidates(&self, assembled: &[Arg], own: &[Arg]) -> Vec<Arg> {
+    fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
         let mut folders: Vec<Arg> = vec![Vec::new()];
-        folders.extend(self.command.search.angle.iter().map(|folder| [folder, &b"/"[..]].concat()));
-        folders.extend(own.iter().map(|folder| [folder, &b"/"[..]].concat()));
+        let named = self.command.search.angle.iter().chain(&self.command.assembler_folders);
+        folders.extend(named.map(|folder| [folder, &b"/"[..]].concat()));
         let mut candidates = Vec::new();
         for path in assembled.iter().filter(|path| path.first() != Some(&b'/')) {
             for prefix in &folders {
@@ -334,29 +334,6 @@ impl Compile {
         };
         self.toolchains[unit].major >= honoured_from && env.is_set(b"SOURCE_DATE_EPOCH")
     }
-}
-
-/// The folders that `-Wa,` and `-Xassembler` name.
-fn assembler_folders(command: &Command) -> Vec<Arg> {
-    let mut words: Vec<&[u8]> = Vec::new();
-    let mut args = command.args.iter();
-    while let Some(arg) = args.next() {
-        if arg == b"-Xassembler" {
-            words.extend(args.next().map(Vec::as_slice));
-        } else if let Some(options) = arg.strip_prefix(b"-Wa,") {
-            words.extend(options.split(|byte| *byte == b','));
-        }
-    }
-    let mut folders = Vec::new();
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        match word.strip_prefix(b"-I") {
-            Some(b"") => folders.extend(words.next().map(<[u8]>::to_vec)),
-            Some(folder) => folders.push(folder.to_vec()),
-            None => {}
-        }
-    }
-    folders
 }
 
 /// What is asked about one source of a command, whose assembler says nothing.

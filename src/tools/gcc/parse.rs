@@ -85,8 +85,8 @@ struct Walk {
 
     /// The assembler's argument that makes it list lines of sources.
     quotes_sources: Option<Arg>,
-    /// The one that gives it a folder to look in.
-    assembler_folder: Option<Arg>,
+    /// The assembler's folders, each with the argument that names it.
+    assembler_folders: Vec<(Arg, Arg)>,
 
     debug: bool,
     split: Option<Arg>,
@@ -133,7 +133,7 @@ impl Walk {
             assembler_args: Vec::new(),
             inner: None,
             quotes_sources: None,
-            assembler_folder: None,
+            assembler_folders: Vec::new(),
             debug: false,
             split: None,
             records_cwd: false,
@@ -516,9 +516,8 @@ impl Walk {
         if seen.quotes {
             self.quotes_sources.get_or_insert_with(|| arg.to_vec());
         }
-        if seen.folder {
-            self.assembler_folder.get_or_insert_with(|| arg.to_vec());
-        }
+        let folders = seen.folders.into_iter().map(|folder| (folder, arg.to_vec()));
+        self.assembler_folders.extend(folders);
         for file in seen.listings {
             let again = self.explicit.iter().any(|(role, _)| *role == Role::Listing);
             if again || !outputs::is_ordinary(&file) {

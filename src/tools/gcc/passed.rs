@@ -61,8 +61,8 @@ pub struct Assembler {
     /// One of them, or what is printed in place of one, shows lines of sources.
     pub quotes: bool,
     pub debug: bool,
-    /// A folder to look for included files in.
-    pub folder: bool,
+    /// `-I`: where it looks for files that are included.
+    pub folders: Vec<Vec<u8>>,
 }
 
 /// Reads the arguments of the assembler that stand in one `-Wa,` (or all `-Xassembler`).
@@ -73,12 +73,12 @@ pub fn assembler(flavor: Flavor, parts: &[&[u8]]) -> Option<Assembler> {
         match part {
             // gas takes the next argument for the value.
             b"-I" | b"--defsym" | b"-defsym" => {
-                if parts.next().is_none_or(|value| value.is_empty()) {
-                    return None;
+                let value = parts.next().filter(|value| !value.is_empty())?;
+                if part == b"-I" {
+                    seen.folders.push(value.to_vec());
                 }
-                seen.folder |= part == b"-I";
             }
-            _ if part.starts_with(b"-I") => seen.folder = true,
+            _ if part.starts_with(b"-I") => seen.folders.push(part[2..].to_vec()),
             b"-g" | b"--gen-debug" | b"--gdwarf-2" | b"--gdwarf-3" | b"--gdwarf-4"
             | b"--gdwarf-5" | b"-gdwarf-2" | b"-gdwarf-3" | b"-gdwarf-4" | b"-gdwarf-5"
             | b"--gstabs" | b"--gstabs+" => seen.debug = true,
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(read(Flavor::Gcc, text).as_ref(), Some(&none), "{text}");
         }
         for text in ["-I,dir", "-Idir"] {
-            assert!(read(Flavor::Clang, text).unwrap().folder, "{text}");
+            assert_eq!(read(Flavor::Clang, text).unwrap().folders, [b"dir"], "{text}");
         }
         assert_eq!(read(Flavor::Gcc, "-ahlms=x.lst").unwrap().listings, [b"x.lst"]);
         assert_eq!(read(Flavor::Gcc, "-al"), Some(none));

@@ -106,6 +106,11 @@ impl Walk {
             records_command: self.records_command,
             lists_command,
             quotes_sources: self.quotes_sources,
+            assembler_folders: self
+                .assembler_folders
+                .into_iter()
+                .map(|(folder, _)| folder)
+                .collect(),
             separate_assembler: mode == Mode::Object && !self.integrated_assembler,
             colour_is_automatic: self.colour_is_automatic,
         }
@@ -225,7 +230,7 @@ impl Walk {
         }
         // Where the assembler is a part of clang, its folders are searched for headers as well, before all others (but
         // not for assembly text, under `-flto` and so on).
-        if let Some(arg) = &self.assembler_folder
+        if let Some((_, arg)) = self.assembler_folders.first()
             && self.flavor == Flavor::Clang
             && self.integrated_assembler
             && mode == Mode::Object

@@ -1,0 +1,15 @@
+"""What all projects that grow at random have in common."""
+
+
+class Grown:
+    """Makes texts and commands by the dice. Each kind says which folders and files it has; see `edits.Project`."""
+
+    def __init__(self, dice):
+        self.dice = dice
+
+    def chance(self, part):
+        return self.dice.random() < part
+
+    def number(self):
+        # So few that old texts come back, and all of one length.
+        return self.dice.randrange(10, 30)
