@@ -11,7 +11,7 @@ use zccache::protocol::message::{
 };
 use zccache::session::reason::Reason;
 use zccache::session::stats::Status;
-use zccache::tools::command::Role;
+use zccache::terms::output::Role;
 
 use super::{Daemon, Project};
 

@@ -12,10 +12,11 @@ use crate::daemon::{serve, start};
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::told::Json;
 use crate::server::root::Root;
-use crate::session::record::{self, SessionId, SessionRecord, now_s, open_for_lines};
+use crate::session::record::{self, SessionId, SessionRecord, open_for_lines};
 use crate::session::stats::hit_rate;
 use crate::session::time::iso;
 use crate::settings::Settings;
+use crate::terms::now::now_s;
 
 /// How `session-start` says what it made.
 enum Format {

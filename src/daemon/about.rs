@@ -3,10 +3,10 @@
 
 use super::shared::LiveResult;
 use crate::session::kind::Kind;
-use crate::store::key::ResultKey;
 use crate::store::record::Origin;
+use crate::terms::key::ResultKey;
 use crate::tools::find::absolute;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {

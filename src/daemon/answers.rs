@@ -19,13 +19,14 @@ use crate::protocol::quick;
 use crate::server::connection::{Connection, Peer};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
-use crate::store::blob::BlobId;
-use crate::store::deliver::LinkMode;
 use crate::sys::fault::{self, Point};
-use crate::sys::priority::Niceness;
+use crate::terms::blob::BlobId;
+use crate::terms::output::LinkMode;
+use crate::terms::priority::Niceness;
 use crate::tools::environment::Environment;
 use crate::tools::find::base;
-use crate::tools::understand::Refusal;
+use crate::tools::kind;
+use crate::tools::refusal::Refusal;
 
 /// An index that keeps its callers waiting for longer is not asked.
 const INDEX_PATIENCE: Duration = Duration::from_secs(1);
@@ -273,5 +274,5 @@ impl EventLoop {
 /// As far as the invocation tells.
 pub(super) fn kind_of(invocation: &Invocation) -> Kind {
     let name = invocation.argv.split(|byte| *byte == 0).next().unwrap_or_default();
-    Kind::of_name(base(name))
+    kind::of_name(base(name))
 }

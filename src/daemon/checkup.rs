@@ -10,15 +10,16 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::start;
-use super::upkeep::now_s;
 use crate::protocol::message::{Reply, Request};
 use crate::server::life::take_lock;
 use crate::server::place;
 use crate::server::root::Root;
 use crate::settings::Settings;
-use crate::store::blob::{BlobDir, BlobId};
+use crate::store::blob::BlobDir;
 use crate::store::evict;
 use crate::store::index::{Index, Opened};
+use crate::terms::blob::BlobId;
+use crate::terms::now::now_s;
 
 /// What helps where the root is no place for a cache.
 const ELSEWHERE: &str = "set ZCCACHE_CACHE_DIR to a folder of your own";
@@ -179,7 +180,7 @@ fn check_blobs(root: &Root, repair: bool, found: &mut Findings) {
         found.blob_bytes += size;
         // One that went meanwhile was evicted.
         if blobs.verify(id, *size, None, false).is_err()
-            && std::fs::symlink_metadata(crate::store::blob::as_path(&blobs.path(id))).is_ok()
+            && std::fs::symlink_metadata(crate::terms::as_path(&blobs.path(id))).is_ok()
         {
             found.damaged_blobs += 1;
             removed += u64::from(repair && blobs.remove(id).is_ok());

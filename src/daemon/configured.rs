@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::files::{Counter, FileTable, PathId};
 use crate::protocol::message::Invocation;
 use crate::settings::file::{self, ConfigFile};
-use crate::store::deliver::LinkMode;
+use crate::terms::output::LinkMode;
 use crate::tools::environment::Environment;
 
 /// Where no watch vouches for the file, it is read again after this long.

@@ -20,8 +20,8 @@ use crate::protocol::frame::{self, Verb};
 use crate::protocol::message::{Exit, Report, RunReport};
 use crate::server::peer;
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
 use crate::sys::fault::{self, Point};
+use crate::terms::key::ActionKey;
 
 /// How a compile ended, to be told once its worker is done with it.
 struct End {

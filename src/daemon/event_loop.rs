@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
-use super::jobs::Done;
+use super::jobs::{Caller, Done};
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::scribe::Scribe;
@@ -32,7 +32,6 @@ use super::underway::{Ended, Fate, Lanes, Underway};
 use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::message::Invocation;
-use crate::server::connection::Standing;
 use crate::server::hub::{Arrived, Hub, OWN};
 use crate::session::stats::Counters;
 use crate::settings::Settings;
@@ -46,21 +45,6 @@ const IDLE: Duration = Duration::from_secs(3600);
 const END_PATIENCE: Duration = Duration::from_secs(8);
 /// After this long without a client, the index is looked after.
 const QUIET: Duration = Duration::from_secs(60);
-
-/// What the loop knows of a client.
-#[derive(Default)]
-pub(super) struct Caller {
-    /// Tickets handed out to it and not reported on yet.
-    pub(super) tickets: Vec<u64>,
-    /// The command it last asked about, until that is in the journal.
-    pub(super) command: Option<Underway>,
-}
-
-impl Standing for Caller {
-    fn is_expected(&self) -> bool {
-        !self.tickets.is_empty()
-    }
-}
 
 /// What the loop needs to know to run.
 pub(super) struct Config {

@@ -10,11 +10,12 @@ use super::shared::{Folder, Shared};
 use crate::files::{PathId, Seen};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
 use crate::store::record::{FileRecord, KnownSet, SetRecord};
+use crate::terms::key::ActionKey;
 use crate::tools::environment::Environment;
 use crate::tools::places::{PLACES_VARIABLE, Places};
-use crate::tools::understand::{Refusal, Understood};
+use crate::tools::refusal::Refusal;
+use crate::tools::understood::Understood;
 
 /// States that are compared with the one at hand, the latest first.
 const STATES_COMPARED: usize = 6;

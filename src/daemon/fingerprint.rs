@@ -17,7 +17,7 @@ use crate::fp::check::{self, CacheType};
 use crate::fp::set::{Digest, FileSet};
 use crate::fp::tree::{Budget, Tree};
 use crate::protocol::message::{Fingerprint, Plot};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 
 /// Trees kept at a time.
 const TREES_MAX: usize = 16;

@@ -12,24 +12,24 @@ use super::memo::Memo;
 use super::pieces::{Beneath, State};
 use super::result_key::{Contents, date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
-use super::upkeep::{now_ns, now_s};
 use crate::files::{PathId, Seen};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::store::index::Batch;
-use crate::store::key::SetId;
 use crate::store::record::{
     KnownSet, ManifestRecord, ResultRecord, SetRecord, StoredOutput, Text, encode_text,
 };
 use crate::sys::fault::{self, Point};
-use crate::tools::command::{Output, Role};
+use crate::terms::key::SetId;
+use crate::terms::now::{now_ns, now_s};
+use crate::terms::output::{Output, Role};
 use crate::tools::environment::Environment;
 use crate::tools::meaning;
 use crate::tools::places::PLACES_VARIABLE;
 use crate::tools::plan::{Discovery, Plan};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// What became of a compile.
 pub(super) struct Finished {

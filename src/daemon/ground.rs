@@ -10,7 +10,7 @@ use crate::inputs::search::SearchPath;
 use crate::protocol::message::Content;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::Ground;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// Gives a tool its surroundings.
 pub(super) fn on_ground<T>(

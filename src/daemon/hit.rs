@@ -8,12 +8,12 @@ use super::memo::{Memo, Variable};
 use super::shared::{LiveResult, Shared};
 use crate::files::{Counter, PathId};
 use crate::protocol::message::{Chunk, Content, Delivered, Delivery};
-use crate::store::key::ResultKey;
-use crate::tools::command::Role;
+use crate::terms::key::ResultKey;
+use crate::terms::output::Role;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::Text;
 use crate::tools::places::PLACES_VARIABLE;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// A unit's result, and what it depends on.
 pub(super) struct Found {

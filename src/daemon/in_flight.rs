@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::protocol::message::Invocation;
-use crate::store::key::ActionKey;
+use crate::terms::key::ActionKey;
 
 /// How often a waiting client hears of us; well below `wrapper::ask`'s `ROUND_MAX`.
 pub(super) const ROUND: Duration = Duration::from_millis(400);

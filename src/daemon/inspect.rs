@@ -4,8 +4,8 @@ use crate::protocol::message::Content;
 use crate::protocol::told::Inspected;
 use crate::session::cause::text;
 use crate::store::index::Index;
-use crate::store::key::ResultKey;
 use crate::store::record::{ResultRecord, Text, encode_text};
+use crate::terms::key::ResultKey;
 
 /// More results than this are not told: the key's beginning is too short.
 pub(super) const RESULTS_MAX: usize = 10;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use mio::{Token, Waker};
 
-use super::event_loop::Caller;
 use super::lookup::Outcome;
 use super::memo::{Memo, RequestKey};
+use super::underway::Underway;
 use crate::protocol::message::{Cleared, Invocation, Reply};
-use crate::server::connection::Connection;
+use crate::server::connection::{Connection, Standing};
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
+use crate::terms::key::ActionKey;
 
 /// What a worker hands back.
 pub(super) enum Done {
@@ -57,6 +57,21 @@ pub(super) struct Asked {
     pub(super) quick: bool,
     /// It may wait for a compile of the same that is under way.
     pub(super) may_wait: bool,
+}
+
+/// What the loop knows of a client.
+#[derive(Default)]
+pub(super) struct Caller {
+    /// Tickets handed out to it and not reported on yet.
+    pub(super) tickets: Vec<u64>,
+    /// The command it last asked about, until that is in the journal.
+    pub(super) command: Option<Underway>,
+}
+
+impl Standing for Caller {
+    fn is_expected(&self) -> bool {
+        !self.tickets.is_empty()
+    }
 }
 
 /// A worker is busy for this client.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::upkeep::now_ns;
 use crate::files::clock::Stamp;
 use crate::files::table::{ClockSettings, Remembered};
 use crate::files::{ContentHash, FileStat};
 use crate::store::index::Index;
 use crate::store::record::FileRecord;
+use crate::terms::now::now_ns;
 
 /// Under this name the index keeps the clock's era.
 const ERA: &str = "clock";

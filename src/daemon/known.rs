@@ -7,14 +7,14 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::about;
 use super::shared::Shared;
-use super::upkeep::now_ns;
 use crate::session::cause::Difference;
 use crate::session::kind::Tool;
 use crate::store::index::{Batch, KnownBy};
-use crate::store::key::ActionKey;
 use crate::store::record::KnownAction;
+use crate::terms::key::ActionKey;
+use crate::terms::now::now_ns;
 use crate::tools::key_parts::Part;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// Sources and outputs that are remembered; beyond this the older half is forgotten.
 pub(super) const KNOWN_MAX: usize = 100_000;

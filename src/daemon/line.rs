@@ -9,12 +9,13 @@ use super::underway::{Ended, Fate};
 use crate::protocol::message::{Exit, Invocation};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::journal::{Line, Outcome};
-use crate::session::kind::{Kind, Language};
+use crate::session::kind::Language;
 use crate::session::reason::{Reason, Stage};
 use crate::session::record::SessionId;
 use crate::session::time::iso;
 use crate::tools::environment::{Environment, names_that_matter};
 use crate::tools::find::{absolute, base, find_tool, own_key};
+use crate::tools::kind;
 
 /// The session that an invocation names, if that is a UUID.
 pub(super) fn session_of(invocation: &Invocation) -> Option<SessionId> {
@@ -85,7 +86,7 @@ fn begin(invocation: &Invocation, start_us: u64, latency: Duration) -> Line {
     let cwd = tell(&invocation.cwd);
     let (env, unclear) = environment(Environment::new(&invocation.env), &[]);
     lossy |= unclear;
-    let kind = Kind::of_name(base(name.as_bytes()));
+    let kind = kind::of_name(base(name.as_bytes()));
     Line {
         ts: iso(start_us),
         outcome: Outcome::Hit,

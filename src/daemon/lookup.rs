@@ -5,34 +5,35 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::about::About;
+use super::find::find_all;
 use super::hit::{Found, Hit, delivery, with_stats};
 use super::memo::RequestKey;
 use super::pieces::{self, LookedFor};
-use super::result_key::{Contents, ContentsHash, date_slot, result_key};
-use super::shared::{Folder, LiveResult, Shared};
+use super::result_key::date_slot;
+use super::shared::Shared;
 use super::{explain, ground};
 use crate::files::table::Opened;
-use crate::files::{Counter, PathId, Seen};
-use crate::protocol::message::{Content, Invocation, Step, Work};
+use crate::files::{Counter, Seen};
+use crate::protocol::message::{Invocation, Step, Work};
 use crate::protocol::told::{ExplainedUnit, Explanation};
 use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::settings::Settings;
-use crate::store::key::{ActionKey, ResultKey};
-use crate::store::record::{ManifestRecord, SetRecord};
-use crate::sys::priority::{Niceness, Priority};
+use crate::terms::key::{ActionKey, ResultKey};
+use crate::terms::priority::{Niceness, Priority};
 use crate::tools::archive::is_archiver;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 use crate::tools::link::is_linker;
 use crate::tools::meaning::Split;
-use crate::tools::places::Places;
 use crate::tools::plan::Plan;
+use crate::tools::refusal::Refusal;
 use crate::tools::rust::is_rust;
 use crate::tools::rustfmt::is_rustfmt;
 use crate::tools::tidy::is_tidy;
-use crate::tools::understand::{Refusal, Understood, understand};
+use crate::tools::understand::understand;
+use crate::tools::understood::Understood;
 
 /// The answer, and what the loop keeps of it.
 pub(super) enum Outcome {
@@ -166,24 +167,6 @@ pub(super) fn answer(
     let fine_times = shared.fine_times;
     let work = Work { ticket: id, steps, fine_times, link_mode, niceness, scratch };
     Outcome::Miss { work, ticket: Box::new(ticket), results }
-}
-
-/// Looks for every unit's result.
-pub(super) fn find_all(
-    shared: &Shared,
-    understood: &Understood,
-    folder: &Folder,
-    invocation: &Invocation,
-    recache: bool,
-) -> Vec<Result<Found, Reason>> {
-    let find_one = |action| {
-        if recache {
-            return Err(Reason::Recache);
-        }
-        shared.storing.wait(action);
-        find(shared, action, understood, folder, invocation)
-    };
-    understood.units.iter().map(find_one).collect()
 }
 
 /// The units that were not found.
@@ -333,106 +316,4 @@ fn plan_steps(
         }
     }
     (steps, plans)
-}
-
-/// Checks the input sets known of an action, newest first.
-fn find(
-    shared: &Shared,
-    action: &ActionKey,
-    understood: &Understood,
-    folder: &Folder,
-    invocation: &Invocation,
-) -> Result<Found, Reason> {
-    let manifest: ManifestRecord = shared.index.manifest(action).ok_or(Reason::NewAction)?;
-    let mut reason = Reason::NewAction;
-    let env = Environment::new(&invocation.env);
-    for id in manifest.distinct() {
-        reason = Reason::InputChanged;
-        let Some(set) = shared.index.set(id) else { continue };
-        if shared.spellings.sum(&set) != Some(set.spelling_sum) {
-            continue;
-        }
-        let checked = check(shared, action, &set, folder, &understood.places, env);
-        let (content, paths) = match checked {
-            Ok(checked) => checked,
-            Err(spelling) => {
-                let path = shared.spellings.text(spelling).unwrap_or_default();
-                log::debug!("another state of {}", String::from_utf8_lossy(&path));
-                continue;
-            }
-        };
-        let candidates =
-            [result_key(&content, None), result_key(&content, Some(understood.text_context))];
-        for key in candidates {
-            let Some(result) = shared.result(&key) else { continue };
-            if holds_any(&result, invocation) {
-                shared.drop_result(&key);
-                reason = Reason::ResultGone;
-                continue;
-            }
-            // Told with each unit, it would be told too often.
-            if understood.units.len() > 1
-                && understood.meaning.is_said_once(understood, &result.text)
-            {
-                return Err(Reason::MixedDiagnostics);
-            }
-            let variables = set.env.iter().map(|name| name.to_vec()).collect();
-            return Ok(Found { key, result, paths, dated: set.date, variables });
-        }
-    }
-    Err(reason)
-}
-
-/// True when the client found one of the result's blobs damaged.
-fn holds_any(result: &LiveResult, invocation: &Invocation) -> bool {
-    result.record.outputs.iter().any(
-        |output| matches!(&output.content, Content::Blob { id, .. } if invocation.damaged.contains(id)),
-    )
-}
-
-/// The state of a set's inputs as a digest, if everything that must be there is, and nothing
-/// that must not be is not; else the first path that is not as it must be.
-fn check(
-    shared: &Shared,
-    action: &ActionKey,
-    set: &SetRecord,
-    folder: &Folder,
-    places: &Places,
-    env: Environment<'_>,
-) -> Result<(ContentsHash, Vec<PathId>), u32> {
-    let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
-    let mut contents = Contents::begin(action, set, set.date.then(date_slot));
-    for spelling in &set.read {
-        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
-        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
-            return Err(*spelling);
-        };
-        let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
-        contents.add(&shared.spellings.text(*spelling).ok_or(*spelling)?, &hash.0, stamp);
-        paths.push(id);
-    }
-    for name in &set.env {
-        contents.add_variable(name, places.variable(env, name).as_deref());
-    }
-    for spelling in &set.absent {
-        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
-        if shared.table.look(id, false) != Seen::Absent {
-            return Err(*spelling);
-        }
-        paths.push(id);
-    }
-    for spelling in &set.exists {
-        let id = shared.path_id(folder, *spelling).ok_or(*spelling)?;
-        let seen = shared.table.look(id, false);
-        if seen == Seen::Absent {
-            return Err(*spelling);
-        }
-        contents.add_kind(&seen);
-        paths.push(id);
-    }
-    for spelling in &set.related {
-        paths.push(shared.path_id(folder, *spelling).ok_or(*spelling)?);
-    }
-    contents.add_relations(set, |spelling| shared.seen(folder, spelling))?;
-    Ok((contents.end(), paths))
 }

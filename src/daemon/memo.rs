@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::about::About;
 use crate::files::{Counter, PathId};
 use crate::protocol::message::{Content, Delivery, Invocation};
-use crate::store::key::ResultKey;
+use crate::terms::key::ResultKey;
 use crate::tools::environment::{Environment, names_that_matter};
 
 /// Names one request: everything an answer may depend on, but for the files.

@@ -27,6 +27,7 @@ mod configured;
 mod endings;
 mod event_loop;
 mod explain;
+mod find;
 mod fingerprint;
 mod finish;
 mod ground;

@@ -1,20 +1,22 @@
 //! A command that stands for several others: its pieces are looked for and run each by itself, into
 //! files that are only there meanwhile, and what the last one makes of them is the command's result.
 
+use super::find::find_all;
 use super::hit::{self, Found, with_stats};
-use super::lookup;
 use super::shared::{LiveResult, Shared};
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Delivery, Invocation, Step};
-use crate::store::key::ResultKey;
 use crate::store::record::SetRecord;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::key::ResultKey;
+use crate::terms::output::WriteStyle;
+use crate::tools::caller::Caller;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::places::PLACES_VARIABLE;
 use crate::tools::plan::Plan;
-use crate::tools::understand::Understood;
+use crate::tools::understand::compile_of;
+use crate::tools::understood::Understood;
 
 /// A piece, once it was looked for.
 pub(super) struct LookedFor {
@@ -82,8 +84,11 @@ pub(super) fn split(
 ) -> Option<Split> {
     let env = Environment::new(&invocation.env);
     let caller = Caller { table: &shared.table, env, cwd: &invocation.cwd };
-    let (toolchains, terminal) = (&shared.toolchains, invocation.terminal);
-    let asking = Asking { caller, toolchains, tool, terminal };
+    let toolchains = &shared.toolchains;
+    let compile = |called: &[u8], args: &[Arg]| {
+        compile_of(caller, toolchains, tool, called, invocation.terminal, args)
+    };
+    let asking = Asking { caller, toolchains, tool, compile: &compile };
     tool.meaning.split(&asking, &|ending| shared.temporary(ticket, 0, ending))
 }
 
@@ -97,7 +102,7 @@ pub(super) fn look(
 ) -> LookedFor {
     let understood = &piece.understood;
     let folder = shared.folder(&understood.cwd, &understood.places);
-    let found = lookup::find_all(shared, understood, &folder, invocation, recache);
+    let found = find_all(shared, understood, &folder, invocation, recache);
     let state = match found.into_iter().next() {
         Some(Ok(found)) => State::Found(Box::new(found)),
         _ => {

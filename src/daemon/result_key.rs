@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::upkeep::now_s;
 use crate::files::Seen;
-use crate::store::key::{ActionKey, ResultKey};
 use crate::store::record::SetRecord;
+use crate::terms::key::{ActionKey, ResultKey};
+use crate::terms::now::now_s;
 
 /// Collects what a result key is made of. All of it is hashed at once: piece by piece takes several times as long.
 pub(super) struct Contents {

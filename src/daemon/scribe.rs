@@ -15,13 +15,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::line;
 use super::underway::Ended;
-use super::upkeep::{now_ns, now_s};
 use crate::protocol::told::Recent;
 use crate::session::journal::{Line, Outcome};
 use crate::session::kind::Kind;
 use crate::session::reason::Reason;
 use crate::session::record::{self, SessionId, SessionRecord, open_for_lines};
 use crate::session::writer::JournalFile;
+use crate::terms::now::{now_ns, now_s};
 
 /// Commands that wait to be written may hold this much memory.
 const WAITING_BYTES_MAX: usize = 16 << 20;

@@ -13,7 +13,7 @@ use super::event_loop::{Config, EventLoop};
 use super::inspect;
 use super::kept_hashes::KeptHashes;
 use super::shared::Shared;
-use super::upkeep::{load_counters, now_s};
+use super::upkeep::load_counters;
 use crate::files::FileTable;
 use crate::protocol::message::Cleared;
 use crate::protocol::told::Inspected;
@@ -27,6 +27,7 @@ use crate::store::evict;
 use crate::store::index::Index;
 use crate::sys::fault::{self, Point};
 use crate::sys::{detach, termination};
+use crate::terms::now::now_s;
 
 /// Serves until told to stop. `detached`: say so on stdout once listening, then let go of it.
 pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::known::{Eviction, KNOWN_MAX};
 use super::shared::Shared;
@@ -17,9 +17,11 @@ use crate::session::record;
 use crate::session::stats::Counters;
 use crate::store::evict;
 use crate::store::index::{Batch, Index};
-use crate::store::key::ResultKey;
 use crate::sys::fault::{self, Point};
-use crate::sys::priority::{Niceness, Priority};
+use crate::sys::priority::take_on;
+use crate::terms::key::ResultKey;
+use crate::terms::now::now_s;
+use crate::terms::priority::Priority;
 
 /// Between two writings of last use, counters and what was stored: a daemon that is killed loses no more.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -136,7 +138,7 @@ impl Upkeep {
             // In a thread of its own, which gives way: it may take half a minute of a processor, and the workers
             // are for those who wait.
             let evict = move || {
-                let _ = Priority::Low.niceness(|| true).map(Niceness::take_on);
+                let _ = Priority::Low.niceness(|| true).map(take_on);
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
                 log::info!("evicted {} results, {} bytes", evicted.results.len(), evicted.bytes);
                 Eviction::note(&shared, limit);
@@ -212,15 +214,4 @@ fn measure(shared: &Shared, sizes: &Sizes) {
 pub(super) fn clear(shared: &Shared) -> Cleared {
     shared.forget();
     evict::clear_all(&shared.index, &shared.blobs, now_s())
-}
-
-/// Seconds since 1970.
-pub(super) fn now_s() -> u64 {
-    now_ns() / 1_000_000_000
-}
-
-/// Nanoseconds since 1970.
-pub(super) fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -17,9 +17,10 @@ use super::digest::Growth;
 use super::fault::{Fault, FaultKind};
 use super::job::Job;
 use super::order::{Order, Sha256, Url};
-use super::part::{PartFile, Piece, space_left};
+use super::part::{PartFile, Piece};
 use super::ranges::{Ranges, Span};
 use super::web::{self, Content, Shape, Trouble, Validator, Wanted, Web};
+use crate::sys::fs::space_left;
 
 /// How often a file may change while it is fetched.
 const CHANGES_MAX: u32 = 4;

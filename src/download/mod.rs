@@ -34,4 +34,4 @@ pub use client::{
 pub use fault::{Fault, FaultKind};
 pub use order::Sha256;
 pub use status::{DownloadDaemonStatus, DownloadStatus, FetchStatus, Phase};
-pub use unpack::ArchiveFormat;
+pub use unpack::format::ArchiveFormat;

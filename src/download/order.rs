@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, FaultKind};
-use super::unpack::ArchiveFormat;
+use super::unpack::format::ArchiveFormat;
 
 /// An address that can be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

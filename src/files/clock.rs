@@ -24,7 +24,7 @@ impl Stamp {
     pub fn now() -> Stamp {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let steady = rustix::time::clock_gettime(ClockId::Boottime);
-        let wall_ns = super::table::now_ns();
+        let wall_ns = crate::terms::now::now_stat_ns();
         let steady_ns = steady.tv_sec.saturating_mul(1_000_000_000).saturating_add(steady.tv_nsec);
         Stamp { boot, ahead_ns: wall_ns - steady_ns, wall_ns }
     }

@@ -19,4 +19,8 @@ pub mod watch;
 
 pub use hash::{ContentHash, FileStat};
 pub use nodes::Counter;
-pub use table::{FileTable, PathId, Seen};
+pub use table::{FileTable, Seen};
+
+/// An absolute path, by number. Numbers are never reused while the daemon lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathId(pub u32);

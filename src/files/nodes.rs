@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::PathId;
 use super::hash::{ContentHash, FileStat};
-use super::table::PathId;
 use super::watch::{Watch, WatchId};
 
 /// Counts changes; a later change has a higher number.

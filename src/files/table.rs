@@ -12,14 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{Mode, OFlags};
 
+use super::PathId;
 use super::hash::{self, ContentHash, FileStat};
 use super::nodes::{Counter, FolderId, Kind, NodeId, Nodes, Struck};
 use super::walk::{self, Walked};
 use super::watch::{Event, Watch};
-
-/// An absolute path, by number. Numbers are never reused while the daemon lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathId(pub u32);
+use crate::terms::now::now_stat_ns;
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +309,7 @@ impl FileTable {
         }
         if let Some(Seen::File { stat: before, hash: Some(hash) }) = earlier
             && before == stat
-            && stat.settled_at(now_ns())
+            && stat.settled_at(now_stat_ns())
         {
             return Seen::File { stat, hash: Some(hash) };
         }
@@ -333,7 +331,7 @@ impl FileTable {
         }
         let (stat, hash) = hash::read_stored(path)?;
         if let Some(hash) = &hash {
-            let settled = stat.settled_at(now_ns()).then_some(&stat);
+            let settled = stat.settled_at(now_stat_ns()).then_some(&stat);
             self.remembered.remember(path, settled, hash, settings);
         }
         Ok((stat, hash))
@@ -444,13 +442,13 @@ impl Clock {
         const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
         let mut steady = std::time::Instant::now();
         for _ in 0..8 {
-            let wall_ns = now_ns();
+            let wall_ns = now_stat_ns();
             if steady.elapsed() < AT_ONCE {
                 return Clock { wall_ns, steady };
             }
             steady = std::time::Instant::now();
         }
-        Clock { wall_ns: now_ns(), steady }
+        Clock { wall_ns: now_stat_ns(), steady }
     }
 
     /// False when the clock was set since, by as much as a tick.
@@ -460,11 +458,6 @@ impl Clock {
         let jump = now.wall_ns - self.wall_ns - steady_ns;
         jump.abs() < TICK_NS
     }
-}
-
-pub fn now_ns() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_nanos() as i64)
 }
 
 fn watch_root(watch: &Watch, nodes: &mut Nodes) -> Option<FolderId> {

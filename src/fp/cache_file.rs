@@ -227,7 +227,7 @@ mod tests {
     use super::super::selection::Selection;
     use super::super::set::FileSet;
     use super::*;
-    use crate::store::testing::TestDir;
+    use crate::testing::TestDir;
 
     fn state() -> State {
         let mut state = State::new(b"..".to_vec(), Selection::default());

@@ -15,7 +15,8 @@ use rustix::io::Errno;
 
 use super::selection::{Matcher, Place};
 use super::set::{Content, Entry, FileSet, RelPath, Value};
-use crate::files::{FileStat, hash, table, trust};
+use crate::files::{FileStat, hash, trust};
+use crate::terms::now::now_stat_ns;
 
 /// Every cache file begins so.
 pub const MAGIC: &[u8; 12] = b"zccache-fp\n\0";
@@ -320,7 +321,7 @@ impl<'a, G: Guard> Scan<'a, G> {
     /// What a regular file contains, and the stat by which it will be known again.
     fn content(&mut self, path: &RelPath, full: &[u8], follow: bool) -> (Held, Option<FileStat>) {
         for _ in 0..READINGS_MAX {
-            let now = table::now_ns();
+            let now = now_stat_ns();
             let found = if follow { rustix::fs::stat(full) } else { rustix::fs::lstat(full) };
             let found = match found {
                 Ok(found) => found,

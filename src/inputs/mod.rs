@@ -3,6 +3,7 @@
 //! Pure logic: files are seen only through [`resolve::World`].
 
 pub mod depfile;
+pub mod dialect;
 pub mod resolve;
 pub mod scan;
 pub mod search;

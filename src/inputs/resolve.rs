@@ -16,8 +16,10 @@ pub use memo::Resolver;
 use super::scan::Scan;
 use super::search::SearchPath;
 use crate::files::ContentHash;
+use crate::inputs::dialect::{Flavor, Language};
+use crate::inputs::search::ForcedHeader;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Flavor, ForcedHeader, Language};
+use crate::terms::Arg;
 
 /// A path as spelled, absolute or relative to the cwd.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,6 +10,7 @@ mod lexer;
 mod pieces;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use pieces::Pieces;
 

@@ -6,7 +6,32 @@
 //! depends on the disk, so it is left to the resolver. Folders that are not there stay: they may
 //! appear.
 
-use crate::tools::command::{Arg, Search};
+use crate::terms::Arg;
+
+/// Where `#include` looks, as far as the command line says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Search {
+    /// `-iquote`, in order.
+    pub quote: Vec<Arg>,
+    /// `-I`, in order (a `-I-` makes the call plain).
+    pub angle: Vec<Arg>,
+    /// `-isystem`, `-cxx-isystem`, in order.
+    pub system: Vec<Arg>,
+    /// `-idirafter`, in order.
+    pub after: Vec<Arg>,
+    /// `-include`, `-imacros`, `-include-pch` files, in order.
+    pub forced: Vec<ForcedHeader>,
+}
+
+/// A header that an option names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForcedHeader {
+    /// As spelled.
+    pub name: Arg,
+    /// A precompiled form of it is looked for, and taken. Not of what `-Xclang` names: clang's driver would look,
+    /// its compiler does not (measured).
+    pub or_compiled: bool,
+}
 
 /// The folders of one compile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

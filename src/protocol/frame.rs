@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-use crate::sys::view::{VIEW_BYTES, View};
+use crate::protocol::view::{VIEW_BYTES, View};
 
 /// Bytes in a header.
 pub const HEADER_BYTES: usize = 32;

@@ -9,10 +9,12 @@ use crate::fp::selection::Selection;
 use crate::fp::set::Digest;
 use crate::session::reason::Reason;
 use crate::session::record::{SessionId, SessionRecord};
-use crate::store::blob::{BlobId, BlobStat};
-use crate::store::deliver::LinkMode;
-use crate::sys::priority::Niceness;
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::blob::BlobId;
+use crate::terms::blob::BlobStat;
+use crate::terms::output::LinkMode;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::terms::priority::Niceness;
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,3 +4,4 @@ pub mod frame;
 pub mod message;
 pub mod quick;
 pub mod told;
+pub mod view;

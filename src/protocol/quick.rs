@@ -17,8 +17,9 @@
 //! ```
 
 use super::message::{Content, Delivered, Delivery, Stream};
-use crate::store::blob::{BlobId, BlobStat};
-use crate::tools::command::WriteStyle;
+use crate::terms::blob::BlobId;
+use crate::terms::blob::BlobStat;
+use crate::terms::output::WriteStyle;
 
 pub const EXECUTABLE: u8 = 1;
 pub const IN_PLACE: u8 = 2;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mio::net::UnixStream;
 
 use crate::protocol::frame::{HEADER_BYTES, Header};
-use crate::sys::view::{VIEW_BYTES, View};
+use crate::protocol::view::{VIEW_BYTES, View};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::root::{Holder, Root, about};
+use super::place::about;
+use super::root::{Holder, Root};
 use crate::session::crash;
 use crate::sys::detach;
 

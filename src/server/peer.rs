@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::connection::Peer;
-use crate::sys::view::View;
+use crate::protocol::view::View;
 
 /// Tells who a client is.
 pub struct Doorkeeper {

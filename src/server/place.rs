@@ -8,8 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::root::about;
-
 /// What was found of a folder that we may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Claim {
@@ -144,6 +142,11 @@ fn is_name_of_ours(name: &OsStr) -> bool {
         "tmp",
     ];
     NAMES.iter().any(|own| name == *own) || name.as_bytes().starts_with(b"index.")
+}
+
+/// An error with the path that it is about.
+pub fn about(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tools::archive::is_archiver;
-use crate::tools::command::Flavor;
-use crate::tools::emscripten::is_emscripten;
-use crate::tools::link::is_linker;
-
 /// The family of the tool that was called.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -74,52 +69,7 @@ pub struct Kind {
     pub language: Language,
 }
 
-impl Kind {
-    /// As far as a tool's name tells, without its folder.
-    pub fn of_name(name: &[u8]) -> Kind {
-        let has = |part: &[u8]| name.windows(part.len()).any(|piece| piece == part);
-        let tool = if is_linker(name) {
-            Tool::Linker
-        } else if is_archiver(name) {
-            Tool::Archiver
-        } else if is_emscripten(name) {
-            Tool::Emscripten
-        } else if has(b"clang-tidy") {
-            Tool::ClangTidy
-        } else if has(b"include-what-you-use") || name == b"iwyu" {
-            Tool::Iwyu
-        } else if has(b"rustfmt") {
-            Tool::Rustfmt
-        } else if has(b"clippy") {
-            Tool::Clippy
-        } else if has(b"rustc") {
-            Tool::Rustc
-        } else if has(b"clang") {
-            Tool::Clang
-        } else if has(b"gcc") || has(b"g++") {
-            Tool::Gcc
-        } else {
-            Tool::Other
-        };
-        let language = match tool {
-            Tool::Rustc | Tool::Clippy | Tool::Rustfmt => Language::Rust,
-            Tool::Linker => Language::Link,
-            Tool::Archiver => Language::Archive,
-            _ => Language::Other,
-        };
-        Kind { tool, language }
-    }
-}
-
 impl Tool {
-    /// A driver's.
-    pub fn of(flavor: Flavor) -> Tool {
-        match flavor {
-            Flavor::Gcc => Tool::Gcc,
-            Flavor::Clang => Tool::Clang,
-        }
-    }
-
     /// As `status` and the journal write it.
     pub fn name(self) -> &'static str {
         match self {

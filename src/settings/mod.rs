@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use file::ConfigFile;
 
-use crate::store::deliver::LinkMode;
-use crate::sys::priority::Priority;
+use crate::terms::output::LinkMode;
+use crate::terms::priority::Priority;
 use crate::tools::gcc::strict_paths::StrictPaths;
 
 /// A variable whose value means nothing to us.

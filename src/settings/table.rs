@@ -1,6 +1,6 @@
 //! The table of all settings: their names, values, defaults and meanings.
 
-use crate::sys::priority::Priority;
+use crate::terms::priority::Priority;
 use crate::tools::gcc::strict_paths::StrictPaths;
 
 /// One setting.

@@ -7,52 +7,18 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     Access, FileType, Mode, OFlags, Stat, access, fchmod, fstat, mkdir, open, rename, unlink,
 };
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use crate::session::names::are_numbers;
 use crate::sys;
 use crate::sys::fault::{self, Point};
-
-/// blake3 of the content.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct BlobId(pub [u8; 32]);
-
-/// What `stat` says of a blob's file, to notice later that someone wrote to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobStat {
-    pub inode: u64,
-    pub size: u64,
-    /// Nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Nanoseconds since 1970.
-    pub ctime_ns: i64,
-}
-
-impl std::fmt::Debug for BlobId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "BlobId({})", blake3::Hash::from_bytes(self.0).to_hex())
-    }
-}
-
-impl BlobStat {
-    /// The part of `stat` that is kept.
-    #[allow(clippy::unnecessary_cast)] // the kernel's types differ between machines
-    pub fn of(stat: &Stat) -> BlobStat {
-        let ns = |s: i64, ns: i64| s.saturating_mul(1_000_000_000).saturating_add(ns);
-        BlobStat {
-            inode: stat.st_ino,
-            size: stat.st_size as u64,
-            mtime_ns: ns(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            ctime_ns: ns(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-        }
-    }
-}
+use crate::terms::as_path;
+use crate::terms::blob::{BlobId, BlobStat};
+use crate::terms::now::now_stat_ns;
 
 /// Why a blob cannot be handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +161,7 @@ impl BlobDir {
                 "/tmp/blob-{}-{}-{}",
                 std::process::id(),
                 NEXT.fetch_add(1, Ordering::Relaxed),
-                now_ns()
+                now_stat_ns()
             );
             let path = [&self.root, name.as_bytes()].concat();
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -279,7 +245,7 @@ impl BlobDir {
             let mut tries = 0..4;
             loop {
                 tries.next().ok_or(Bad::Damaged)?;
-                let now = now_ns();
+                let now = now_stat_ns();
                 let before = BlobStat::of(&check()?);
                 rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))
                     .map_err(|_| Bad::Damaged)?;
@@ -420,12 +386,6 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// Bytes as a path.
-pub fn as_path(bytes: &[u8]) -> &std::path::Path {
-    use std::os::unix::ffi::OsStrExt;
-    std::path::Path::new(std::ffi::OsStr::from_bytes(bytes))
-}
-
 pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
@@ -458,12 +418,6 @@ fn hash_file(
         }
     }
     Ok((BlobId(*hasher.finalize().as_bytes()), size))
-}
-
-/// Nanoseconds since 1970.
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-use super::super::testing::{Random, TestDir};
 use super::*;
+use crate::terms::now::now_s;
+use crate::testing::{Random, TestDir};
 
 #[test]
 fn takes_a_copy_of_its_own() {
@@ -86,7 +87,7 @@ fn scan_meets_blobs_and_nothing_else() {
     for name in ["blob-1-2-3", "of the user's"] {
         std::fs::write(dir.path().join("root/tmp").join(name), "x").unwrap();
     }
-    let now_s = now_ns() as u64 / 1_000_000_000;
+    let now_s = now_s();
     assert_eq!(blobs.remove_stale_temps(now_s + 3600), 0);
     assert_eq!(blobs.remove_stale_temps(now_s + STALE_TEMP_S + 5), 1);
 }

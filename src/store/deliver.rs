@@ -15,37 +15,13 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::blob::{Bad, BlobDir, BlobId, BlobStat, Verified, as_path, is_regular};
+use super::blob::{Bad, BlobDir, Verified, is_regular};
 use super::pack::{self, InTheWay};
 use crate::protocol::message::Content;
 use crate::sys;
-use crate::tools::command::WriteStyle;
-
-/// How a file may share the store's bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum LinkMode {
-    /// The cheapest that is safe.
-    #[default]
-    Auto,
-    /// Reflink where possible, else copy.
-    Reflink,
-    /// Hard link where safe, whatever the size; else copy.
-    Hardlink,
-    Copy,
-}
-
-impl LinkMode {
-    /// None for a word that is not a mode.
-    pub fn parse(text: &[u8]) -> Option<LinkMode> {
-        match text {
-            b"auto" => Some(LinkMode::Auto),
-            b"reflink" => Some(LinkMode::Reflink),
-            b"hardlink" => Some(LinkMode::Hardlink),
-            b"copy" => Some(LinkMode::Copy),
-            _ => None,
-        }
-    }
-}
+use crate::terms::as_path;
+use crate::terms::blob::{BlobId, BlobStat};
+use crate::terms::output::{LinkMode, WriteStyle};
 
 /// Where an output goes.
 #[derive(Clone, Copy, Debug)]

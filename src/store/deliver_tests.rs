@@ -1,8 +1,8 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use super::super::testing::{Random, TestDir};
 use super::*;
+use crate::testing::{Random, TestDir};
 
 struct Place {
     dir: TestDir,
@@ -150,7 +150,7 @@ fn a_new_umask_means_a_copy() {
     assert_eq!(std::fs::metadata(place.at("out")).unwrap().mode() & 0o777, 0o640);
     // The blob itself got what it was given, whatever the umask.
     let (id, ..) = place.blobs.take_bytes(&[2; BIG], 0o777).unwrap();
-    let about = std::fs::metadata(super::super::blob::as_path(&place.blobs.path(&id))).unwrap();
+    let about = std::fs::metadata(crate::terms::as_path(&place.blobs.path(&id))).unwrap();
     assert_eq!(about.mode() & 0o777, 0o777);
 }
 
@@ -477,7 +477,7 @@ fn agrees_with_the_model(seed: u64) {
             3 => {
                 if let Content::Blob { id, .. } = &contents[random.below(contents.len())] {
                     let blob = place.blobs.path(id);
-                    let blob = crate::store::blob::as_path(&blob);
+                    let blob = crate::terms::as_path(&blob);
                     let whole = std::fs::read(blob).unwrap_or_default();
                     // A new file: a delivered link must not be the one that is spoilt.
                     let _ = std::fs::remove_file(blob);

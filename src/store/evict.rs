@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::blob::{BlobDir, BlobId};
+use super::blob::BlobDir;
 use super::index::{Batch, Index};
-use super::key::{ActionKey, ResultKey, SetId};
 use crate::protocol::message::Cleared;
 use crate::sys::fault::{self, Point};
+use crate::terms::blob::BlobId;
+use crate::terms::key::{ActionKey, ResultKey, SetId};
 
 /// What an eviction removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 use super::super::record::{
     KnownSet, ManifestRecord, Origin, ResultRecord, SetRecord, StoredOutput, Text,
 };
-use super::super::testing::TestDir;
 use super::*;
 use crate::protocol::message::Content;
-use crate::tools::command::Role;
+use crate::terms::output::Role;
+use crate::testing::TestDir;
 
 /// Long after the blobs of the test were written.
 fn later() -> u64 {

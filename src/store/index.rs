@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::blob::as_path;
-use super::key::{ActionKey, ResultKey, SetId};
+use super::pending::Changes;
 use super::record::{FileRecord, KnownRecord, ManifestRecord, Record, ResultRecord, SetRecord};
 pub use super::tree::Opened;
-use super::tree::{Changes, Tree};
+use super::tree::Tree;
+use crate::terms::as_path;
+use crate::terms::key::{ActionKey, ResultKey, SetId};
 
 /// The index. All methods may be called from any thread; those that write are slow
 /// (tens of microseconds an entry) and belong on a worker.

@@ -1,9 +1,9 @@
 use super::super::record::{KnownAction, KnownSet, Origin, StoredOutput, Text};
-use super::super::testing::TestDir;
 use super::*;
 use crate::files::FileStat;
 use crate::protocol::message::Content;
-use crate::tools::command::Role;
+use crate::terms::output::Role;
+use crate::testing::TestDir;
 
 fn result(used_s: u64) -> ResultRecord {
     let content = Content::Inline(vec![1; 6000]);

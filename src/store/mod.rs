@@ -5,12 +5,9 @@ mod calls;
 pub mod deliver;
 pub mod evict;
 pub mod index;
-pub mod key;
 pub mod pack;
 mod pending;
 pub mod record;
 mod recovery;
-#[cfg(test)]
-pub(crate) mod testing;
 mod tree;
 pub mod watched;

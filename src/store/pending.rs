@@ -2,11 +2,13 @@
 //! more than the write itself; so what single compiles bring is written together. A process that is killed loses
 //! what is here, as it loses what sled itself has not flushed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::tree::Changes;
+/// Changes to be made at once: values to set and (`None`) to remove.
+pub(super) type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 #[derive(Default)]
 pub(super) struct Pending {

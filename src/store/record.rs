@@ -5,12 +5,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::blob::BlobId;
-use super::key::{ActionKey, ResultKey, SetId};
 use crate::files::FileStat;
 use crate::protocol::message::{Chunk, Content};
 use crate::session::kind::Kind;
-use crate::tools::command::Role;
+use crate::terms::blob::BlobId;
+use crate::terms::key::{ActionKey, ResultKey, SetId};
+use crate::terms::output::Role;
 
 /// Raised with every change of a record's encoding.
 pub const SCHEMA: u8 = 5;
@@ -371,10 +371,10 @@ mod ascending {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Random;
     use super::*;
     use crate::protocol::message::Stream;
-    use crate::store::blob::BlobStat;
+    use crate::terms::blob::BlobStat;
+    use crate::testing::Random;
 
     fn result() -> ResultRecord {
         let seen = BlobStat { inode: 9, size: 70_000, mtime_ns: -5, ctime_ns: i64::MAX };

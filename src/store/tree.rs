@@ -4,7 +4,7 @@
 //! never in the caller. It also leaks files for values above a few KiB, so long values are cut into
 //! pieces, and it never gives disk space back, so a bloated tree is copied into a new one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::calls::{Calls, Length};
-use super::pending::Pending;
+use super::pending::{Changes, Pending};
 use super::recovery::{
     Attempt, Suspicion, Trouble, attempt, discard, finish_swap, open_current, open_sled, set_aside,
 };
@@ -27,9 +27,6 @@ pub enum Opened {
     /// Why nothing could be kept. A folder that never had an index is `Kept`.
     StartedEmpty(String),
 }
-
-/// Changes to be made at once: values to set and (`None`) to remove.
-pub(super) type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A longer value is cut into pieces of this size.
 const PIECE: usize = 4096;

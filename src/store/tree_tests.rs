@@ -2,8 +2,8 @@ use std::time::Instant;
 
 use super::super::record::SCHEMA;
 use super::super::recovery::SCHEMA_KEY;
-use super::super::testing::{Random, TestDir};
 use super::*;
+use crate::testing::{Random, TestDir};
 
 fn put(tree: &Tree, key: &[u8], value: &[u8]) {
     tree.apply(Changes::from([(key.to_vec(), Some(value.to_vec()))]));

@@ -19,9 +19,10 @@ use parking_lot::Mutex;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{Mode, OFlags, fstat, link, open, unlink};
 
-use super::blob::{BlobDir, BlobId, BlobStat, is_regular};
+use super::blob::{BlobDir, is_regular};
 use crate::files::trust;
 use crate::sys;
+use crate::terms::blob::{BlobId, BlobStat};
 
 /// What is watched at most; each takes the kernel about 1 KiB.
 const WATCHES_MAX: usize = 20_000;

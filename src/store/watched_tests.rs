@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, utimensat};
 
-use super::super::testing::TestDir;
 use super::*;
+use crate::testing::TestDir;
 
 /// A blob that is watched and has a second name, as after a delivery.
 struct Linked {

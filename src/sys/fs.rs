@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::fs::{copy_file_range, fstatfs, getxattr, ioctl_ficlone};
@@ -100,4 +101,10 @@ pub fn write_all(to: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
 pub fn has_default_acl(folder: &[u8]) -> bool {
     let mut nothing: [u8; 0] = [];
     matches!(getxattr(folder, "system.posix_acl_default", &mut nothing[..]), Ok(n) if n > 0)
+}
+
+/// Bytes that can still be written in a folder. None: nobody knows.
+pub fn space_left(folder: &Path) -> Option<u64> {
+    let about = rustix::fs::statvfs(folder).ok()?;
+    Some(about.f_bavail.saturating_mul(about.f_frsize))
 }

@@ -14,4 +14,3 @@ pub mod quick;
 pub mod signals;
 pub mod terminal;
 pub mod termination;
-pub mod view;

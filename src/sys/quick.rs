@@ -27,7 +27,7 @@ use std::cell::UnsafeCell;
 use self::deliver::deliver;
 use self::raw::*;
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
-use crate::sys::view::VIEW_BYTES;
+use crate::protocol::view::VIEW_BYTES;
 
 /// What the ordinary path takes over.
 pub struct Handed {
@@ -264,7 +264,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
             call(nr::CLOSE, socket, 0, 0, 0, 0);
             return;
         }
-        // What we see, as `sys::view` makes it.
+        // What we see, as `protocol::view` makes it.
         let mut root = core::mem::MaybeUninit::<KernelStatx>::uninit();
         let root_at = root.as_mut_ptr();
         let flags = STATX_INO | STATX_MNT_ID;

@@ -1,45 +1,11 @@
 //! What stands behind an answer: files by content and paths by absence. A program brings in what its
 //! script line or its loader does.
 
-use super::environment::Environment;
-use super::find::{absolute, base};
+use super::caller::Caller;
+use super::find::absolute;
 use super::program::{self, Program};
 use super::query;
-use super::searched::candidates;
-use crate::files::{FileTable, PathId, Seen};
-
-/// One caller's surroundings.
-#[derive(Clone, Copy)]
-pub struct Caller<'a> {
-    pub table: &'a FileTable,
-    pub env: Environment<'a>,
-    pub cwd: &'a [u8],
-}
-
-impl Caller<'_> {
-    pub(super) fn content(&self, path: &[u8]) -> (PathId, Seen) {
-        let id = self.table.intern(path);
-        (id, self.table.look(id, true))
-    }
-
-    /// Digest of what is at these paths now. None when one can't be read.
-    pub(super) fn digest(&self, closure: &Closure) -> Option<[u8; 32]> {
-        let mut hasher = blake3::Hasher::new();
-        for id in &closure.content {
-            match self.table.look(*id, true) {
-                Seen::File { hash: Some(hash), .. } => hasher.update(&hash.0),
-                Seen::Absent => hasher.update(b"absent"),
-                _ => return None,
-            };
-        }
-        for id in &closure.absent {
-            if !matches!(self.table.look(*id, false), Seen::Absent) {
-                return None;
-            }
-        }
-        Some(*hasher.finalize().as_bytes())
-    }
-}
+use crate::files::{PathId, Seen};
 
 /// Files whose content, and paths whose absence, an answer depends on.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +15,24 @@ pub(super) struct Closure {
 }
 
 impl Closure {
+    /// Digest of what is at these paths now. None when one can't be read.
+    pub(super) fn digest(&self, caller: Caller<'_>) -> Option<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        for id in &self.content {
+            match caller.table.look(*id, true) {
+                Seen::File { hash: Some(hash), .. } => hasher.update(&hash.0),
+                Seen::Absent => hasher.update(b"absent"),
+                _ => return None,
+            };
+        }
+        for id in &self.absent {
+            if !matches!(caller.table.look(*id, false), Seen::Absent) {
+                return None;
+            }
+        }
+        Some(*hasher.finalize().as_bytes())
+    }
+
     /// A file by content, or its absence.
     pub(super) fn add(&mut self, id: PathId) {
         self.content.push(id);
@@ -74,46 +58,6 @@ impl Closure {
         all.dedup();
         all
     }
-}
-
-/// Where a planned command's program is: as printed when it has a folder, else the first of
-/// the places; those where it is not are remembered as absent. A driver for `target` may look for
-/// `TARGET-NAME` first: clang in all places, gcc in each of its own.
-pub(super) fn find_program(
-    caller: Caller<'_>,
-    printed: &[u8],
-    target: &[u8],
-    places: &[Vec<u8>],
-    closure: &mut Closure,
-) -> Option<Vec<u8>> {
-    let printed_path = printed.contains(&b'/').then(|| absolute(caller.cwd, printed));
-    let real = |path: &[u8]| caller.table.look(caller.table.intern(path), false).identity();
-    let wanted = printed_path.as_deref().map(real);
-    let prefix = [target, b"-"].concat();
-    let plain = base(printed).strip_prefix(&prefix[..]).unwrap_or(base(printed));
-    let mut searched = places;
-    for name in [&[&prefix[..], plain].concat()[..], plain] {
-        for (at, place) in searched.iter().enumerate() {
-            let mut is_found = false;
-            for candidate in candidates(caller, place, name) {
-                let id = caller.table.intern(&candidate);
-                match (caller.table.look(id, false), wanted) {
-                    (Seen::Absent, _) => closure.absent.push(id),
-                    // Printed without a folder: found on PATH, under the very name.
-                    (Seen::File { .. }, None) if name == base(printed) => return Some(candidate),
-                    (seen @ Seen::File { .. }, Some(wanted)) => {
-                        is_found |= seen.identity() == wanted;
-                    }
-                    _ => {}
-                }
-            }
-            if is_found {
-                searched = &places[..at];
-                break;
-            }
-        }
-    }
-    printed_path
 }
 
 /// Adds a program file, what its script line or loader brings in, and says what it is.

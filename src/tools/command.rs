@@ -4,19 +4,11 @@
 //! files are read through a callback). The rest of the daemon works from this, and never
 //! from argv again.
 
+use crate::inputs::dialect::{Flavor, Language};
+use crate::inputs::search::Search;
 use crate::session::reason::Reason;
-
-/// One argument, as the kernel handed it over: any bytes but NUL.
-pub type Arg = Vec<u8>;
-
-/// Which family of drivers a tool belongs to, as its own `-v` says.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-pub enum Flavor {
-    Gcc,
-    Clang,
-}
+use crate::terms::Arg;
+use crate::terms::output::Output;
 
 /// The outcome of parsing.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,27 +32,6 @@ pub enum Mode {
     Precompile,
 }
 
-/// The language of one source, after `-x` and file endings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Language {
-    C,
-    Cxx,
-    ObjC,
-    ObjCxx,
-    /// `.i`: C that is already preprocessed.
-    PreprocessedC,
-    /// `.ii`: C++ that is already preprocessed.
-    PreprocessedCxx,
-    /// `.s`: assembly that no preprocessor sees.
-    Assembler,
-    /// `.S`, `.sx`: assembly with a preprocessor in front.
-    AssemblerWithCpp,
-    CHeader,
-    CxxHeader,
-    /// LLVM IR or bitcode.
-    Ir,
-}
-
 /// One source named on the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
@@ -69,85 +40,6 @@ pub struct Source {
     pub language: Language,
     /// Where it stands in `Command::args`.
     pub position: usize,
-}
-
-/// How the compiler opens an output that is already there (measured: gcc 12, clang 14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum WriteStyle {
-    /// Removed first, or renamed over: a new inode with fresh modes; a symlink is replaced.
-    Replace,
-    /// As `Replace`, where nothing or a regular file with content has the name. What becomes of
-    /// an empty file or a symlink differs from linker to linker: that is left to it.
-    ReplaceFile,
-    /// Opened and truncated: inode, modes and symlinks stay.
-    InPlace,
-    /// Made in a way that is not known, as a file or a folder: stored as a pack (`store::pack`).
-    Packed,
-    /// Several files of one folder, which the tool named itself; the output's name is the folder's.
-    /// Stored as a pack; delivered only where nothing else has one of the names.
-    Among,
-    /// As `Replace`, but a file that may not be written to is left, and complained of.
-    ReplaceWritable,
-    /// As GNU's assembler: a file with content is removed first, or the symlink that leads to one; what
-    /// is empty, or where a symlink leads nowhere, is opened and truncated.
-    ReplaceFilled,
-}
-
-/// What an output is, which says how to find it in a stored result.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-pub enum Role {
-    /// The object, assembly text or precompiled header.
-    Main,
-    /// `.d`
-    Dependencies,
-    /// `.dwo`
-    SplitDwarf,
-    /// `.gcno`
-    CoverageNotes,
-    /// `.su`
-    StackUsage,
-    /// `.ci`
-    CallGraph,
-    /// `--serialize-diagnostics FILE`
-    Diagnostics,
-    /// `-ftime-trace`
-    TimeTrace,
-    /// `-aux-info FILE`
-    AuxInfo,
-    /// `-fopt-info-…=FILE`, `-fsave-optimization-record`
-    OptimisationRecord,
-    /// `-Wa,-a…=FILE`
-    Listing,
-    /// A linker's `-Map=FILE`
-    LinkMap,
-    /// `--out-implib=FILE`
-    ImportLibrary,
-    /// Any other file of a tool that may make several of a kind, by its number.
-    Other(u16),
-    /// Files that nobody named, made beside the main one
-    Siblings,
-    /// `-MJ FILE`: the compile's entry in a compilation database
-    DatabaseEntry,
-}
-
-impl Role {
-    /// A text in which paths follow the checkout that it is for.
-    pub fn lists_paths(self) -> bool {
-        matches!(self, Role::Dependencies | Role::DatabaseEntry)
-    }
-}
-
-/// A file the compiler will write.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Output {
-    pub role: Role,
-    /// As the compiler will name it: absolute, or relative to the cwd.
-    pub path: Arg,
-    pub style: WriteStyle,
-    /// False where the compiler leaves it out at times (`.dwo` without debug info, `-MD` of a `.s`).
-    pub required: bool,
 }
 
 /// What an argument of a driver that links is for; a value is for the same as its flag.
@@ -192,31 +84,6 @@ pub enum UserDeps {
     All,
     /// `-MMD`: leaves system headers out.
     UserHeaders,
-}
-
-/// Where `#include` looks, as far as the command line says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Search {
-    /// `-iquote`, in order.
-    pub quote: Vec<Arg>,
-    /// `-I`, in order (a `-I-` makes the call plain).
-    pub angle: Vec<Arg>,
-    /// `-isystem`, `-cxx-isystem`, in order.
-    pub system: Vec<Arg>,
-    /// `-idirafter`, in order.
-    pub after: Vec<Arg>,
-    /// `-include`, `-imacros`, `-include-pch` files, in order.
-    pub forced: Vec<ForcedHeader>,
-}
-
-/// A header that an option names.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ForcedHeader {
-    /// As spelled.
-    pub name: Arg,
-    /// A precompiled form of it is looked for, and taken. Not of what `-Xclang` names: clang's driver would look,
-    /// its compiler does not (measured).
-    pub or_compiled: bool,
 }
 
 /// Everything a compile's command line says.

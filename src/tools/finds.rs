@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::closure::Caller;
+use super::caller::Caller;
 use super::find::{Found, NotFound, absolute, find_tool, own_key};
 use crate::files::{Counter, PathId};
 

@@ -1,7 +1,7 @@
 //! What an action's key is made of, part by part. The key is the hash of exactly this text,
 //! so what is said about a key can't differ from it.
 
-use crate::store::key::ActionKey;
+use crate::terms::key::ActionKey;
 
 /// What one part says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

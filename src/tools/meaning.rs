@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::closure::Caller;
-use super::command::{Arg, Output, Role};
+use super::caller::Caller;
 use super::environment::Environment;
 use super::plan::{Discovery, Plan};
 use super::toolchain::Toolchains;
-use super::understand::Understood;
+use super::understood::Understood;
 use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Resolver, World};
 use crate::inputs::search::SearchPath;
-use crate::protocol::message::{Chunk, Content, RunReport, Stage, Terminal};
+use crate::protocol::message::{Chunk, Content, RunReport, Stage};
 use crate::session::reason::Reason;
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role};
 
 /// A command that may be cached. It makes one or more units, each a result of its own.
 pub trait Meaning: Send + Sync + std::fmt::Debug {
@@ -110,14 +111,17 @@ impl<'a> Text<'a> {
     }
 }
 
+/// What a driver means when it is called by this name and with these arguments.
+pub type CompileOf<'a> = dyn Fn(&[u8], &[Arg]) -> Option<Understood> + 'a;
+
 /// Who wants to know what a command stands for.
 pub struct Asking<'a> {
     pub caller: Caller<'a>,
     pub toolchains: &'a Toolchains,
     /// The whole command.
     pub tool: &'a Understood,
-    /// The caller's standard error, if it is a terminal.
-    pub terminal: Option<Terminal>,
+    /// The caller's gcc or clang, called by this name and with these arguments instead. None: that runs as it is.
+    pub compile: &'a CompileOf<'a>,
 }
 
 /// The commands that one stands for.

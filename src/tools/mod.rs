@@ -7,6 +7,8 @@ pub mod key_parts;
 pub mod meaning;
 pub mod places;
 pub mod plan;
+pub mod refusal;
+pub mod understood;
 
 pub mod archive;
 pub mod declared;
@@ -17,11 +19,14 @@ pub mod rust;
 pub mod rustfmt;
 pub mod tidy;
 
+pub mod caller;
 pub mod closure;
 pub mod command;
+pub mod driver;
 pub mod environment;
 pub mod find;
 mod finds;
+pub mod kind;
 mod needs;
 mod program;
 mod query;

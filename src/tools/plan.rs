@@ -1,8 +1,8 @@
 //! How a miss is run, and how its inputs are told afterwards.
 
-use super::command::Arg;
-use super::understand::Understood;
+use super::understood::Understood;
 use crate::protocol::message::{ReadBack, Run};
+use crate::terms::Arg;
 
 /// A run and how to read what it brings back.
 #[derive(Debug)]

@@ -12,10 +12,11 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::command::{Arg, Flavor};
 use super::environment::Environment;
 use super::find::{base, key_of};
 use super::way::{self, Way};
+use crate::inputs::dialect::Flavor;
+use crate::terms::Arg;
 
 /// What a query printed.
 pub(super) struct Said {

@@ -2,12 +2,13 @@
 //! depend on. A *place* is what goes before a name: a folder's ends in a slash. One that does not is a
 //! prefix to gcc (`-Bbin/arm-` finds `bin/arm-as`), until it is a folder.
 
-use super::closure::{Caller, Closure};
-use super::command::Arg;
-use super::find::{absolute, folder_of};
+use super::caller::Caller;
+use super::closure::Closure;
+use super::driver::Driver;
+use super::find::{absolute, base, folder_of};
 use super::query;
-use super::toolchain::Driver;
 use crate::files::{PathId, Seen};
+use crate::terms::Arg;
 
 /// The places of one driver under one set of arguments, in order, those that are not there (yet) included.
 #[derive(Debug, Default, PartialEq)]
@@ -60,6 +61,46 @@ pub(super) fn candidates(caller: Caller<'_>, place: &[u8], name: &[u8]) -> Vec<A
         true => vec![inside],
         false => vec![[&absolute(caller.cwd, place)[..], name].concat(), inside],
     }
+}
+
+/// Where a planned command's program is: as printed when it has a folder, else the first of
+/// the places; those where it is not are remembered as absent. A driver for `target` may look for
+/// `TARGET-NAME` first: clang in all places, gcc in each of its own.
+pub(super) fn find_program(
+    caller: Caller<'_>,
+    printed: &[u8],
+    target: &[u8],
+    places: &[Vec<u8>],
+    closure: &mut Closure,
+) -> Option<Vec<u8>> {
+    let printed_path = printed.contains(&b'/').then(|| absolute(caller.cwd, printed));
+    let real = |path: &[u8]| caller.table.look(caller.table.intern(path), false).identity();
+    let wanted = printed_path.as_deref().map(real);
+    let prefix = [target, b"-"].concat();
+    let plain = base(printed).strip_prefix(&prefix[..]).unwrap_or(base(printed));
+    let mut searched = places;
+    for name in [&[&prefix[..], plain].concat()[..], plain] {
+        for (at, place) in searched.iter().enumerate() {
+            let mut is_found = false;
+            for candidate in candidates(caller, place, name) {
+                let id = caller.table.intern(&candidate);
+                match (caller.table.look(id, false), wanted) {
+                    (Seen::Absent, _) => closure.absent.push(id),
+                    // Printed without a folder: found on PATH, under the very name.
+                    (Seen::File { .. }, None) if name == base(printed) => return Some(candidate),
+                    (seen @ Seen::File { .. }, Some(wanted)) => {
+                        is_found |= seen.identity() == wanted;
+                    }
+                    _ => {}
+                }
+            }
+            if is_found {
+                searched = &places[..at];
+                break;
+            }
+        }
+    }
+    printed_path
 }
 
 /// The values of `-B` among a driver's arguments.

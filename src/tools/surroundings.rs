@@ -4,10 +4,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::closure::{Caller, Closure};
-use super::command::Arg;
+use super::caller::Caller;
+use super::closure::Closure;
 use super::find::{absolute, base, folder_of};
 use crate::files::Seen;
+use crate::terms::Arg;
 
 /// Adds the configuration files that this clang read, as `said` tells, and those that it would read for its
 /// name and its target. None: one of them names others, which are not followed.

@@ -7,81 +7,21 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::closure::{Caller, Closure, add_program, field, find_program};
-use super::command::{Command, Flavor, Language, Mode};
-use super::environment::{Environment, TOOLCHAIN_VARIABLES, names_that_matter};
+use super::caller::Caller;
+use super::closure::{Closure, add_program, field};
+use super::command::{Command, Mode};
+use super::driver::Driver;
+use super::environment::{Environment, TOOLCHAIN_VARIABLES};
 use super::find::{absolute, base};
 use super::finds::Finds;
 use super::program::{self, Program};
 use super::query;
+use super::searched::find_program;
 use super::searched::{self, on_path};
 use super::surroundings;
 use crate::files::{ContentHash, Counter, PathId, Seen};
+use crate::inputs::dialect::{Flavor, Language};
 use crate::session::reason::Reason;
-
-/// What is known of a driver from its first answer.
-#[derive(Clone, Debug)]
-pub struct Driver {
-    pub path: Vec<u8>,
-    pub flavor: Flavor,
-    /// Major version.
-    pub major: u32,
-    /// Its file is a script.
-    pub is_script: bool,
-    /// Variables its script text mentions, with their values now; empty for real programs.
-    script_variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    version_line: Vec<u8>,
-    /// As its `Target:` line says.
-    target: Vec<u8>,
-    /// The names a folder for this version may have: `12.2.0`, `12`.
-    versions: Vec<Vec<u8>>,
-    /// How often its file was replaced before our eyes by one of equal content.
-    replaced: u32,
-    /// What its answers depend on beside its own files, where it is a front for many (emcc).
-    front: Option<[u8; 32]>,
-    closure: Closure,
-}
-
-impl Driver {
-    /// Adds the driver's own files.
-    pub(super) fn add_to(&self, closure: &mut Closure) {
-        closure.content.extend_from_slice(&self.closure.content);
-        closure.absent.extend_from_slice(&self.closure.absent);
-    }
-
-    /// As its `Target:` line says.
-    pub(super) fn target(&self) -> &[u8] {
-        &self.target
-    }
-
-    /// A script that looks at variables of its own, which requests are not remembered by.
-    pub(super) fn is_scripted(&self) -> bool {
-        if self.script_variables.is_empty() {
-            return false;
-        }
-        let known = names_that_matter();
-        self.script_variables.iter().any(|(name, _)| !known.contains(&name[..]))
-    }
-
-    /// What tells it from others beside its files.
-    pub(super) fn mark(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        field(&mut hasher, &self.version_line);
-        self.add_variant(&mut hasher);
-        *hasher.finalize().as_bytes()
-    }
-
-    fn add_variant(&self, hasher: &mut blake3::Hasher) {
-        hasher.update(&self.replaced.to_le_bytes());
-        for (name, value) in &self.script_variables {
-            field(hasher, name);
-            field(hasher, value.as_deref().unwrap_or(b"\0unset"));
-        }
-        if let Some(front) = &self.front {
-            field(hasher, front);
-        }
-    }
-}
 
 /// What is known of a driver under one set of flags and one language.
 #[derive(Debug)]
@@ -170,7 +110,7 @@ impl Toolchains {
         driver.front = front;
         let driver = Arc::new(driver);
         let closure = driver.closure.clone();
-        let digest = caller.digest(&closure).ok_or(Reason::UnknownCompiler)?;
+        let digest = closure.digest(caller).ok_or(Reason::UnknownCompiler)?;
         *kept = Some(Kept { value: driver.clone(), closure, digest, verified });
         Ok(driver)
     }
@@ -206,7 +146,7 @@ impl Toolchains {
         let verified = caller.table.counter();
         let mut closure = Closure::default();
         let words = find(&mut closure)?;
-        let digest = caller.digest(&closure)?;
+        let digest = closure.digest(caller)?;
         let mut identity = blake3::Hasher::new();
         identity.update(&digest);
         for word in &words {
@@ -266,7 +206,7 @@ fn still_good<T: Clone>(kept: &mut Option<Kept<T>>, caller: Caller<'_>) -> Optio
         return Some(found.value.clone());
     }
     let now = caller.table.counter();
-    if caller.digest(&found.closure) == Some(found.digest) {
+    if found.closure.digest(caller) == Some(found.digest) {
         found.verified = now;
         return Some(found.value.clone());
     }
@@ -379,7 +319,7 @@ fn find_toolchain(
     for path in &verbose.settings {
         closure.content.push(caller.content(&absolute(caller.cwd, path)).0);
     }
-    let digest = caller.digest(&closure)?;
+    let digest = closure.digest(caller)?;
     identity.update(&digest);
     let system_folders: Vec<Vec<u8>> =
         [&verbose.missing_folders[..], &verbose.folders[..]].concat();

@@ -3,89 +3,18 @@
 //! invocation need not be understood again while none of that changed.
 
 use super::archive;
-use super::closure::Caller;
-use super::command::Arg;
+use super::caller::Caller;
 use super::environment::Environment;
-use super::key_parts::KeyParts;
 use super::link;
-use super::meaning::Meaning;
-use super::places::Places;
+use super::refusal::Refusal;
 use super::rust;
 use super::toolchain::Toolchains;
-use super::worktree::Sharing;
+use super::understood::{Typed, Understood};
 use super::{declared, emscripten, gcc, rustfmt, tidy};
-use crate::files::{FileTable, PathId};
+use crate::files::FileTable;
 use crate::protocol::message::{Invocation, StdoutIs, Terminal};
-use crate::session::kind::Kind;
 use crate::session::reason::Reason;
-use crate::store::key::ActionKey;
-
-/// A command whose results may be cached, understood.
-#[derive(Debug)]
-pub struct Understood {
-    /// The program file to run on a miss.
-    pub program: Vec<u8>,
-    /// Its argv[0].
-    pub argv0: Vec<u8>,
-    pub cwd: Vec<u8>,
-    /// One for each unit, in order.
-    pub units: Vec<ActionKey>,
-    /// What each unit's key is made of.
-    pub parts: Vec<KeyParts>,
-    pub kind: Kind,
-    pub meaning: Box<dyn Meaning>,
-    /// Folders whose names are no part of the actions.
-    pub places: Places,
-    /// Whether its results fit other checkouts.
-    pub sharing: Sharing,
-    /// Every path whose change makes this understanding void.
-    pub depends: Vec<PathId>,
-    /// Files that the tool itself changes: what they were before is a part of the actions.
-    pub before: Vec<PathId>,
-    /// It also depends on variables that only this tool knows of.
-    pub scripted: bool,
-    /// The situation that messages were made for (terminal, colours).
-    pub text_context: u64,
-}
-
-/// What one family of tools makes of a command.
-pub(super) struct Actions {
-    pub(super) units: Vec<KeyParts>,
-    pub(super) kind: Kind,
-    pub(super) meaning: Box<dyn Meaning>,
-    pub(super) places: Places,
-    pub(super) sharing: Sharing,
-    pub(super) before: Vec<PathId>,
-    pub(super) scripted: bool,
-    pub(super) text_context: u64,
-}
-
-/// A command as a family of tools gets it.
-pub(super) struct Typed<'a> {
-    /// The file behind the name.
-    pub(super) program: &'a [u8],
-    /// The name without its folder.
-    pub(super) called: &'a [u8],
-    pub(super) args: &'a [Arg],
-    /// The caller's standard error, if it is a terminal.
-    pub(super) terminal: Option<Terminal>,
-    /// Where its stdout goes; only told of tools that mind it.
-    pub(super) stdout: StdoutIs,
-}
-
-/// A command to be run as it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
-    pub reason: Reason,
-    /// The argument to blame.
-    pub argument: Option<Arg>,
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Refusal {
-        Refusal { reason, argument: None }
-    }
-}
+use crate::terms::Arg;
 
 /// Understands one invocation.
 pub fn understand(
@@ -147,47 +76,20 @@ pub fn understand(
     Ok(Understood::of(actions, program, argv0, cwd, depends))
 }
 
-impl Understood {
-    fn of(
-        actions: Actions,
-        program: Vec<u8>,
-        argv0: Vec<u8>,
-        cwd: Vec<u8>,
-        mut depends: Vec<PathId>,
-    ) -> Understood {
-        depends.sort();
-        depends.dedup();
-        Understood {
-            program,
-            argv0,
-            cwd,
-            units: actions.units.iter().map(KeyParts::key).collect(),
-            parts: actions.units,
-            kind: actions.kind,
-            meaning: actions.meaning,
-            places: actions.places,
-            sharing: actions.sharing,
-            depends,
-            before: actions.before,
-            scripted: actions.scripted,
-            text_context: actions.text_context,
-        }
-    }
-
-    /// The same caller's gcc or clang, called with these arguments instead.
-    pub(super) fn with_args(
-        &self,
-        caller: Caller<'_>,
-        toolchains: &Toolchains,
-        called: &[u8],
-        terminal: Option<Terminal>,
-        args: &[Arg],
-    ) -> Option<Understood> {
-        let stdout = StdoutIs::Apart;
-        let typed = Typed { program: &self.program, called, args, terminal, stdout };
-        let mut depends = self.depends.clone();
-        let actions = gcc::understand::understand(caller, toolchains, &typed, &mut depends).ok()?;
-        let (program, argv0) = (self.program.clone(), self.argv0.clone());
-        Some(Understood::of(actions, program, argv0, self.cwd.clone(), depends))
-    }
+/// What a driver that was understood means when it is called by this name and with these arguments instead. None: that
+/// runs as it is.
+pub fn compile_of(
+    caller: Caller<'_>,
+    toolchains: &Toolchains,
+    driver: &Understood,
+    called: &[u8],
+    terminal: Option<Terminal>,
+    args: &[Arg],
+) -> Option<Understood> {
+    let stdout = StdoutIs::Apart;
+    let typed = Typed { program: &driver.program, called, args, terminal, stdout };
+    let mut depends = driver.depends.clone();
+    let actions = gcc::understand::understand(caller, toolchains, &typed, &mut depends).ok()?;
+    let (program, argv0) = (driver.program.clone(), driver.argv0.clone());
+    Some(Understood::of(actions, program, argv0, driver.cwd.clone(), depends))
 }

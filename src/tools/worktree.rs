@@ -3,9 +3,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::closure::Caller;
+use super::caller::Caller;
 use super::find::within;
-use super::understand::Refusal;
+use super::refusal::Refusal;
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
 

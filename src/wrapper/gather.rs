@@ -8,7 +8,7 @@ use super::names;
 use crate::protocol::message::{Declared, Invocation, StdoutIs, Terminal};
 use crate::sys::process::{self, Strings};
 use crate::sys::terminal;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::find::{self, base};
 use crate::tools::gcc::strict_paths::StrictPaths;
 use crate::tools::way::{self, Way};

@@ -33,9 +33,10 @@ use crate::protocol::message::{Answer, Declared, Exit, Invocation, Report, Reque
 use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::sys::fault::{self, Point};
-use crate::sys::priority::{Niceness, Priority};
+use crate::sys::priority::take_on;
 use crate::sys::process;
 use crate::sys::signals::{self, Before};
+use crate::terms::priority::{Niceness, Priority};
 use crate::tools::gcc::strict_paths::{self, StrictPaths};
 
 /// How the cache dealt with a command.
@@ -97,7 +98,7 @@ fn serve(call: &Call<'_>) -> i32 {
         Ok(End::Plain { judged: true, niceness }) => {
             broken_pipe.restore();
             // Where the system does not allow it, it stays as it was.
-            let _ = niceness.map(Niceness::take_on);
+            let _ = niceness.map(take_on);
             plain::become_tool(call)
         }
         Ok(End::Plain { judged: false, .. }) | Err(_) => {
@@ -194,7 +195,7 @@ fn unasked(call: &Call<'_>, settings: Settings) -> i32 {
     }
     if compiles {
         let priority = settings.compile_priority.unwrap_or(Priority::Low);
-        let _ = priority.niceness(|| false).map(Niceness::take_on);
+        let _ = priority.niceness(|| false).map(take_on);
     }
     plain::become_tool(call)
 }

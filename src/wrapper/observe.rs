@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 
 use crate::protocol::message::{LookedAt, Observation, Run};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::find::{self, absolute, base};
 use crate::tracer::{Trail, real};
 
@@ -139,7 +139,7 @@ fn list(what: &Observation) -> Option<HashMap<OsString, State>> {
 mod tests {
     use super::*;
     use crate::protocol::message::RunUnit;
-    use crate::tools::command::{Output, Role, WriteStyle};
+    use crate::terms::output::{Output, Role, WriteStyle};
 
     #[test]
     fn only_other_files_count() {

@@ -25,7 +25,7 @@ use crate::sys::fault::{self, Point};
 use crate::sys::process::{self, Strings};
 use crate::sys::signals::{self, Before, StandIn};
 use crate::sys::terminal;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tracer::{self, Trail};
 
 /// What became of a run.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 
 /// Removed when this is dropped.
 pub struct Scratch<'a>(&'a [Arg]);

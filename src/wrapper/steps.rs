@@ -6,11 +6,14 @@ use super::scratch::Scratch;
 use super::text::Held;
 use crate::protocol::message::{Delivery, Exit, Report, Stage, Step, Work};
 use crate::settings::Settings;
-use crate::store::blob::{BlobDir, BlobId, BlobStat};
-use crate::store::deliver::{DeliverError, LinkMode, Target, deliver};
+use crate::store::blob::BlobDir;
+use crate::store::deliver::{DeliverError, Target, deliver};
 use crate::sys::fault::{self, Point};
-use crate::sys::priority::Niceness;
+use crate::sys::priority::take_on;
 use crate::sys::signals::{Before, StandIn};
+use crate::terms::blob::BlobId;
+use crate::terms::blob::BlobStat;
+use crate::terms::output::LinkMode;
 
 /// How the steps went.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub fn perform(
     let mut report =
         Report { ticket: work.ticket, blobs: vec![], runs: vec![], niceness_refused: None };
     if work.steps.iter().any(|step| matches!(step, Step::Run(_)))
-        && let Some(Err(error)) = work.niceness.map(Niceness::take_on)
+        && let Some(Err(error)) = work.niceness.map(take_on)
     {
         report.niceness_refused = error.raw_os_error();
     }

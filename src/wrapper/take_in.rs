@@ -12,7 +12,8 @@ use rustix::fs::{Mode, OFlags, open};
 use crate::protocol::message::{Content, ReadBack, Run, RunUnit, Taken, TakenUnit};
 use crate::store::blob::BlobDir;
 use crate::store::pack;
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
 
 /// Outputs up to this size travel in the report and later in the answers: dependency files, and objects of one or two
 /// functions. A file of its own would cost each hit three more system calls and each miss a tenth of a millisecond.
@@ -208,7 +209,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::tools::command::Role;
+    use crate::terms::output::Role;
 
     const LARGE: u64 = INLINE_BYTES_MAX as u64 + 1;
 

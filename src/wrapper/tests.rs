@@ -12,9 +12,10 @@ use super::steps::{Outcome, perform};
 use super::text::Held;
 use crate::protocol::message::*;
 use crate::settings::Settings;
-use crate::store::blob::{BlobDir, BlobId};
-use crate::store::deliver::LinkMode;
-use crate::tools::command::{Output, Role, WriteStyle};
+use crate::store::blob::BlobDir;
+use crate::terms::blob::BlobId;
+use crate::terms::output::LinkMode;
+use crate::terms::output::{Output, Role, WriteStyle};
 
 /// Signal actions belong to the whole process: one run at a time.
 static ONE: Mutex<()> = Mutex::new(());

@@ -8,18 +8,22 @@ use std::sync::Arc;
 
 use zccache::cli::exec;
 use zccache::files::ContentHash;
+use zccache::inputs::dialect::{Flavor, Language};
 use zccache::inputs::resolve::{self, PathRef, Presence, Question, Read, Resolver, World};
 use zccache::inputs::scan::{self, Scan};
+use zccache::inputs::search::Search;
 use zccache::inputs::search::SearchPath;
 use zccache::inputs::{depfile, search};
 use zccache::protocol::frame::{self, HEADER_BYTES, Header};
 use zccache::protocol::message::{Content, Delivered, Delivery, Reply, Request};
 use zccache::protocol::quick;
+use zccache::protocol::view::VIEW_BYTES;
 use zccache::store::record::{
     self, FileRecord, ManifestRecord, Record, ResultRecord, SCHEMA, SetRecord,
 };
-use zccache::sys::view::VIEW_BYTES;
-use zccache::tools::command::{Arg, ArgPart, Flavor, Language, Parsed, Search, WriteStyle};
+use zccache::terms::Arg;
+use zccache::terms::output::WriteStyle;
+use zccache::tools::command::{ArgPart, Parsed};
 use zccache::tools::{archive, emscripten, gcc, link, rust, rustfmt, tidy};
 
 /// A parser's name and the function that tries it.

@@ -56,6 +56,8 @@ mod report;
 mod regressions;
 // What compilers take for one file or one folder, and other things about inputs beside their contents.
 mod relations;
+// The order of the rooms of the source.
+mod rooms;
 // What a Rust compile depends on that no list of files tells.
 mod rust;
 // Sessions, the journal, its replay, and what is said when they are used badly.

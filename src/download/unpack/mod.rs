@@ -4,7 +4,7 @@
 //! * `tree`: puts files, folders and links into place, and lets nothing out of its folder;
 //! * `tar`, `zip`, `sevenz`, `single`: read one kind and tell `tree`.
 
-mod format;
+pub mod format;
 mod sevenz;
 mod single;
 mod tar;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use format::ArchiveFormat;
+use format::ArchiveFormat;
 use format::{Kind, Packing};
 use tree::Tree;
 

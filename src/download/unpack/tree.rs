@@ -11,8 +11,6 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::super::part::space_left;
-
 /// More files than any toolchain has.
 const ENTRIES_MAX: u64 = 5_000_000;
 /// An archive may unpack to this much, and to `RATIO_MAX` times its size.
@@ -85,7 +83,7 @@ impl<'a> Tree<'a> {
         let root = rustix::fs::open(folder, flags, Mode::empty())?;
         let limit = BYTES_FREE.max(size.saturating_mul(RATIO_MAX));
         // Filling the disk is for nobody's good; what is left is known beforehand.
-        let bytes_left = limit.min(space_left(folder).unwrap_or(u64::MAX));
+        let bytes_left = limit.min(crate::sys::fs::space_left(folder).unwrap_or(u64::MAX));
         Ok(Tree {
             root,
             is_cancelled,

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::memo::{Class, Directive, FileMemo, NumberHasher, Resolver};
 use super::{InputSet, PathRef, Presence, Question, Read, Reason, World};
+use crate::inputs::dialect::{Flavor, Language};
 use crate::inputs::scan::{Kind, Scan, scan};
-use crate::tools::command::{Flavor, Language};
 
 type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
 

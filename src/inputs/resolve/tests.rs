@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::inputs::scan::{scan, scan_assembly};
-use crate::tools::command::{ForcedHeader, Search};
+use crate::inputs::search::{ForcedHeader, Search};
 
 #[derive(Default)]
 struct Fake {

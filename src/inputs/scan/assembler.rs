@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::lexer::{trim_end, word_at, word_start};
+use super::text::{trim_end, word_at, word_start};
 use super::{AssemblerFile, Scan, is_blank};
 
 const WORDS: [&[u8]; 2] = [b".incbin", b".include"];

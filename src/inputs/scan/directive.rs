@@ -2,7 +2,8 @@
 
 use memchr::memchr;
 
-use super::lexer::{Lexer, comment_end, word_at};
+use super::lexer::Lexer;
+use super::text::{comment_end, word_at};
 use super::{How, Include, Kind, MacroBody, is_blank, is_identifier};
 
 /// What `defined` and the compilers' own queries look like in `#if`: no header is meant.

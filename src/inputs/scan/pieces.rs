@@ -4,7 +4,7 @@
 //! Most headers paste, some have a macro that adds underscores, and many a program has a token `DATE`: only all
 //! of that together is taken for a time.
 
-use super::lexer::trim_end;
+use super::text::trim_end;
 use super::{is_blank, is_identifier};
 
 /// What the compiler replaces by a time.

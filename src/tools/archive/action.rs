@@ -11,12 +11,13 @@ use crate::files::ContentHash;
 use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{Content, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
 use crate::tools::find::absolute;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
 use crate::tools::plan::{Discovery, Plan, Told, run_of};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 #[derive(Debug)]
 pub(super) struct Archive {

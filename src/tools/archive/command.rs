@@ -1,7 +1,7 @@
 //! The command lines of `ar` and `ranlib`.
 
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::find::{base, plain_name};
 
 /// What is done to the archive.

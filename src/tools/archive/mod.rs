@@ -12,7 +12,7 @@ mod tool;
 pub(super) mod understand;
 
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::find::{base, plain_name};
 
 /// Whether a program of this name works on archives: `ar`, `llvm-ranlib-14`, `gcc-ar`, `emar`.

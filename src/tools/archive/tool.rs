@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::is_emscriptens;
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, Closure, add_library, add_program, field};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::{Closure, add_library, add_program, field};
 use crate::tools::emscripten;
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::link::tool::plugins as own_plugins;

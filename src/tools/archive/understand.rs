@@ -6,14 +6,15 @@ use super::tool::{Maker, tool};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
+use crate::tools::caller::Caller;
 use crate::tools::environment::{RESULT_VARIABLES, text_context};
 use crate::tools::find::absolute;
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
+use crate::tools::refusal::Refusal;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Understands a command of this family; what it looked at is added to `depends`.
@@ -24,8 +25,7 @@ pub(in crate::tools) fn understand(
     depends: &mut Vec<PathId>,
 ) -> Result<Actions, Refusal> {
     let args = expand_responses(caller, typed.args, depends)?;
-    let command = command::reader(typed.called)(&args)
-        .map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let command = command::reader(typed.called)(&args)?;
     let tool = tool(caller, toolchains, typed.program, &command.plugins)?;
     depends.extend_from_slice(&tool.answer.depends);
     if command.stamps == Stamps::AsBuilt && !tool.is_deterministic {

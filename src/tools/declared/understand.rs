@@ -6,8 +6,10 @@ use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Declared, Run, RunReport, RunUnit, StdoutIs};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, Closure, add_program, field};
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::caller::Caller;
+use crate::tools::closure::{Closure, add_program, field};
 use crate::tools::environment::streams_context;
 use crate::tools::find::{absolute, base};
 use crate::tools::finds::find;
@@ -16,8 +18,9 @@ use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::program::Program;
+use crate::tools::refusal::Refusal;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::{Actions, Refusal, Typed, Understood};
+use crate::tools::understood::{Actions, Typed, Understood};
 use crate::tools::worktree::Sharing;
 
 /// Interpreters that only start another program, which their first argument names.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::files::Seen;
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, Closure, add_program, field};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::{Closure, add_program, field};
 use crate::tools::environment::{EMSCRIPTEN_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base};
 use crate::tools::finds::find;

@@ -12,7 +12,9 @@ use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output, Role, UserDeps};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role};
+use crate::tools::command::UserDeps;
 use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::gcc::compile::Compile;
 use crate::tools::gcc::is_preprocessed_here;
@@ -23,7 +25,7 @@ use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 #[derive(Debug)]
 pub(super) struct Link {

@@ -18,12 +18,13 @@ pub(super) mod understand;
 
 use std::sync::Arc;
 
-use super::closure::Caller;
-use super::command::{Arg, Output};
+use super::caller::Caller;
 use super::find::base;
+use super::refusal::Refusal;
 use super::toolchain::{Answer, Toolchains};
-use super::understand::Refusal;
 use crate::session::reason::Reason;
+use crate::terms::Arg;
+use crate::terms::output::Output;
 
 /// Whether a program of this name is Emscripten's compiler.
 pub fn is_emscripten(called: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 
 use super::settings;
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 
 /// What emcc takes for itself, and what is left.
 #[derive(Debug, Default, PartialEq)]

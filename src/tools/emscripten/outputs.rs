@@ -1,7 +1,8 @@
 //! The files that a link may make. Which of them it does make follows from settings, objects and emcc's
 //! version; what was made is what counts.
 
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
 use crate::tools::find::base;
 
 /// What may stand behind the target's name without its ending.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::find::absolute;
 
 const DEEPEST: usize = 64;

@@ -5,10 +5,14 @@ use super::link::{self, Libraries, Link};
 use super::options::{self, Said};
 use super::{outputs, packed};
 use crate::files::{PathId, Seen};
+use crate::inputs::dialect::Flavor;
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, ArgPart, Command, Flavor, LinkLine, Mode, Output, Parsed};
+use crate::terms::Arg;
+use crate::terms::output::Output;
+use crate::tools::caller::Caller;
+use crate::tools::command::{ArgPart, Command, LinkLine, Mode, Parsed};
+use crate::tools::driver::Driver;
 use crate::tools::environment::{
     EMSCRIPTEN_REFUSED, EMSCRIPTEN_VARIABLES, LINK_REFUSED, REFUSED_VARIABLES, RESULT_VARIABLES,
     text_context,
@@ -19,8 +23,9 @@ use crate::tools::gcc::{self, response};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link::options::Said as LinkerSaid;
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Driver, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::refusal::{Refusal, refused};
+use crate::tools::toolchain::Toolchains;
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Understands a command of emcc's; what it looked at is added to `depends`.
@@ -68,14 +73,14 @@ enum Line {
 
 /// Reads arguments in which nothing is left to expand, of which so many were typed.
 fn read(cxx: bool, all: &[Arg], typed: usize) -> Result<(Line, Said), Refusal> {
-    let said = options::read(all).map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let said = options::read(all)?;
     agrees_with_clang(&said.clang)?;
     let line = match gcc::parse(Flavor::Clang, cxx, &said.clang, &mut |_| None) {
         Parsed::Compile(command) => {
             Line::Compile(Box::new(as_typed(*command, &all[..typed], &said)?))
         }
         Parsed::Link(line) => Line::Link(line),
-        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
+        Parsed::Plain(reason, argument) => return Err((reason, argument).into()),
     };
     Ok((line, said))
 }
@@ -93,8 +98,7 @@ pub(super) fn outputs_of(
     match line {
         Line::Compile(command) => Ok(command.outputs.concat()),
         Line::Link(line) => {
-            let linker = link::read(&line.words, &said, b"")
-                .map_err(|(reason, argument)| Refusal { reason, argument })?;
+            let linker = link::read(&line.words, &said, b"")?;
             Ok(outputs::of(&target(&linker, &said)).ok_or(Reason::UnusualOutput)?)
         }
     }
@@ -218,7 +222,7 @@ fn agrees_with_clang(args: &[Arg]) -> Result<(), Refusal> {
     }
     let by_name = |arg: &&Arg| !arg.starts_with(b"-") && languages == 0 && is_source_elsewhere(arg);
     match args.iter().find(by_name) {
-        Some(arg) => Err(Refusal { reason: Reason::UnknownLanguage, argument: Some(arg.clone()) }),
+        Some(arg) => Err(refused(Reason::UnknownLanguage, arg)),
         None => Ok(()),
     }
 }
@@ -322,8 +326,7 @@ impl Linked<'_> {
         if let Some(arg) = self.args.iter().find(|arg| &arg[..] == b"conftest.c") {
             return Err(uncacheable(arg.clone()));
         }
-        let linker = link::read(&line.words, &self.said, &self.install.root)
-            .map_err(|(reason, argument)| Refusal { reason, argument })?;
+        let linker = link::read(&line.words, &self.said, &self.install.root)?;
         let programs = self.install.programs(caller, toolchains)?;
         depends.extend_from_slice(&programs.depends);
         let compiles = match line.compiles {

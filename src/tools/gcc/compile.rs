@@ -8,12 +8,15 @@ use super::plan::{is_preprocessed_here, plan};
 use super::sanitizers;
 use crate::files::ContentHash;
 use crate::inputs::depfile;
+use crate::inputs::dialect::{Flavor, Language};
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
 use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::{Chunk, RunReport};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Mode, Output, Role, UserDeps};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role};
+use crate::tools::command::{Command, Mode, UserDeps};
 use crate::tools::environment::Environment;
 use crate::tools::find::{base, without_ending};
 use crate::tools::meaning::{Ground, Meaning, Text};
@@ -21,7 +24,7 @@ use crate::tools::places::{Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told};
 use crate::tools::query;
 use crate::tools::toolchain::Toolchain;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 #[derive(Debug)]
 pub(in crate::tools) struct Compile {

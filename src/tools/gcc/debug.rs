@@ -1,6 +1,6 @@
 //! `-g…`: which debug information there will be, as far as it matters to a cache.
 
-use crate::tools::command::Flavor;
+use crate::inputs::dialect::Flavor;
 
 /// What one `-g…` does.
 #[derive(Clone, Copy, Debug, PartialEq)]

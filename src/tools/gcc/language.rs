@@ -1,6 +1,6 @@
 //! Which language a source is in: by `-x`, else by its ending.
 
-use crate::tools::command::{Flavor, Language};
+use crate::inputs::dialect::{Flavor, Language};
 
 /// What an ending says.
 #[derive(Clone, Copy, Debug, PartialEq)]

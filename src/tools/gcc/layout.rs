@@ -1,7 +1,7 @@
 //! How the compilers break the lines of a dependency file, which depends on how long its
 //! names are: a file that moves to another checkout is broken anew.
 
-use crate::tools::command::Flavor;
+use crate::inputs::dialect::Flavor;
 
 /// Breaks the lines of a dependency file as this compiler does. A text that the compiler wrote
 /// comes back as it was; where it does not, the rules here are not that compiler's.

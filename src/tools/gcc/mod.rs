@@ -34,11 +34,13 @@ pub(super) use driver_text::without_colours;
 pub(super) use plan::{args_for, is_preprocessed_here, language_behind};
 
 use crate::files::{PathId, Seen};
+use crate::inputs::dialect::Flavor;
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, Flavor, Parsed};
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::command::Parsed;
 use crate::tools::find::absolute;
-use crate::tools::understand::Refusal;
+use crate::tools::refusal::Refusal;
 
 /// Replaces every `@FILE` among the arguments by what it holds, as gcc, clang and GNU's tools
 /// do; the files are added to `depends`.

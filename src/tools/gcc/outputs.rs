@@ -4,7 +4,10 @@
 //! name without its last ending, else by the source's base name in the working folder.
 
 use super::language;
-use crate::tools::command::{Arg, Flavor, Language, Mode, Output, Role, WriteStyle};
+use crate::inputs::dialect::{Flavor, Language};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::command::Mode;
 
 /// What decides the names.
 #[derive(Clone, Debug)]

@@ -8,10 +8,12 @@ use super::outputs;
 use super::passed::{self, Inner, Preprocessor, Setting};
 use super::switches;
 use super::table::{self, Class, Flag, Takes};
+use crate::inputs::dialect::{Flavor, Language};
+use crate::inputs::search::{ForcedHeader, Search};
 use crate::session::reason::Reason;
-use crate::tools::command::{
-    Arg, ArgPart, Flavor, ForcedHeader, Language, Parsed, Role, Search, Source,
-};
+use crate::terms::Arg;
+use crate::terms::output::Role;
+use crate::tools::command::{ArgPart, Parsed, Source};
 
 /// Why a call runs plain, and the argument to blame.
 type Refusal = (Reason, Option<Arg>);

@@ -2,7 +2,7 @@
 //! `-Xclang`, `-mllvm`.
 
 use super::switches;
-use crate::tools::command::Flavor;
+use crate::inputs::dialect::Flavor;
 
 /// What `-Wp,…` asks for.
 #[derive(Debug, PartialEq)]

@@ -3,10 +3,13 @@
 
 use super::compile::Compile;
 use super::language;
+use crate::inputs::dialect::{Flavor, Language};
 use crate::protocol::message::RunUnit;
-use crate::tools::command::{Arg, ArgPart, Flavor, Language, Role, UserDeps};
+use crate::terms::Arg;
+use crate::terms::output::Role;
+use crate::tools::command::{ArgPart, UserDeps};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// Plans one run; see `Meaning::plan`.
 pub(super) fn plan(

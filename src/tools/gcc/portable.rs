@@ -1,10 +1,12 @@
 //! Which commands mean the same in another checkout, and how their keys say so.
 
+use crate::inputs::dialect::{Flavor, Language};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Flavor, Language, Mode};
+use crate::terms::Arg;
+use crate::tools::command::{Command, Mode};
 use crate::tools::environment::{Environment, RESULT_VARIABLES};
 use crate::tools::places::Places;
-use crate::tools::understand::Refusal;
+use crate::tools::refusal::{Refusal, refused};
 
 /// Makes a compiler write a folder in another way, everywhere.
 const FILE_MAP: &[u8] = b"-ffile-prefix-map=";
@@ -57,7 +59,7 @@ pub(super) fn portable(
     }
     // With names of another kind the assembler would not find what it is to list.
     if let Some(arg) = &command.quotes_sources {
-        return Err(Refusal { reason: Reason::PathSensitiveArg, argument: Some(arg.clone()) });
+        return Err(refused(Reason::PathSensitiveArg, arg));
     }
     // What is packed can't be searched for the root afterwards.
     let packs = |arg: &Arg| arg.starts_with(b"-flto") || arg.starts_with(b"-gz");
@@ -75,8 +77,7 @@ pub(super) fn portable(
     {
         return Err(Reason::PathSensitiveArg.into());
     }
-    let sensitive =
-        |arg: &Arg| Refusal { reason: Reason::PathSensitiveArg, argument: Some(arg.clone()) };
+    let sensitive = |arg: &Arg| refused(Reason::PathSensitiveArg, arg);
     let marks = |arg: &Arg| arg.contains(&1) || arg.contains(&2);
     if let Some(arg) = command.args.iter().find(|arg| marks(arg)) {
         return Err(sensitive(arg));

@@ -3,7 +3,7 @@
 //! gcc and clang agree on plain text and differ in corners (a vertical tab, an empty quoted
 //! argument, a backslash at the end of a line, a byte order mark). Such a file is refused.
 
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 
 /// Deeper than any build nests them; also what ends a file that names itself.
 const DEEPEST: usize = 32;

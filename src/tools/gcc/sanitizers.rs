@@ -1,6 +1,8 @@
 //! Lists of what sanitizers leave alone, which clang looks for without being asked.
 
-use crate::tools::command::{Arg, Command, Flavor};
+use crate::inputs::dialect::Flavor;
+use crate::terms::Arg;
+use crate::tools::command::Command;
 
 /// Below `share` in clang's own folder; the second half as older releases named them.
 const LISTS: [&str; 16] = [

@@ -3,7 +3,7 @@
 use super::debug::{self, Debug};
 use super::switches;
 use super::table::{self, Class};
-use crate::tools::command::Flavor;
+use crate::inputs::dialect::Flavor;
 
 /// Whether a specs file only adds or takes away arguments that decide the code. One that calls functions (they look
 /// at variables and files), includes others, or has an argument that does more, changes what a command means.

@@ -3,7 +3,8 @@
 
 use super::response;
 use super::table::{self, Takes};
-use crate::tools::command::{Arg, Flavor};
+use crate::inputs::dialect::Flavor;
+use crate::terms::Arg;
 
 /// What `--strict-paths` and `ZCCACHE_STRICT_PATHS` ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::inputs::dialect::Flavor;
 use crate::session::reason::Reason;
-use crate::tools::command::{Flavor, Role};
+use crate::terms::output::Role;
 
 /// How a flag takes its value.
 #[derive(Clone, Copy, Debug, PartialEq)]

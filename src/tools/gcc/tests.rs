@@ -1,10 +1,12 @@
 //! What whole command lines come to.
 
 use super::parse;
+use crate::inputs::dialect::{Flavor, Language};
+use crate::inputs::search::ForcedHeader;
 use crate::session::reason::Reason;
-use crate::tools::command::{
-    Arg, Command, Flavor, ForcedHeader, Language, Mode, Parsed, Role, UserDeps,
-};
+use crate::terms::Arg;
+use crate::terms::output::Role;
+use crate::tools::command::{Command, Mode, Parsed, UserDeps};
 
 fn split(line: &str) -> Vec<Arg> {
     line.split_whitespace().map(|arg| arg.as_bytes().to_vec()).collect()
@@ -286,7 +288,7 @@ fn what_the_result_records() {
 #[test]
 fn files_beside_the_object() {
     let others = |flavor, line: &str| {
-        let named = |output: &crate::tools::command::Output| (output.role, text(&output.path));
+        let named = |output: &crate::terms::output::Output| (output.role, text(&output.path));
         compile(flavor, line).outputs[0][1..].iter().map(named).collect::<Vec<_>>()
     };
     for (flavor, args, role, path) in [

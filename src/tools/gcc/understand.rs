@@ -6,17 +6,20 @@ use super::compile::Compile;
 use super::portable::{Portable, portable};
 use super::specs;
 use crate::files::PathId;
+use crate::inputs::dialect::{Flavor, Language};
 use crate::session::kind::{self, Kind, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Command, Flavor, Language, Parsed};
+use crate::tools::caller::Caller;
+use crate::tools::command::{Command, Parsed};
+use crate::tools::driver::Driver;
 use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::find::{absolute, folder_of};
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link;
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Driver, Toolchain, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::refusal::Refusal;
+use crate::tools::toolchain::{Toolchain, Toolchains};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 
 /// Newer clangs append to what the file of `-MJ` held before (measured on 14, 15, 16 and 19).
@@ -58,7 +61,7 @@ pub(in crate::tools) fn understand(
         Parsed::Link(line) => {
             return link::driver::understand(caller, toolchains, typed, &driver, *line, depends);
         }
-        Parsed::Plain(reason, argument) => return Err(Refusal { reason, argument }),
+        Parsed::Plain(reason, argument) => return Err((reason, argument).into()),
     };
     compile(caller, toolchains, typed, &driver, command, None, depends)
 }
@@ -216,7 +219,7 @@ fn key_parts(
 
 /// What statistics count it as: the language of all sources, if they have one in common.
 fn kind(flavor: Flavor, command: &Command) -> Kind {
-    let tool = Tool::of(flavor);
+    let tool = Tool::from(flavor);
     let mut languages = command.sources.iter().map(|source| counted_as(source.language));
     let first = languages.next().unwrap_or_default();
     let language = if languages.all(|other| other == first) { first } else { Default::default() };

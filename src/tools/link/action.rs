@@ -5,17 +5,20 @@ use super::options::Said;
 use super::split::split;
 use super::tool::Linker;
 use crate::inputs::depfile;
+use crate::inputs::dialect::Flavor;
 use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{Observation, Run, RunReport, RunUnit};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, ArgPart, Flavor, Output, Role, UserDeps, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::command::{ArgPart, UserDeps};
 use crate::tools::find::folder_of;
 use crate::tools::gcc::compile::Compile;
 use crate::tools::meaning::{Asking, Ground, Meaning, Split};
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// How the linker is told something.
 #[derive(Clone, Copy, Debug, PartialEq)]

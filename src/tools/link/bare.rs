@@ -6,13 +6,14 @@ use super::tool::{Tool, alone};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
+use crate::tools::caller::Caller;
 use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::gcc::expand_responses;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
+use crate::tools::refusal::Refusal;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Understands a linker's command; what it looked at is added to `depends`.
@@ -26,9 +27,8 @@ pub(in crate::tools) fn understand(
     if caller.env.get(b"COLLECT_GCC").is_some() || caller.env.has_any(LINK_REFUSED) {
         return Err(Reason::Environment.into());
     }
-    let refused = |(reason, argument)| Refusal { reason, argument };
     let args = expand_responses(caller, typed.args, depends)?;
-    let said = options::read(&args).map_err(refused)?;
+    let said = options::read(&args)?;
     if said.files.is_empty() && said.names.is_empty() {
         return Err(Reason::NotACompile.into());
     }

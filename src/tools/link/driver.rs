@@ -6,15 +6,18 @@ use super::tool::{Tool, behind};
 use crate::files::PathId;
 use crate::session::kind::{self, Kind};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{LinkLine, Output, Role, WriteStyle};
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::caller::Caller;
+use crate::tools::command::LinkLine;
+use crate::tools::driver::Driver;
 use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES, RESULT_VARIABLES, text_context};
 use crate::tools::find::folder_of;
 use crate::tools::gcc;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
-use crate::tools::toolchain::{Driver, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::refusal::Refusal;
+use crate::tools::toolchain::Toolchains;
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Understands a driver's link; what it looked at is added to `depends`.
@@ -29,8 +32,7 @@ pub(in crate::tools) fn understand(
     if caller.env.has_any(LINK_REFUSED) {
         return Err(Reason::Environment.into());
     }
-    let refused = |(reason, argument)| Refusal { reason, argument };
-    let said = options::read(&line.words).map_err(refused)?;
+    let said = options::read(&line.words)?;
     let answer = behind(caller, toolchains, typed.program, &line.choosing, &said.plugins)?;
     let tool = Tool::of(&answer).ok_or(Reason::Link)?;
     depends.extend_from_slice(&tool.depends);
@@ -93,7 +95,7 @@ pub(in crate::tools) fn understand(
     };
     Ok(Actions {
         units: vec![parts],
-        kind: Kind { tool: kind::Tool::of(driver.flavor), language: kind::Language::Link },
+        kind: Kind { tool: driver.flavor.into(), language: kind::Language::Link },
         meaning: Box::new(meaning),
         places: Places::default(),
         sharing: Sharing::never(caller),

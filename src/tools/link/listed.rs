@@ -8,7 +8,7 @@ use super::script;
 use super::tool::Linker;
 use crate::inputs::resolve::Presence;
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::meaning::Ground;

@@ -18,7 +18,8 @@ mod split;
 pub(super) mod tool;
 
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output};
+use crate::terms::Arg;
+use crate::terms::output::Output;
 use crate::tools::find::plain_name;
 use crate::tools::query;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Role};
+use crate::terms::Arg;
+use crate::terms::output::Role;
 
 /// What a linker's command line says.
 #[derive(Clone, Debug, Default, PartialEq)]

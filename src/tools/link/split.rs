@@ -8,15 +8,18 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::action::Link;
 use crate::files::Seen;
+use crate::inputs::dialect::Flavor;
 use crate::protocol::message::Stage;
-use crate::tools::closure::{Caller, field};
-use crate::tools::command::{Arg, ArgPart, Command, Flavor, UserDeps};
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::field;
+use crate::tools::command::{ArgPart, Command, UserDeps};
+use crate::tools::driver::Driver;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, without_ending};
 use crate::tools::gcc::{args_for, language_behind, without_colours};
 use crate::tools::meaning::{Asking, Piece, Split};
 use crate::tools::query;
-use crate::tools::toolchain::Driver;
 
 /// Takes a link apart, or says that it is to run as it is. `temporary` is as for `Meaning::plan`.
 pub(super) fn split(
@@ -43,8 +46,7 @@ pub(super) fn split(
         .collect();
     let pieces = (0..objects.len()).map(|at| {
         let args = compile_args(link, Some(at));
-        let (tools, terminal) = (asking.toolchains, asking.terminal);
-        let understood = asking.tool.with_args(caller, tools, &link.called, terminal, &args)?;
+        let understood = (asking.compile)(&link.called, &args)?;
         let is_one = understood.units.len() == 1 && understood.meaning.outputs(0).len() == 1;
         // A compile for all checkouts is another than this one.
         let is_for_here = understood.places.roots().is_empty();

@@ -5,13 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::files::{PathId, Seen};
+use crate::inputs::dialect::Flavor;
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, Closure, add_library, add_program, field, find_program};
-use crate::tools::command::{Arg, Flavor};
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::{Closure, add_library, add_program, field};
 use crate::tools::environment::{LINK_VARIABLES, TOOLCHAIN_VARIABLES};
 use crate::tools::find::{absolute, base, find_tool, is_executable, own_key};
 use crate::tools::program::Program;
 use crate::tools::query;
+use crate::tools::searched::find_program;
 use crate::tools::searched::{self, Searched};
 use crate::tools::surroundings;
 use crate::tools::toolchain::{Answer, Toolchains};

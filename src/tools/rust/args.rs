@@ -1,7 +1,7 @@
 //! rustc's command line as a list of options: one form for `-C x`, `-Cx`, `--codegen=x`.
 
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 
 /// One option, or a free argument (the source).
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,8 @@ use crate::inputs::depfile::{self, Depfile};
 use crate::inputs::resolve::InputSet;
 use crate::protocol::message::{RunReport, RunUnit};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output, Role};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role};
 use crate::tools::find::absolute;
 use crate::tools::link::listed;
 use crate::tools::meaning::{Ground, Meaning, Text};
@@ -21,7 +22,7 @@ use crate::tools::needs::Needs;
 use crate::tools::places::{PLACES_VARIABLE, Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
 use crate::tools::query;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 /// Variables that cargo sets for macros, which read them without anyone noticing.
 const MACRO_VARIABLES: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Names of output files in texts: taken out before a result is stored, put back for the
 //! command that gets it, so that a result fits another target folder.
 
-use crate::tools::command::Output;
+use crate::terms::output::Output;
 
 /// Starts and ends the mark that stands for an output's name. rustc's texts are UTF-8 for
 /// people; where this byte is in one all the same, the text is not folded.
@@ -62,7 +62,7 @@ pub(super) fn unfold(text: &[u8], outputs: &[Output]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::command::{Role, WriteStyle};
+    use crate::terms::output::{Role, WriteStyle};
 
     fn outputs(folder: &str) -> Vec<Output> {
         let output = |name: &str| Output {

@@ -1,8 +1,10 @@
 //! What `-C link-arg` says: arguments of the linker's driver, read as its own links are.
 
 use super::args::Refused;
+use crate::inputs::dialect::Flavor;
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Flavor, LinkLine, Parsed};
+use crate::terms::Arg;
+use crate::tools::command::{LinkLine, Parsed};
 use crate::tools::gcc;
 use crate::tools::link::options::{self, Said};
 
@@ -57,7 +59,7 @@ pub(super) fn read(flavor: Flavor, args: &[Arg]) -> Result<Told, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::command::Role;
+    use crate::terms::output::Role;
 
     fn told(line: &str) -> Result<Told, Refused> {
         let args: Vec<Arg> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();

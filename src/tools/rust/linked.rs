@@ -5,7 +5,7 @@ use super::native;
 use super::parse::Command;
 use crate::inputs::depfile;
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base};
 use crate::tools::link::listed;

@@ -14,6 +14,7 @@ mod compile;
 mod fold;
 mod link_args;
 mod linked;
+mod made;
 mod native;
 mod outputs;
 mod parse;
@@ -23,7 +24,8 @@ mod tool;
 pub(super) mod understand;
 
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output};
+use crate::terms::Arg;
+use crate::terms::output::Output;
 
 /// The files that `argv`, given without the compiler's name, makes, but for those that link arguments
 /// name, or why it runs plain and the argument to blame. `read` reads a response file, or says that it can't.

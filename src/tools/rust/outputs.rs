@@ -1,7 +1,8 @@
 //! The files a command makes, and how rustc opens them (measured: 1.95).
 
-use super::parse::{CrateType, Emit};
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use super::made::{CrateType, Emit};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
 
 /// What decides the names of outputs.
 pub(super) struct Naming<'a> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, field};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::field;
 use crate::tools::query;
 use crate::tools::toolchain::{Answer, Toolchains};
 

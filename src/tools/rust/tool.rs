@@ -11,14 +11,15 @@ use super::parse::Command;
 use super::rustup::Choice;
 use crate::files::PathId;
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, field};
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::field;
 use crate::tools::find::{absolute, base, find_tool, own_key};
 use crate::tools::link;
 use crate::tools::program::{self, Program};
 use crate::tools::query;
+use crate::tools::refusal::Refusal;
 use crate::tools::toolchain::{Answer, Toolchains};
-use crate::tools::understand::Refusal;
 
 /// Files of a compiler's folders more than this are not a compiler.
 const FILES_MAX: usize = 4000;
@@ -160,7 +161,7 @@ pub(super) fn linker(
     }
     let driver = toolchains.driver(caller, &program)?;
     let told = link_args::read(driver.flavor, &command.link_args);
-    let told = told.map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let told = told?;
     let answer = link::tool::behind(caller, toolchains, &program, &told.choosing, &[])?;
     let tool = link::tool::Tool::of(&answer).ok_or(Reason::Link)?;
     let linking = Linking { said: told.said, linker: tool.linker, folders: tool.folders };

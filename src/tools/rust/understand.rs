@@ -15,16 +15,17 @@ use crate::files::{PathId, Seen};
 use crate::protocol::message::Terminal;
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
 use crate::tools::environment::{LINK_REFUSED, LINK_VARIABLES};
 use crate::tools::find::absolute;
 use crate::tools::finds::find;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::link::action::{are_apart, beside_the_program};
 use crate::tools::places::Places;
+use crate::tools::refusal::{Refusal, refused};
 use crate::tools::toolchain::{Answer, Toolchains};
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::{Sharing, Worktree};
 
 /// Variables that the compiler itself looks at.
@@ -86,15 +87,14 @@ pub(in crate::tools) fn understand(
             _ => None,
         }
     };
-    let mut command =
-        parse(args, &mut read).map_err(|(reason, argument)| Refusal { reason, argument })?;
+    let mut command = parse(args, &mut read)?;
     if is_excluded(&command.crate_name, caller) {
         return Err(Refusal { reason: Reason::Excluded, argument: Some(command.crate_name) });
     }
     let clippy_args = caller.env.get(b"CLIPPY_ARGS").unwrap_or_default();
     let words = args.iter().map(|arg| &arg[..]).chain([clippy_args]);
     if is_clippy && let Some(lint) = words.into_iter().find(|word| names_cargo_lint(word)) {
-        return Err(Refusal { reason: Reason::UncacheableArgument, argument: Some(lint.to_vec()) });
+        return Err(refused(Reason::UncacheableArgument, lint));
     }
     let mut known: Vec<Arc<Answer>> = Vec::new();
     let (real, proxy) = rustup::real(caller, toolchains, typed.program, plus)?;

@@ -1,8 +1,8 @@
 //! rustfmt's command line.
 
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
-use crate::tools::understand::Refusal;
+use crate::terms::Arg;
+use crate::tools::refusal::{Refusal, refused};
 
 /// What becomes of formatted text.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,10 +29,6 @@ pub(super) struct Command {
     pub(super) config_path: Option<Arg>,
     /// The arguments that say how text is formatted, with separate values glued on.
     pub(super) style: Vec<Arg>,
-}
-
-fn refused(reason: Reason, argument: &[u8]) -> Refusal {
-    Refusal { reason, argument: Some(argument.to_vec()) }
 }
 
 /// Settings by which other files are written, or other ways of writing are chosen.

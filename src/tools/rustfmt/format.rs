@@ -17,12 +17,13 @@ use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::{Chunk, Content, Run, RunReport, RunUnit, StdoutIs};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Output};
+use crate::terms::Arg;
+use crate::terms::output::Output;
 use crate::tools::environment::Environment;
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::plan::{Discovery, Plan, Told, run_of};
 use crate::tools::query;
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 
 #[derive(Debug)]
 pub(super) struct Format {

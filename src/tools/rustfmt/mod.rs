@@ -15,8 +15,8 @@ pub(super) mod understand;
 
 use std::collections::BTreeSet;
 
-use crate::tools::command::Arg;
-use crate::tools::understand::Refusal;
+use crate::terms::Arg;
+use crate::tools::refusal::Refusal;
 
 /// The files that rustfmt's `argv`, given without its name, is to format, or why it runs plain.
 pub fn files_of(argv: &[Arg]) -> Result<Vec<Arg>, Refusal> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tools::command::Arg;
+use crate::terms::{Arg, as_path};
 use crate::tools::environment::Environment;
 use crate::tools::find::absolute;
 
@@ -23,7 +23,7 @@ pub(super) fn candidates(
     for root in roots {
         above(root, &mut folders);
         // It goes up by the real name.
-        if let Ok(real) = std::fs::canonicalize(crate::store::blob::as_path(root)) {
+        if let Ok(real) = std::fs::canonicalize(as_path(root)) {
             above(real.as_os_str().as_encoded_bytes(), &mut folders);
         }
     }

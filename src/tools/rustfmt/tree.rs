@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::modules::declared;
 use crate::files::{ContentHash, PathId, Seen};
-use crate::tools::closure::Caller;
+use crate::tools::caller::Caller;
 
 /// More files than any crate has.
 const FILES_MAX: usize = 20_000;

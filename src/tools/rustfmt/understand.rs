@@ -9,15 +9,18 @@ use super::tree::{Place, Tree};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Language, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, add_program, field};
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::caller::Caller;
+use crate::tools::closure::{add_program, field};
 use crate::tools::environment::{RUSTFMT_VARIABLES, streams_context};
 use crate::tools::find::absolute;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
+use crate::tools::refusal::Refusal;
 use crate::tools::rust::rustup;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Variables by which it writes a log.

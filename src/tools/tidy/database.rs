@@ -5,14 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use super::refused;
 use crate::files::{ContentHash, PathId, Seen};
 use crate::inputs::search::normal;
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
 use crate::tools::find::{absolute, base};
-use crate::tools::understand::Refusal;
+use crate::tools::refusal::{Refusal, refused};
 
 /// What tells how sources are compiled.
 #[derive(Debug)]

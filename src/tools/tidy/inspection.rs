@@ -12,13 +12,15 @@ use crate::inputs::scan::Scan;
 use crate::inputs::search::SearchPath;
 use crate::protocol::message::{Chunk, Run, RunReport, RunUnit, StdoutIs, Stream};
 use crate::session::reason::Reason;
-use crate::tools::command::{Arg, Command, Output};
+use crate::terms::Arg;
+use crate::terms::output::Output;
+use crate::tools::command::Command;
 use crate::tools::environment::Environment;
 use crate::tools::find::absolute;
 use crate::tools::gcc::compile::{question, search_path};
 use crate::tools::meaning::{Ground, Meaning};
 use crate::tools::plan::{Discovery, Plan, Told, bring_back, run_of};
-use crate::tools::understand::Understood;
+use crate::tools::understood::Understood;
 use std::sync::Arc;
 
 /// Variables that checks look at (`google-readability-todo` names the user).

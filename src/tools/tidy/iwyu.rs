@@ -1,9 +1,8 @@
 //! The options of include-what-you-use, each behind `-Xiwyu`; everything else is clang's.
 
-use super::refused;
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
-use crate::tools::understand::Refusal;
+use crate::terms::Arg;
+use crate::tools::refusal::{Refusal, refused};
 
 /// What an include-what-you-use command says.
 #[derive(Debug, Default, PartialEq)]

@@ -1,12 +1,16 @@
 //! The compile that a tool looks at, out of the flags it was given.
 
 use crate::files::{PathId, Seen};
+use crate::inputs::dialect::Flavor;
+use crate::inputs::search::Search;
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, Command, Flavor, Parsed, Role, Search};
+use crate::terms::Arg;
+use crate::terms::output::Role;
+use crate::tools::caller::Caller;
+use crate::tools::command::{Command, Parsed};
 use crate::tools::find::absolute;
 use crate::tools::gcc;
-use crate::tools::understand::Refusal;
+use crate::tools::refusal::Refusal;
 
 /// One compile, looked at and not done.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ pub(super) fn read(
     let parse = |words: &[Arg]| match gcc::parse(Flavor::Clang, cxx, words, &mut |_| None) {
         Parsed::Compile(command) => Ok(*command),
         Parsed::Link(_) => Err(Reason::NotACompile.into()),
-        Parsed::Plain(reason, argument) => Err(Refusal { reason, argument }),
+        Parsed::Plain(reason, argument) => Err((reason, argument).into()),
     };
     let named = match parse(&words) {
         Ok(command) => command.sources,

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::files::{PathId, Seen};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::Arg;
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
 use crate::tools::find::absolute;
-use crate::tools::understand::Refusal;
+use crate::tools::refusal::{Refusal, refused};
 
 /// Every path (absolute) that is read or looked for because of these files. It looks for a file that
 /// is named in another beside that one, and where it looked for those before; here each is looked
@@ -35,8 +35,8 @@ pub(super) fn files(
             if let Seen::File { hash: Some(hash), .. } = caller.table.look(id, true)
                 && let Some(text) = caller.table.text(id, &hash)
             {
-                let named = references(&text)
-                    .ok_or_else(|| super::refused(Reason::UncacheableArgument, &path))?;
+                let named =
+                    references(&text).ok_or_else(|| refused(Reason::UncacheableArgument, &path))?;
                 names.extend(named);
                 let slash = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 folders.insert(path[..slash].to_vec());

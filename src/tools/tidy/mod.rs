@@ -20,9 +20,8 @@ mod settings;
 mod tool;
 pub(super) mod understand;
 
-use crate::session::reason::Reason;
-use crate::tools::command::Arg;
-use crate::tools::understand::Refusal;
+use crate::terms::Arg;
+use crate::tools::refusal::{Refusal, refused};
 
 /// The tools of this family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +73,6 @@ fn which(called: &[u8]) -> Option<Which> {
     ];
     let found = names.iter().find(|(name, _)| called.strip_prefix(*name).is_some_and(is_version));
     found.map(|(_, which)| *which)
-}
-
-/// Refused for this argument.
-fn refused(reason: Reason, argument: &[u8]) -> Refusal {
-    let argument: Arg = argument.to_vec();
-    Refusal { reason, argument: Some(argument) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! clang-tidy's own options, as LLVM reads them: one dash or two, a value glued on by `=` or in the
 //! next argument.
 
-use super::refused;
 use crate::session::reason::Reason;
-use crate::tools::command::Arg;
-use crate::tools::understand::Refusal;
+use crate::terms::Arg;
+use crate::tools::refusal::{Refusal, refused};
 
 /// What a clang-tidy command says.
 #[derive(Debug, Default, PartialEq)]

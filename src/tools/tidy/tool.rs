@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Which;
 use crate::session::reason::Reason;
-use crate::tools::closure::{Caller, add_program, field};
-use crate::tools::command::{Arg, Command};
+use crate::terms::Arg;
+use crate::tools::caller::Caller;
+use crate::tools::closure::{add_program, field};
+use crate::tools::command::Command;
 use crate::tools::environment::TOOLCHAIN_VARIABLES;
 use crate::tools::find::absolute;
 use crate::tools::gcc::compile::option_language;

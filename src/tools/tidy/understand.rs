@@ -7,15 +7,17 @@ use super::{Which, iwyu, mapping, options, refused, settings, tool, which};
 use crate::files::{PathId, Seen};
 use crate::session::kind::{Kind, Tool};
 use crate::session::reason::Reason;
-use crate::tools::closure::Caller;
-use crate::tools::command::{Arg, Output, Role, WriteStyle};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role, WriteStyle};
+use crate::tools::caller::Caller;
 use crate::tools::environment::{REFUSED_VARIABLES, RESULT_VARIABLES, streams_context};
 use crate::tools::find::absolute;
 use crate::tools::gcc::understand::counted_as;
 use crate::tools::key_parts::{KeyParts, Part};
 use crate::tools::places::Places;
+use crate::tools::refusal::Refusal;
 use crate::tools::toolchain::Toolchains;
-use crate::tools::understand::{Actions, Refusal, Typed};
+use crate::tools::understood::{Actions, Typed};
 use crate::tools::worktree::Sharing;
 
 /// Lists in the environment that name folders.

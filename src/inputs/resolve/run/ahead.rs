@@ -2,10 +2,10 @@
 //! compiled forms that may be taken instead of headers.
 
 use super::Run;
+use crate::inputs::dialect::Flavor;
 use crate::inputs::resolve::memo::Directive;
 use crate::inputs::resolve::{Presence, Reason, World};
 use crate::inputs::scan::{How, Include, Kind};
-use crate::tools::command::Flavor;
 
 impl<W: World + ?Sized> Run<'_, W> {
     /// `-include` and its like, gcc's own first header, and their precompiled forms.

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Call, Run, Use};
+use crate::inputs::dialect::Language;
 use crate::inputs::resolve::memo::macro_values;
 use crate::inputs::resolve::{PathRef, Presence, Question, Reason, World};
 use crate::inputs::scan::{How, Include, Kind, Scan};
 use crate::inputs::search::join;
-use crate::tools::command::Language;
 
 /// Macros that compilers define themselves and that make a header's name.
 fn names_itself(name: &[u8]) -> bool {

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use super::{READ, Run};
+use crate::inputs::dialect::Flavor;
 use crate::inputs::resolve::memo::FileMemo;
 use crate::inputs::resolve::{PathRef, Reason, World};
-use crate::tools::command::Flavor;
 
 impl<W: World + ?Sized> Run<'_, W> {
     /// Notes a file whose text was read under another name, too.

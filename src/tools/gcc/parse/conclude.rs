@@ -1,10 +1,11 @@
 //! What all the arguments of a call come to, once each has been read.
 
 use super::{Refusal, Walk};
+use crate::inputs::dialect::Flavor;
 use crate::session::reason::Reason;
-use crate::tools::command::{
-    Arg, Command, Flavor, LinkLine, Mode, Output, Parsed, Role, Source, UserDeps,
-};
+use crate::terms::Arg;
+use crate::terms::output::{Output, Role};
+use crate::tools::command::{Command, LinkLine, Mode, Parsed, Source, UserDeps};
 use crate::tools::gcc::language;
 use crate::tools::gcc::outputs::{self, Plan};
 use crate::tools::gcc::plan;

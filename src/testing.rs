@@ -1,4 +1,4 @@
-//! Helpers of this room's tests.
+//! What unit tests need: a folder each, and the same dice in every run.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ impl TestDir {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path =
-            std::env::temp_dir().join(format!("zccache-store-{}-{number}", std::process::id()));
+            std::env::temp_dir().join(format!("zccache-unit-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         TestDir(path)
     }
