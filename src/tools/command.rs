@@ -9,6 +9,7 @@ use crate::inputs::search::Search;
 use crate::session::reason::Reason;
 use crate::terms::Arg;
 use crate::terms::output::Output;
+use crate::tools::gcc::profile::ProfileUse;
 
 /// The outcome of parsing.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +113,8 @@ pub struct Command {
     /// Files that options name and the compiler reads, and that no dependency output lists
     /// (`-specs=`, plugins, sanitizer lists, profile data, …).
     pub option_inputs: Vec<Arg>,
+    /// gcc's profile data is used, whose name follows from the object's.
+    pub profile: Option<ProfileUse>,
     /// The result records the working folder (debug info, coverage, …).
     pub records_cwd: bool,
     /// The result records output names (depfile targets, split DWARF, coverage).

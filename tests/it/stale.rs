@@ -434,31 +434,56 @@ fn files_that_options_name() {
 }
 
 #[test]
-fn a_profile() {
+fn a_profile_beside_the_object() {
     let s = Sandbox::new();
     s.write(
         "a.c",
         "int v(int n) { int s = 0; for (int i = 0; i < n; i++) s += i % 3 ? i : n; return s; }\n",
     );
     s.write("main.c", "int v(int);\nint main(int n, char **w) { return v(n * n * 9) == 0; }\n");
-    let build = "gcc -O2 -fprofile-use=prof.gcda -c a.c";
-    s.same(build);
-    s.bare("gcc -O2 -fprofile-generate -fprofile-update=single -c a.c -o prof.o").ok();
-    s.bare("gcc -fprofile-generate prof.o main.c -o app").ok();
-    s.bare("./app").ok();
-    let data = |s: &Sandbox| {
-        let made = fs::read_dir(&s.dir).unwrap().flatten().map(|entry| entry.path());
-        made.into_iter().find(|path| path.extension().is_some_and(|end| end == "gcda")).unwrap()
-    };
-    for more in [0, 60] {
-        for _ in 0..more {
-            s.bare("./app a b c d e f g").ok();
+    s.bare("gcc -O2 -fprofile-generate -fprofile-update=single -c a.c -o out.o").ok();
+    s.bare("gcc -fprofile-generate out.o main.c -o app").ok();
+    for build in [
+        "gcc -O2 -fprofile-use -c a.c -o out.o",
+        "gcc -O2 -fprofile-use=prof -c a.c -o out.o",
+        "gcc -O2 -fbranch-probabilities -fprofile-dir=prof -c a.c -o out.o",
+    ] {
+        s.warm(build);
+        fs::create_dir_all(s.path("prof")).unwrap();
+        let inside = format!("prof/{}#out.gcda", s.dir.display().to_string().replace('/', "#"));
+        for runs in [1, 60] {
+            for _ in 0..runs {
+                s.bare("./app a b c d e f g").ok();
+            }
+            fs::copy(s.path("out.gcda"), s.path(&inside)).unwrap();
+            s.warm(build);
         }
-        let made = s.read(data(&s));
-        s.write("prof.gcda.new", made);
-        fs::rename(s.path("prof.gcda.new"), s.path("prof.gcda")).unwrap();
+        fs::remove_file(s.path("out.gcda")).unwrap();
+        fs::remove_dir_all(s.path("prof")).unwrap();
+        s.hit(build);
+    }
+}
+
+#[test]
+fn a_profile_of_clangs() {
+    let s = Sandbox::new();
+    s.write("a.c", "int v(int x) { if (x) return 1; return 2; }\n");
+    let profile = |path: &str, count: u32| {
+        s.write("p.txt", format!("v\n# hash\n24\n2\n{count}\n{}\n", count / 2));
+        s.bare(&format!("llvm-profdata merge -o {path} p.txt")).ok();
+    };
+    fs::create_dir(s.path("p")).unwrap();
+    for (build, path) in [
+        ("clang -O2 -fprofile-instr-use=p/x -c a.c", "p/x"),
+        ("clang -O2 -fprofile-use=p -c a.c", "p/default.profdata"),
+        ("clang -O2 -fprofile-use -c a.c", "default.profdata"),
+    ] {
+        // Without data it is an error.
         s.miss(build);
-        s.same(build);
+        for count in [100, 9000] {
+            profile(path, count);
+            s.warm(build);
+        }
     }
 }
 

@@ -66,6 +66,10 @@ impl Meaning for Compile {
         let resolver = (ground.resolver)(&search);
         let mut world = Placed { world: ground.world, places: &self.places };
         let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
+        for path in self.named_by_options(ground, unit) {
+            let path = ground.world.intern(&path);
+            ground.world.presence(path);
+        }
     }
 
     fn inputs(
@@ -128,11 +132,12 @@ impl Meaning for Compile {
             }
         }
         let lists = self.sanitizer_lists(ground, unit).ok_or(Reason::DependencyOutput)?;
-        for path in self.command.option_inputs.iter().chain(&lists) {
+        for path in self.named_by_options(ground, unit).iter().chain(&lists) {
             let path = ground.world.intern(path);
             match ground.world.presence(path) {
                 Presence::Absent => inputs.absent.push(path),
-                _ => inputs.read.push(path),
+                Presence::Folder(_) => inputs.exists.push(path),
+                Presence::File(_) => inputs.read.push(path),
             }
         }
         inputs.sort();
@@ -292,6 +297,19 @@ impl Compile {
         let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
         let rules = depfile::rules(&said.stdout).filter(|_| said.success)?;
         Some(rules.into_iter().flat_map(|rule| rule.prerequisites).collect())
+    }
+
+    /// The files that options name, or that gcc will look for because of them.
+    fn named_by_options(&self, ground: &Ground<'_>, unit: usize) -> Vec<Arg> {
+        let mut named = self.command.option_inputs.clone();
+        if let Some(profile) = &self.command.profile {
+            let cwd = &ground.tool.cwd[..];
+            let logical = ground.env.get(b"PWD").filter(|pwd| *pwd != cwd);
+            let working_folders: Vec<&[u8]> = [cwd].into_iter().chain(logical).collect();
+            let object = &self.command.outputs[unit][0].path;
+            named.extend(profile.candidates(object, &working_folders));
+        }
+        named
     }
 
     /// The lists that a sanitizer of clang's takes where they are. None: clang does not say where that is.

@@ -20,6 +20,7 @@ mod parse;
 mod passed;
 mod plan;
 mod portable;
+pub(super) mod profile;
 pub(in crate::tools) mod response;
 mod sanitizers;
 mod specs;

@@ -130,7 +130,7 @@ fn after_last_slash(path: &[u8]) -> &[u8] {
 
 /// `path` without the last ending of its last part. None for a last part like `.o`, which gcc
 /// and clang read differently.
-fn stem(path: &[u8]) -> Option<&[u8]> {
+pub(super) fn stem(path: &[u8]) -> Option<&[u8]> {
     let base = after_last_slash(path);
     let folder = path.len() - base.len();
     match base.iter().rposition(|&byte| byte == b'.') {

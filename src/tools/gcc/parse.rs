@@ -6,6 +6,7 @@ use super::debug::{self, Debug};
 use super::language::{self, Ending};
 use super::outputs;
 use super::passed::{self, Inner, Preprocessor, Setting};
+use super::profile::ProfileUse;
 use super::switches;
 use super::table::{self, Class, Flag, Takes};
 use crate::inputs::dialect::{Flavor, Language};
@@ -68,6 +69,9 @@ struct Walk {
     late_angle: Vec<Arg>,
     defines: Vec<Arg>,
     option_inputs: Vec<Arg>,
+    /// The first argument that has gcc use profile data, and where that lies.
+    uses_profile: Option<Arg>,
+    profile: ProfileUse,
 
     /// `-MD`, `-MMD`: whether system headers are listed. `-MMD` wins in any order.
     deps: Option<bool>,
@@ -125,6 +129,8 @@ impl Walk {
             late_angle: Vec::new(),
             defines: Vec::new(),
             option_inputs: Vec::new(),
+            uses_profile: None,
+            profile: ProfileUse::default(),
             deps: None,
             passed_deps: None,
             deps_file: None,
@@ -386,14 +392,31 @@ impl Walk {
                 self.push_key(flag, value);
                 self.records_everything();
             }
-            Class::ReadsFile | Class::ReadsProfile => {
-                // Of a folder the compiler would choose a file of its own.
-                let is_file = flag.class == Class::ReadsFile || value.ends_with(b".profdata");
-                if value.is_empty() || !is_file {
-                    return self.refuse(refused, arg);
-                }
+            Class::ReadsFile if value.is_empty() => self.refuse(refused, arg),
+            Class::ReadsFile => {
                 self.push_key(flag, value);
                 self.option_inputs.push(value.to_vec());
+            }
+            Class::ReadsProfile => {
+                self.push_key(flag, value);
+                let folder: &[u8] = if value.is_empty() { b"." } else { value };
+                self.option_inputs.push([folder, b"/default.profdata"].concat());
+                if !value.is_empty() {
+                    self.option_inputs.push(value.to_vec());
+                }
+            }
+            Class::UsesProfile | Class::ProfileFolder => {
+                self.push_key(flag, value);
+                if !value.is_empty() {
+                    self.profile.folders.push(value.to_vec());
+                }
+                if flag.class == Class::UsesProfile {
+                    self.uses_profile.get_or_insert_with(|| arg.clone());
+                    // The name of the data is made of theirs.
+                    self.records_cwd = true;
+                    self.records_output = true;
+                    self.records_paths = true;
+                }
             }
             Class::Specs => {
                 // A bare name is looked for in gcc's own folders. And what it holds may be `-g`.

@@ -61,8 +61,12 @@ pub enum Class {
     RecordsCommand,
     /// Its value is a file the compiler reads.
     ReadsFile,
-    /// Its value is a file of profile data, or a folder to find one in.
+    /// clang's profile data: its value is the file, or a folder that holds `default.profdata`.
     ReadsProfile,
+    /// gcc's profile data: see `profile`.
+    UsesProfile,
+    /// `-fprofile-dir=`: where profile data is written and read.
+    ProfileFolder,
     /// gcc's `-specs=`: a file that may change anything.
     Specs,
     EmitLlvm,
@@ -239,11 +243,16 @@ const ROWS: &[Row] = &[
     ("-frecord-gcc-switches -frecord-command-line -fverbose-asm -fembed-bitcode \
       -fembed-bitcode-marker", Alone, RecordsCommand, BOTH),
     ("-fembed-bitcode=", Rest, RecordsCommand, CLANG),
-    ("-fprofile-use -fbranch-probabilities -fauto-profile -fprofile-instr-use -fprofile-sample-use \
-      -fprofile-report", Alone, NO, BOTH),
-    ("-fprofile-use= -fprofile-dir= -fprofile-note=", Rest, NO, GCC),
-    ("-fprofile-dir= -fprofile-note=", Rest, NO, CLANG),
+    ("-fprofile-use -fbranch-probabilities", Alone, UsesProfile, GCC),
+    ("-fprofile-use=", Rest, UsesProfile, GCC),
+    ("-fprofile-dir=", Rest, ProfileFolder, GCC),
+    ("-fprofile-use -fprofile-instr-use", Alone, ReadsProfile, CLANG),
     ("-fprofile-use= -fprofile-instr-use=", Rest, ReadsProfile, CLANG),
+    ("-fprofile-instr-use", Alone, NO, GCC),
+    ("-fbranch-probabilities", Alone, NO, CLANG),
+    ("-fauto-profile -fprofile-sample-use -fprofile-report", Alone, NO, BOTH),
+    ("-fprofile-note=", Rest, NO, BOTH),
+    ("-fprofile-dir=", Rest, NO, CLANG),
 
     // Files that options name.
     ("-fauto-profile= -fprofile-sample-use= -fprofile-remapping-file= -fprofile-list= \

@@ -183,8 +183,6 @@ fn what_is_known_and_refused() {
             ("-isystem =inc", "-isystem"),
             ("-iprefix x", "-iprefix"),
             ("-fplugin=x.so", "-fplugin=x.so"),
-            ("-fprofile-use", "-fprofile-use"),
-            ("-fprofile-use=dir", "-fprofile-use=dir"),
             ("-dumpdir x", "-dumpdir"),
             ("-dx", "-dx"),
             ("-fdiagnostics-format=sarif-file", "-fdiagnostics-format=sarif-file"),
@@ -201,6 +199,7 @@ fn what_is_known_and_refused() {
             ("-fopt-info-vec=x", "-fopt-info-vec=x"),
             ("-specs=nano.specs", "-specs=nano.specs"),
             ("-wrapper x", "-wrapper"),
+            ("-fprofile-use=p -fprofile-prefix-path=/x", "-fprofile-use=p"),
             ("-Wa,-ag", "-Wa,-ag"),
         ],
     );
@@ -367,7 +366,8 @@ fn search_and_query() {
 fn option_inputs() {
     let inputs =
         |flavor, args: &str| joined(&compile(flavor, &format!("-c a.c {args}")).option_inputs);
-    assert_eq!(inputs(Flavor::Clang, "-fprofile-use=x.profdata"), "x.profdata");
+    assert_eq!(inputs(Flavor::Clang, "-fprofile-use=x"), "x/default.profdata x");
+    assert_eq!(inputs(Flavor::Clang, "-fprofile-instr-use"), "./default.profdata");
     assert_eq!(inputs(Flavor::Clang, "-fsanitize-ignorelist=l -fxray-attr-list=m"), "l m");
     assert_eq!(inputs(Flavor::Gcc, "-fauto-profile=x.afdo"), "x.afdo");
     assert_eq!(inputs(Flavor::Gcc, "-specs=/d/x"), "/d/x");

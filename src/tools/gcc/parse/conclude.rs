@@ -99,6 +99,7 @@ impl Walk {
             defines: self.defines,
             user_deps: if writes_deps { user_deps } else { UserDeps::None },
             option_inputs: self.option_inputs,
+            profile: self.uses_profile.map(|_| self.profile),
             records_cwd: self.records_cwd || self.debug || is_precompiled,
             records_output: self.records_output
                 || is_precompiled
@@ -121,6 +122,10 @@ impl Walk {
     fn link(mut self, args: Vec<Arg>) -> Result<LinkLine, Refusal> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
+        }
+        // What is linked may have yet to be compiled, with data of its own.
+        if let Some(arg) = self.uses_profile {
+            return Err((Reason::UncacheableArgument, Some(arg)));
         }
         let named = ["-fuse-ld", "--ld-path"];
         let chooses = |arg: &&Arg| named.iter().any(|name| arg.starts_with(name.as_bytes()));
@@ -215,6 +220,13 @@ impl Walk {
         let makes_text = mode == Mode::Assembly || self.emit_llvm;
         if makes_text && languages.clone().any(language::is_assembly) {
             return Err((Reason::UnusualOutput, None));
+        }
+        if let Some(arg) = &self.uses_profile {
+            // These change the data's name in ways that `profile` does not know.
+            let shortens = |arg: &Arg| arg.starts_with(b"-fprofile-prefix-path");
+            if mode == Mode::Precompile || self.key.iter().any(shortens) {
+                return Err(uncacheable(arg));
+            }
         }
         // What goes through an assembler has no entry, or one with a temporary file's name.
         let is_assembled =
