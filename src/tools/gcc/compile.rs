@@ -64,11 +64,12 @@ impl Meaning for Compile {
         let search = self.search_path(unit, ground.env);
         let question = self.question(unit, &search, Read::Nothing, true).ahead();
         let resolver = (ground.resolver)(&search);
+        let named = self.named_by_options(ground, unit);
         let mut world = Placed { world: ground.world, places: &self.places };
         let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
-        for path in self.named_by_options(ground, unit) {
-            let path = ground.world.intern(&path);
-            ground.world.presence(path);
+        for path in named {
+            let path = world.intern(&path);
+            world.presence(path);
         }
     }
 
