@@ -27,6 +27,7 @@ pub mod report;
 
 pub mod files;
 pub mod session;
+
 pub mod terms;
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use super::fault::{Fault, FaultKind};
-use super::job::{Job, Works};
+use super::job::Job;
 use super::message::{Reply, Request};
 use super::order::Order;
 use super::status::{DownloadDaemonStatus, DownloadStatus};
+use super::work::{self, Works};
 use crate::protocol::frame;
 use crate::server::connection::{Peer, Standing};
 use crate::server::hub::{Arrived, Hub};
@@ -191,8 +192,9 @@ impl Daemon {
         let job = Arc::new(Job::new(order));
         let (works, own, waker) = (self.works.clone(), job.clone(), self.hub.waker.clone());
         let run = move || {
-            let result =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&works, twin)));
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                work::run(&own, &works, twin)
+            }));
             if result.is_err() {
                 own.broke();
             }

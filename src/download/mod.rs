@@ -26,6 +26,7 @@ mod seal;
 mod status;
 mod unpack;
 mod web;
+mod work;
 
 pub use client::{
     DownloadClient, DownloadHandle, DownloadOptions, FetchRequest, FetchResult, FetchState,
