@@ -205,8 +205,8 @@ impl Explain<'_> {
             (Reason::DateChanged, Vec::new())
         } else if !set.stamped.is_empty() || !set.coeval.is_empty() {
             (Reason::InputTouched, Vec::new())
-        } else if !set.exists.is_empty() || !set.related.is_empty() {
-            // A file where a folder was, or what was one is two.
+        } else if !(set.exists.is_empty() && set.related.is_empty() && set.linked.is_empty()) {
+            // A file where a folder was, or what was one is two, or a link leads elsewhere.
             (Reason::InputChanged, Vec::new())
         } else {
             (Reason::ResultGone, Vec::new())

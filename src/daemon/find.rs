@@ -125,9 +125,10 @@ fn check(
         contents.add_kind(&seen);
         paths.push(id);
     }
-    for spelling in &set.related {
+    for spelling in set.related.iter().chain(&set.linked) {
         paths.push(shared.path_id(folder, *spelling).ok_or(*spelling)?);
     }
     contents.add_relations(set, |spelling| shared.seen(folder, spelling))?;
+    contents.add_own_paths(set, |spelling| shared.own_path(folder, spelling))?;
     Ok((contents.end(), paths))
 }

@@ -332,6 +332,7 @@ fn write_down(
         stamped: numbers(&inputs.stamped),
         related: numbers(&inputs.related),
         coeval: numbers(&inputs.coeval),
+        linked: numbers(&inputs.linked),
         env: inputs.env.iter().map(|name| name.clone().into()).collect(),
         date: inputs.date,
         spelling_sum: 0,
@@ -373,7 +374,7 @@ fn write_down(
         }
         paths.push(id);
     }
-    for path in &inputs.related {
+    for path in inputs.related.iter().chain(&inputs.linked) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         if shared.table.changed_since(id, ticket.opened.since) {
             return Err(changed_meanwhile(shared, id));
@@ -382,6 +383,8 @@ fn write_down(
     }
     let related = contents.add_relations(&set, |spelling| shared.seen(folder, spelling));
     related.map_err(|_| Reason::InternalFault)?;
+    let own_paths = contents.add_own_paths(&set, |spelling| shared.own_path(folder, spelling));
+    own_paths.map_err(|_| Reason::InternalFault)?;
     let context = (!text.is_empty()).then_some(understood.text_context);
     let contents = contents.end();
     let key = result_key(&contents, context);

@@ -72,6 +72,12 @@ impl World for Disk<'_> {
         }
     }
 
+    fn own_path(&self, path: PathRef) -> Option<Vec<u8>> {
+        let id = self.shared.path_id(self.folder, path.0)?;
+        let own = self.shared.table.own_path(id);
+        (own != self.shared.table.path(id)).then_some(own)
+    }
+
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
         match self.look(path, true) {
             Seen::File { stat, hash: Some(hash) } => Some((hash, stat.size)),

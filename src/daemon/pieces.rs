@@ -152,6 +152,7 @@ impl Beneath {
             inputs.stamped.extend(refs(&set.stamped));
             inputs.related.extend(refs(&set.related));
             inputs.coeval.extend(refs(&set.coeval));
+            inputs.linked.extend(refs(&set.linked));
             inputs.env.extend(set.env.iter().map(|name| name.to_vec()));
             inputs.date |= set.date;
         }

@@ -76,12 +76,36 @@ impl Contents {
         Ok(())
     }
 
+    /// The own paths of what may be called by those. `Err`: the first that `own` can't tell of.
+    pub(super) fn add_own_paths(
+        &mut self,
+        set: &SetRecord,
+        own: impl Fn(u32) -> Option<OwnPath>,
+    ) -> Result<(), u32> {
+        for spelling in &set.linked {
+            let OwnPath { shorter, path } = own(*spelling).ok_or(*spelling)?;
+            self.bytes.push(shorter as u8);
+            self.bytes.extend((path.len() as u32).to_le_bytes());
+            self.bytes.extend(path);
+        }
+        Ok(())
+    }
+
     /// That is all.
     pub(super) fn end(self) -> ContentsHash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.bytes);
         ContentsHash(hasher)
     }
+}
+
+/// The path of a file without symlinks and `..`.
+pub(super) struct OwnPath {
+    /// As input sets spell it.
+    pub(super) path: Vec<u8>,
+    /// By how many bytes it is shorter than the path that the file is called by. Which of them gcc takes depends on
+    /// that; further apart than a difference in spelling (`./`) could be, the exact number does not matter.
+    pub(super) shorter: i8,
 }
 
 /// What kind of thing is there. A search folder that is not there is as good as an empty one.

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::configured::Configured;
 use super::processor::Processor;
+use super::result_key::OwnPath;
 use super::spellings::Spellings;
 use crate::files::{ContentHash, FileTable, PathId, Seen};
 use crate::inputs::resolve::Resolver;
@@ -162,6 +163,15 @@ impl Shared {
     /// What is there, its content aside. None for a number the index lost.
     pub(super) fn seen(&self, folder: &Folder, spelling: u32) -> Option<Seen> {
         Some(self.table.look(self.path_id(folder, spelling)?, false))
+    }
+
+    /// The own path of what a spelling means in a folder. None for a number the index lost.
+    pub(super) fn own_path(&self, folder: &Folder, spelling: u32) -> Option<OwnPath> {
+        const FAR: i64 = 16;
+        let spelled = folder.places.unspell(&self.spellings.text(spelling)?);
+        let own = self.table.own_path(self.path_id(folder, spelling)?);
+        let shorter = (spelled.len() as i64 - own.len() as i64).clamp(-FAR, FAR) as i8;
+        Some(OwnPath { path: folder.places.spell_root(&own), shorter })
     }
 
     /// The path that a spelling means in a folder. None for a number the index lost.

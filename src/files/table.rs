@@ -17,6 +17,7 @@ use super::hash::{self, ContentHash, FileStat};
 use super::nodes::{Counter, FolderId, Kind, NodeId, Nodes, Struck};
 use super::walk::{self, Walked};
 use super::watch::{Event, Watch};
+use crate::terms::as_path;
 use crate::terms::now::now_stat_ns;
 
 /// What is at a path.
@@ -164,11 +165,19 @@ impl FileTable {
     /// symlinks on the way; as given where that can't be told.
     pub fn own_path(&self, id: PathId) -> Vec<u8> {
         let path = self.path(id);
-        match self.walk(&path, false) {
-            Ok(Walked { end: End::Name(node), .. }) => {
-                self.lock().nodes.full_name(node).unwrap_or(path)
+        let end = self.walk(&path, false).map_or(End::Unwatched, |walked| walked.end);
+        match end {
+            End::Name(node) => self.lock().nodes.full_name(node).unwrap_or(path),
+            End::Folder(folder) => {
+                let own = self.lock().nodes.folder(folder).map(|folder| folder.path.to_vec());
+                let own = own.unwrap_or(path);
+                own.strip_suffix(b"/").unwrap_or(&own).to_vec()
             }
-            _ => path,
+            // Nothing watches it.
+            _ => match std::fs::canonicalize(as_path(&path)) {
+                Ok(own) => own.into_os_string().into_encoded_bytes(),
+                Err(_) => path,
+            },
         }
     }
 

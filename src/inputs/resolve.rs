@@ -40,6 +40,8 @@ pub trait World {
     fn intern(&mut self, spelled: &[u8]) -> PathRef;
     fn spelled(&self, path: PathRef) -> Arc<[u8]>;
     fn presence(&mut self, path: PathRef) -> Presence;
+    /// The absolute path of what is there, without symlinks and `..`, where that is another than the one spelled.
+    fn own_path(&self, path: PathRef) -> Option<Vec<u8>>;
     /// The content of a file that is there, and its size.
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)>;
     /// The size of a file that is there, and the second of its mtime.
@@ -85,6 +87,9 @@ pub struct Question<'a> {
     pub assembler_listed: bool,
     /// The compiler's own headers are not read.
     pub without_own: bool,
+    /// System headers are called by their own paths where those are shorter, as gcc does: it names them so, and
+    /// looks beside those for what they include in quotes.
+    pub canonical: bool,
 }
 
 impl Question<'_> {
@@ -114,6 +119,8 @@ pub struct InputSet {
     /// It matters which of these have one mtime: gcc takes files for one that have, if what they
     /// hold is the same as well.
     pub coeval: Vec<PathRef>,
+    /// It matters what the own path of these is, without symlinks and `..`.
+    pub linked: Vec<PathRef>,
     /// `__TIME__` may be in the result.
     pub time: bool,
     /// `__DATE__` may be in the result.
@@ -131,6 +138,7 @@ impl InputSet {
         self.stamped.extend(other.stamped);
         self.related.extend(other.related);
         self.coeval.extend(other.coeval);
+        self.linked.extend(other.linked);
         self.env.extend(other.env);
         self.time |= other.time;
         self.date |= other.date;
@@ -138,8 +146,8 @@ impl InputSet {
 
     /// Puts everything in order, each once.
     pub fn sort(&mut self) {
-        let InputSet { read, absent, exists, stamped, related, coeval, .. } = self;
-        for list in [read, absent, exists, stamped, related, coeval] {
+        let InputSet { read, absent, exists, stamped, related, coeval, linked, .. } = self;
+        for list in [read, absent, exists, stamped, related, coeval, linked] {
             list.sort_unstable();
             list.dedup();
         }

@@ -39,6 +39,8 @@ pub struct SearchPath {
     folders: Vec<Box<[u8]>>,
     /// How many of `folders` serve quotes only.
     quotes: usize,
+    /// From here on they hold system headers.
+    systems: usize,
     /// The compiler's own folders, each with a slash at its end.
     own: Vec<Box<[u8]>>,
 }
@@ -52,6 +54,7 @@ impl SearchPath {
         SearchPath {
             folders: all.map(|folder| normal_folder(folder)).collect(),
             quotes: search.quote.len(),
+            systems: search.quote.len() + search.angle.len() + cpath.len(),
             own: own
                 .iter()
                 .map(|folder| {
@@ -73,6 +76,11 @@ impl SearchPath {
     /// How many of the folders angle includes skip.
     pub fn quotes(&self) -> usize {
         self.quotes
+    }
+
+    /// From which of the folders on they hold system headers.
+    pub fn systems(&self) -> usize {
+        self.systems
     }
 
     /// Whether there are any beside the compiler's own.

@@ -149,6 +149,9 @@ pub struct SetRecord {
     /// Which of these have one modification time is in the key.
     #[serde(with = "ascending")]
     pub coeval: Vec<u32>,
+    /// What the own path of these is, without symlinks, is in the key.
+    #[serde(with = "ascending")]
+    pub linked: Vec<u32>,
     /// Names of the variables that were read.
     pub env: Vec<serde_bytes::ByteBuf>,
     /// The result depends on the date.
@@ -307,8 +310,9 @@ impl ManifestRecord {
 
 impl SetRecord {
     /// All its lists of paths.
-    pub fn lists(&self) -> [&Vec<u32>; 6] {
-        [&self.read, &self.absent, &self.exists, &self.stamped, &self.related, &self.coeval]
+    pub fn lists(&self) -> [&Vec<u32>; 7] {
+        let SetRecord { read, absent, exists, stamped, related, coeval, linked, .. } = self;
+        [read, absent, exists, stamped, related, coeval, linked]
     }
 
     /// A checksum of the paths that the numbers stand for; `None` if one is unknown.

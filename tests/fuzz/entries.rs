@@ -278,6 +278,10 @@ impl World for Memory {
         }
     }
 
+    fn own_path(&self, _: PathRef) -> Option<Vec<u8>> {
+        None
+    }
+
     fn content(&mut self, _: PathRef) -> Option<(ContentHash, u64)> {
         None
     }
@@ -314,6 +318,7 @@ pub fn resolve(data: &[u8]) {
             checks_times: false,
             assembler_folders: &[],
             assembler_listed: false,
+            canonical: true,
             without_own: false,
         };
         let mut resolver = Resolver::new();

@@ -2,6 +2,7 @@
 //! which files are of one age.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::kit::{Sandbox, have};
 
@@ -335,5 +336,57 @@ fn the_includers_includer() {
     // Another one's rules.
     for line in ["clang -fms-extensions", "clang --target=x86_64-w64-windows-gnu"] {
         s.warm(&format!("{line} -Iinc -S m.c"));
+    }
+}
+
+/// gcc calls a system header by its own path, where that is shorter, and looks beside that.
+#[test]
+fn system_headers_behind_links() {
+    let s = Sandbox::new();
+    for version in ["1", "2"] {
+        s.write(format!("dep/{version}/h.h"), "#include \"sub.h\"\n");
+        s.write(format!("dep/{version}/sub.h"), format!("enum {{ v = {version} }};\n"));
+    }
+    s.write("a.c", "#include <h.h>\nint f(void) { return v; }\nconst char *p = __FILE__;\n");
+    let now = s.path("dep/the-current-one");
+    let folder = now.display().to_string();
+    for line in [
+        format!("gcc -isystem {folder} -c a.c"),
+        format!("gcc -MD -idirafter {folder} -c a.c"),
+        format!("gcc -MMD -isystem {folder} -c a.c"),
+        format!("g++ -isystem {folder} -c a.c"),
+        format!("gcc -fno-canonical-system-headers -isystem {folder} -c a.c"),
+        format!("clang -isystem {folder} -c a.c"),
+    ] {
+        let _ = fs::remove_file(&now);
+        symlink("1", &now).unwrap();
+        s.miss(&line);
+        s.hit(&line);
+        fs::remove_file(&now).unwrap();
+        symlink("2", &now).unwrap();
+        s.miss(&line);
+        fs::remove_file(&now).unwrap();
+        symlink("1", &now).unwrap();
+        s.hit(&line);
+    }
+}
+
+/// The same where the header itself is a link, and only its real neighbour is edited.
+#[test]
+fn a_neighbour_of_a_header_behind_a_link() {
+    let s = Sandbox::new();
+    let far = "a/folder/with/a/rather/long/name";
+    fs::create_dir_all(s.path(far)).unwrap();
+    s.write("r/h.h", "#include \"sub.h\"\n");
+    symlink(s.path("r/h.h"), s.path(far).join("h.h")).unwrap();
+    s.write("a.c", "#include <h.h>\nint f(void) { return v; }\n");
+    let folder = s.path(far).display().to_string();
+    for (at, flags) in ["-MMD", "-MD", ""].into_iter().enumerate() {
+        let line = format!("gcc {flags} -isystem {folder} -c a.c -o {at}.o");
+        for value in [1, 2] {
+            s.write("r/sub.h", format!("enum {{ v = {value} }};\n"));
+            s.miss(&line);
+            s.hit(&line);
+        }
     }
 }

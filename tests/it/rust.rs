@@ -143,6 +143,59 @@ fn files_of_the_assembler() {
 }
 
 #[test]
+fn directives_of_the_assembler_in_disguise() {
+    let s = Sandbox::new();
+    for text in [
+        r#"".section .rodata.w", ".INCBIN \"x.bin\"""#,
+        r#"".include\t\"x.s\"""#,
+        "\".include \\\n   \\\"x.s\\\"\"",
+        r#"".include /* x */ \"x.s\"""#,
+        r#"".section .rodata.w", concat!(".inc", "bin \"x.bin\"")"#,
+        r#"".section .rodata.w", "\x2eincbin \"x.bin\"""#,
+    ] {
+        s.write("a.rs", format!("core::arch::global_asm!({text}, \".text\");\n"));
+        for value in [11, 22] {
+            s.write("x.bin", value.to_string());
+            s.write("x.s", format!(".long {value}\n"));
+            s.miss(LIB);
+        }
+    }
+}
+
+#[test]
+fn libraries_behind_a_macro() {
+    let mut s = Sandbox::new();
+    let body = "{ unsafe extern \"C\" { fn n() -> u32; } unsafe { n() }.to_string() }";
+    let library = |s: &Sandbox, folder: &str, value: u32| {
+        fs::create_dir_all(s.path(folder)).unwrap();
+        s.write("n.c", format!("unsigned n(void) {{ return {value}; }}\n"));
+        s.bare(&format!("gcc -shared -fPIC n.c -o {folder}/libn.so")).ok();
+        s.remove("n.c");
+    };
+    library(&s, "n", 1);
+    procedural_macro(&s, body, "d -L native=n -l dylib=n");
+    s.write("a.rs", "pub const X: u32 = pm::f!();\n");
+    let line = format!("{LIB} --extern pm=d/libpm.so");
+    let folders = format!("{}:{}", s.path("first").display(), s.path("n").display());
+    s.set("LD_LIBRARY_PATH", folders);
+    s.warm(&line);
+    library(&s, "n", 2);
+    s.warm(&line);
+    // One that is found before it.
+    library(&s, "first", 3);
+    s.warm(&line);
+    s.remove("first/libn.so");
+    s.hit(&line);
+    // Where the macro says itself.
+    s.set("LD_LIBRARY_PATH", "");
+    procedural_macro(&s, body, "d -L native=n -l dylib=n -C link-arg=-Wl,-rpath,$ORIGIN/../n");
+    for value in [4, 5] {
+        library(&s, "n", value);
+        s.warm(&line);
+    }
+}
+
+#[test]
 fn macros_read_what_cargo_says() {
     let mut s = Sandbox::new();
     let read = "format!(\"{:?}\", std::env::var(\"CARGO_PKG_DESCRIPTION\").unwrap())";

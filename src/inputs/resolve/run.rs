@@ -1,6 +1,7 @@
 //! One resolution, from the list of what was read to the input set.
 
 mod ahead;
+mod canonical;
 mod late;
 mod times;
 mod twins;
@@ -74,6 +75,8 @@ pub(super) struct Run<'a, W: World + ?Sized> {
     once: Vec<PathRef>,
     /// Named by some directive and there, but not in the list.
     unlisted: Vec<PathRef>,
+    /// What the paths of system headers begin with that may be called by their own: see `canonical`.
+    canonical: Vec<Vec<u8>>,
 }
 
 impl<'a, W: World + ?Sized> Run<'a, W> {
@@ -126,7 +129,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             precompiled: Vec::new(),
             once: Vec::new(),
             unlisted: Vec::new(),
+            canonical: Vec::new(),
         };
+        run.find_canonical();
         if run.directives && question.search.has_others() {
             run.out.related.clone_from(&run.memo.folders);
         }
@@ -193,6 +198,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         }
         self.times(&defines);
         self.relate_twins();
+        self.link();
         self.out.sort();
         Ok(self.out)
     }
@@ -297,6 +303,9 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
                 self.precompiled.push(path);
             }
             self.compare(path, &file);
+            if by_text {
+                self.join_own(path);
+            }
             // The same file in the same folder says the same again under any other spelling;
             // this is what ends `a/../a/../a/x.h`.
             let folder = match self.presence(file.folder_ref) {

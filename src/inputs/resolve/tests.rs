@@ -13,6 +13,8 @@ struct Fake {
     folders: HashMap<Vec<u8>, u64>,
     scans: HashMap<(u64, bool), Arc<Scan>>,
     version: u64,
+    /// Of what lies behind links.
+    own_paths: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Fake {
@@ -67,6 +69,9 @@ impl World for Fake {
             Presence::Absent
         }
     }
+    fn own_path(&self, path: PathRef) -> Option<Vec<u8>> {
+        self.own_paths.get(&*self.names[path.0 as usize]).cloned()
+    }
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
         let file = self.files.get(&*self.names[path.0 as usize])?;
         Some((ContentHash(*blake3::hash(&file.1).as_bytes()), file.1.len() as u64))
@@ -112,6 +117,7 @@ fn question<'a>(search: &'a SearchPath, read: Read<'a>) -> Question<'a> {
         assembler_folders: &[],
         assembler_listed: false,
         without_own: false,
+        canonical: true,
     }
 }
 
@@ -179,6 +185,24 @@ fn canonical_spelling_in_the_list() {
     fake.files.insert(b"/usr/lib/../include/a.h".to_vec(), file);
     let answer = complete(&mut fake, &["i", "/usr/lib/../include"], &["m.c", "/usr/include/a.h"]);
     assert_eq!(answer.unwrap().absent, ["i/a.h"]);
+}
+
+#[test]
+fn system_headers_behind_a_link() {
+    let search = Search { system: args(&["dep/now"]), ..Search::default() };
+    let search = SearchPath::new(&search, &[], &[], &args(&["/usr/include"]));
+    let mut fake = Fake::new(&[("m.c", "#include <h.h>\n"), ("/w/1/h.h", "#include \"sub.h\"\n")]);
+    fake.add("/w/1/sub.h", "");
+    fake.add("dep/now/h.h", "#include \"sub.h\"\n");
+    fake.files.get_mut(&b"dep/now/h.h"[..]).unwrap().0 = fake.files[&b"/w/1/h.h"[..]].0;
+    for (link, own) in [("dep/now", "/w/1"), ("dep/now/h.h", "/w/1/h.h")] {
+        fake.own_paths.insert(link.into(), own.into());
+    }
+    let answer = ask(&mut fake, &question(&search, Read::Nothing)).unwrap();
+    assert_eq!(answer.read, ["/w/1/h.h", "/w/1/sub.h", "dep/now/h.h", "m.c"]);
+    assert_eq!(fake.show(&answer.set.linked), ["/w/1/h.h", "/w/1/sub.h", "dep/now", "dep/now/h.h"]);
+    let plain = Question { canonical: false, ..question(&search, Read::Nothing) };
+    assert!(ask(&mut fake, &plain).unwrap().set.linked.is_empty());
 }
 
 #[test]

@@ -383,6 +383,8 @@ pub(in crate::tools) fn question<'a>(
         assembler_folders: &[],
         assembler_listed: false,
         without_own: false,
+        canonical: command.flavor == Flavor::Gcc
+            && !command.key_args.iter().any(|arg| arg == b"-fno-canonical-system-headers"),
     }
 }
 
@@ -475,6 +477,10 @@ impl World for Placed<'_> {
 
     fn presence(&mut self, path: PathRef) -> Presence {
         self.world.presence(path)
+    }
+
+    fn own_path(&self, path: PathRef) -> Option<Vec<u8>> {
+        self.world.own_path(path)
     }
 
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {

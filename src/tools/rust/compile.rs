@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::fold;
 use super::linked::{self, Linking, Site};
+use super::loaded;
 use super::native;
 use super::parse::Command;
 use super::text;
@@ -268,6 +269,7 @@ impl Compile {
         }
         let mut seen: HashSet<Vec<u8>> = HashSet::new();
         paths.retain(|path| seen.insert(path.clone()));
+        let (mut has_assembler, mut may_hide_directive) = (false, false);
         while let Some(path) = paths.pop() {
             inputs.must(&self.places.spell_root(&path))?;
             let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, &path)));
@@ -278,6 +280,8 @@ impl Compile {
                     paths.push(name);
                 }
             }
+            has_assembler |= text::has_assembler(&text);
+            may_hide_directive |= text::may_hide_directive(&text);
             if self.is_clippy && text::names_cargo_lint(&text) {
                 return Err(Reason::DependencyOutput);
             }
@@ -297,6 +301,9 @@ impl Compile {
                 None => [stem, b"/mod.rs"].concat(),
             };
             inputs.whether_there(&self.places.spell_root(&other));
+        }
+        if has_assembler && may_hide_directive {
+            return Err(Reason::AssemblerInput);
         }
         for (name, value) in &file.env {
             // A proxy sets some for the compiler that its caller has not.
@@ -347,6 +354,9 @@ impl Compile {
         }
         for path in &behind.files {
             inputs.must(&self.places.spell(path))?;
+        }
+        for path in &behind.macros {
+            loaded::add(inputs, &self.places, &self.cwd, path)?;
         }
         // A crate may pass on the macros of another.
         if named.iter().chain(&behind.files).any(|path| path.ends_with(b".so")) {

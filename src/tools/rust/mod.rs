@@ -14,6 +14,7 @@ mod compile;
 mod fold;
 mod link_args;
 mod linked;
+mod loaded;
 mod made;
 mod native;
 mod outputs;

@@ -113,6 +113,8 @@ pub(super) struct Behind {
     pub(super) files: Vec<Vec<u8>>,
     /// One of them has a text for the assembler that reads files.
     pub(super) may_assemble: bool,
+    /// The procedural macros among them and among those that were named.
+    pub(super) macros: Vec<Vec<u8>>,
 }
 
 /// Crates that rustc may load though no `--extern` names their files. The files of a crate
@@ -151,6 +153,9 @@ pub(super) fn crates_behind(
     while let Some(path) = todo.pop() {
         let Some(facts) = facts(&absolute(cwd, &path), &waiting) else { continue };
         behind.may_assemble |= facts.may_assemble;
+        if facts.is_macro && path.ends_with(b".so") {
+            behind.macros.push(path.clone());
+        }
         let keys: Vec<Vec<u8>> = match path.ends_with(b".so") {
             false => facts.keys,
             // A procedural macro holds what it needs.

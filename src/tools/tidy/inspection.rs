@@ -258,6 +258,10 @@ impl World for From<'_> {
         self.world.presence(path)
     }
 
+    fn own_path(&self, path: PathRef) -> Option<Vec<u8>> {
+        self.world.own_path(path)
+    }
+
     fn content(&mut self, path: PathRef) -> Option<(ContentHash, u64)> {
         self.world.content(path)
     }
