@@ -130,8 +130,12 @@ pub fn unpack(
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // As when it was packed: where a symlink leads.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // As when it was packed: where a symlink leads. One that leads nowhere is left to the tool.
+    let path = match fs::canonicalize(path) {
+        Ok(own) => own,
+        Err(_) if path.is_symlink() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => path.to_owned(),
+    };
     let mut archive = Archive::new(from);
     // Last, and the innermost first: a folder may not be writable.
     let mut folders: Vec<(PathBuf, u32)> = Vec::new();

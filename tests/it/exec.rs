@@ -238,3 +238,33 @@ fn made_anew_takes_the_place_of_what_was_known() {
     s.z("stop").ok();
     assert_eq!(run(&s, "bad"), of("loud", "told\n"), "the silent one came back later");
 }
+
+#[test]
+fn folders_that_a_glob_finds_are_inputs() {
+    let s = sandbox();
+    s.script("tool", &TOOL.replace("in/*.txt", "in/*.txt in/deep/*"));
+    s.write("in/deep/c.txt", "c\n");
+    for line in ["i*", "*/deep/", "i*/./deep"].map(|glob| LINE.replace("in/*.txt", glob)) {
+        for text in ["one\n", "two\n"] {
+            s.write("in/deep/c.txt", text);
+            warm(&s, &line);
+        }
+    }
+    let output = s.z(&LINE.replace("in/*.txt", "*/../a.txt"));
+    assert!(output.err().contains("behind a sign"), "{}", output.err());
+}
+
+#[test]
+fn an_output_behind_a_link_to_nothing() {
+    let s = Sandbox::new();
+    s.write("in.txt", "text\n");
+    let words =
+        ["exec", "--input", "in.txt", "--output", "out", "--", "sh", "-c", "cat in.txt > out"];
+    std::os::unix::fs::symlink("target", s.path("out")).unwrap();
+    for _ in 0..3 {
+        s.z(&words).ok();
+        assert_eq!(s.read("target"), b"text\n");
+        assert!(s.path("out").is_symlink());
+        s.remove("target");
+    }
+}

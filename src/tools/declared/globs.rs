@@ -1,5 +1,6 @@
 //! Which files the globs of a command mean, as a shell has them: `*` and `?` stay within a folder,
-//! `**` does not. A name without such signs is that file, or all that is in that folder.
+//! `**` does not. What is meant is that file, or all that is in that folder; a hidden folder is only meant by a name that
+//! begins with a dot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -32,12 +33,19 @@ pub struct Glob {
     rest: Option<GlobMatcher>,
     /// How many names a path behind `literal` can have.
     deepest: usize,
+    /// Hidden folders are meant.
+    hidden: bool,
 }
 
 /// Deeper than any tree of sources.
 const DEPTH_MAX: usize = 500;
 
 impl Glob {
+    /// A file, or all that is in a folder.
+    fn whole(path: &[u8]) -> Glob {
+        Glob { literal: path.to_vec(), rest: None, deepest: DEPTH_MAX, hidden: true }
+    }
+
     pub fn parse(glob: &[u8]) -> Result<Glob, BadGlob> {
         if glob.is_empty() {
             return Err(BadGlob("a glob is empty".to_owned()));
@@ -46,21 +54,27 @@ impl Glob {
         let parts: Vec<&[u8]> = glob.split(|byte| *byte == b'/').collect();
         let literals = parts.iter().take_while(|part| is_literal(part)).count();
         if literals == parts.len() {
-            return Ok(Glob { literal: glob.to_vec(), rest: None, deepest: DEPTH_MAX });
+            return Ok(Glob::whole(glob));
         }
         let literal = match parts[..literals].join(&b'/') {
             root if root.is_empty() && literals > 0 => b"/".to_vec(),
             folder => folder,
         };
-        let rest = parts[literals..].join(&b'/');
+        let signs = parts[literals..].iter().filter(|part| !matches!(**part, b"" | b"."));
+        let signs: Vec<&[u8]> = signs.copied().collect();
+        if signs.contains(&&b".."[..]) {
+            return Err(BadGlob(format!("{}: `..` behind a sign", glob.escape_ascii())));
+        }
+        let rest = signs.join(&b'/');
         let text = std::str::from_utf8(&rest)
             .map_err(|_| BadGlob(format!("{}: not UTF-8", glob.escape_ascii())))?;
         let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
         let built = built.map_err(|error| BadGlob(error.to_string()))?;
         // Braces may hold slashes.
         let deep = text.contains("**") || text.contains('{');
-        let deepest = if deep { DEPTH_MAX } else { parts.len() - literals };
-        Ok(Glob { literal, rest: Some(built.compile_matcher()), deepest })
+        let deepest = if deep { DEPTH_MAX } else { signs.len() };
+        let hidden = signs.last().is_some_and(|last| last.starts_with(b"."));
+        Ok(Glob { literal, rest: Some(built.compile_matcher()), deepest, hidden })
     }
 }
 
@@ -147,10 +161,15 @@ impl Walk {
             let is_meant = glob.rest.as_ref().is_none_or(|rest| rest.is_match(&below));
             match fs::metadata(&path) {
                 Ok(meta) if meta.is_dir() => {
-                    if glob.rest.is_none() && !self.comes_with_outputs(&path) {
+                    let is_hidden = name.as_bytes().starts_with(b".");
+                    let is_meant = is_meant && (glob.hidden || !is_hidden);
+                    if is_meant && !self.comes_with_outputs(&path) {
                         self.found.subfolders.insert(path.as_os_str().as_bytes().to_vec());
                     }
-                    self.folder(&path, &below, glob, above)?;
+                    match is_meant && glob.rest.is_some() {
+                        true => self.folder(&path, Path::new(""), &Glob::whole(b""), above)?,
+                        false => self.folder(&path, &below, glob, above)?,
+                    }
                 }
                 _ if !is_meant || self.is_output(&path) => {}
                 Ok(meta) => self.file(&path, meta.permissions().mode()),
@@ -193,8 +212,15 @@ mod tests {
         assert_eq!(found(&["none.c", "*/none.c"]), ["none.c"]);
         assert_eq!(found(&["**/{c,x}.c"]), ["s/t/c.c"]);
         assert_eq!(found(&["**/*.c", "out"]), ["a.c", "s/a.c", "s/t/c.c"]);
+        for whole in ["s*", "*/t", "s*/t/", "s*//./t"] {
+            assert!(found(&[whole]).ends_with(&["s/t/c.c".to_owned()]), "{whole}");
+        }
+        fs::remove_file(here.join("s/loop")).unwrap();
+        fs::rename(here.join("s/t"), here.join("s/.t")).unwrap();
+        assert_eq!(found(&["s/*"]), ["s/a.c"]);
+        assert_eq!(found(&["s/.*"]), ["s/.t/.hidden", "s/.t/c.c"]);
         fs::remove_dir_all(&here).unwrap();
-        for bad in ["", "a[", "{a"] {
+        for bad in ["", "a[", "{a", "*/../a"] {
             assert!(Glob::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }
