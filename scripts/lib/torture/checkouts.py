@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 from lab import say
-from torture import grown_c
+from torture import grown_c, grown_rust
 from torture.project import COMMANDS, Project
 
 # Of different lengths: dependency files are broken by those.
@@ -65,7 +65,8 @@ class Checkout(Project):
         truths, bare = self.truths(command, number)
         ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not command.appends)
         named = self.names_others(ran, made)
-        right = not named and not old and any((ran.said(), made) == truth for truth in truths)
+        # Where the bare compiler names another one as well, a file of that one was used.
+        right = not old and any((ran.said(), made) == truth for truth in truths)
         note = ""
         if not right:
             again, _ = self.truths(command, number)
@@ -81,8 +82,9 @@ class Checkout(Project):
     def truths(self, command, number):
         """What the bare compiler makes, plain and with the maps that zccache may add."""
         truths = []
-        top = command.variables.get("ZCCACHE_WORKTREE_ROOT", "").replace("{root}", str(self.root)) or str(self.root)
-        maps = [f"-ffile-prefix-map={top}=.", f"-ffile-prefix-map={self.root.parent / LINK}=."]
+        top = self.top(command)
+        flag = "--remap-path-prefix=" if command.words[0] == "rustc" else "-ffile-prefix-map="
+        maps = [f"{flag}{top}=.", f"{flag}{self.root.parent / LINK}{str(top).removeprefix(str(self.root))}=."]
         adding = [[], maps[:1], maps, maps[::-1]] if command.before else [[], maps[:1]]
         if command.words[0] in ("ar", "ld"):
             adding = [[]]
@@ -93,8 +95,25 @@ class Checkout(Project):
         self.commands[number] = command
         return truths, ran
 
+    def top(self, command):
+        """The root that zccache finds."""
+        named = command.variables.get("ZCCACHE_WORKTREE_ROOT", "").replace("{root}", str(self.root))
+        if named:
+            return named
+        folder = (self.root / command.folder).resolve()
+        return next((each for each in [folder, *folder.parents] if (each / ".git").exists()), self.root)
+
+    def submodule(self):
+        """A folder becomes a checkout of its own, or is none any more."""
+        place = self.root / self.dice.choice(["src", "build"]) / ".git"
+        if place.is_file():
+            place.unlink()
+        elif place.parent.is_dir():
+            place.write_text("gitdir: none\n")
+        self.log.append(f"{place} comes or goes")
+
     def names_others(self, ran, made):
-        """Where another checkout is named that the bare compiler does not name."""
+        """Where another checkout is named."""
         texts = {"messages": ran.out + ran.err}
         for path, (_, content) in made.items():
             if content is not None and (self.root / path).is_file():
@@ -123,13 +142,13 @@ class Checkout(Project):
             each.log.append("two checkouts exchanged")
 
 
-def checkouts(ground):
-    row = ground.row("random edits of checkouts")
+def walk(ground, name, kind, count):
+    row = ground.row(name)
     ground.env["ZCCACHE_PATH_REMAP"] = "auto"
-    for number in ground.rounds(row, 30):
+    for number in ground.rounds(row, count):
         dice = random.Random(f"{ground.random.random()}")
         Checkout.others = NAMES
-        first = Checkout(ground, dice, Grower(dice), NAMES[0])
+        first = Checkout(ground, dice, kind(dice), NAMES[0])
         (first.root / ".git").mkdir()
         trees = [first, *(first.sibling(first.root.with_name(name)) for name in NAMES[1:])]
         for _ in range(50):
@@ -139,18 +158,22 @@ def checkouts(ground):
                 for tree in dice.sample(trees, dice.randrange(1, 3)):
                     tree.judge(row, which)
             one, other = dice.sample(trees, 2)
-            kind = dice.randrange(10)
-            if kind < 6:
-                one.step()
-            elif kind < 9:
-                one.sync(other)
-            else:
-                one.exchange(other)
+            kinds = [one.step] * 12 + [lambda: one.sync(other)] * 6 + [lambda: one.exchange(other)] * 2 + [one.submodule]
+            dice.choice(kinds)()
         for tree in trees:
             shutil.rmtree(tree.root)
     counts, reasons = ground.lab.counts()
-    say(f"since the last restart: {counts}, {reasons}")
-    status = ground.lab.status()
-    say(str({name: value for name, value in status.items() if "root" in name or "worktree" in name}))
+    say(f"since the last restart: {counts}, {reasons}, hits from other checkouts: {ground.lab.status()['worktree_hits']}")
     del ground.env["ZCCACHE_PATH_REMAP"]
     ground.works(row)
+
+
+def checkouts(ground):
+    walk(ground, "random edits of checkouts", Grower, 30)
+
+
+def rust_checkouts(ground):
+    # rustup finds its compilers through the home folder.
+    homes = ground.lab.bare_env
+    ground.env.update({name: homes[name] for name in ("CARGO_HOME", "RUSTUP_HOME")})
+    walk(ground, "random edits of Rust checkouts", grown_rust.Grower, 15)

@@ -36,7 +36,7 @@ class Grower(Grown):
         folder = root / place
         if not folder.is_dir():
             return f"no {place}"
-        kind = self.dice.choice(["static", "static", "static", "shared", "shared", "shared", "thin", "needing", "no more", "link", "lto"])
+        kind = self.dice.choice(["static", "static", "static", "shared", "shared", "shared", "thin", "needing", "needing", "no more", "link", "lto"])
         end = "so" if kind in ("shared", "needing") else self.dice.choice(["a", "so"]) if kind in ("no more", "link") else "a"
         target = folder / f"lib{name}.{end}"
         if kind in ("no more", "link"):
@@ -52,7 +52,8 @@ class Grower(Grown):
         target.unlink(missing_ok=True)
         if end == "so":
             soname = [f"-Wl,-soname,lib{name}.so"] if self.chance(0.7) else []
-            needs = [f"-L{self.dice.choice(PLACES)}", "-ltwo"] if uses else []
+            # What it needs is found by its own list of folders, the linker's, or a variable.
+            needs = [f"-L{self.dice.choice(PLACES)}", "-ltwo", *self.pick(0.5, "-Wl,-rpath,$ORIGIN/../alt", f"-Wl,-rpath,{root}/sys -Wl,--disable-new-dtags", f"-Wl,-rpath,{root}/lib")] if uses else []
             ground.bare("gcc", "-shared", "-fPIC", *soname, source, "-o", f"{place}/lib{name}.so", *needs, cwd=root)
         else:
             flags = ["-flto", "-frandom-seed=1"] if kind == "lto" else []
@@ -63,6 +64,9 @@ class Grower(Grown):
                 made = f"{place}/member_{name}.o"
                 (root / f"pre/lib{name}.o").replace(root / made)
             ground.bare("gcc-ar", "rcsT" if kind == "thin" else "rcs", f"{place}/lib{name}.a", made, cwd=root)
+        if kind == "needing":
+            # What it needs is another library of that name then.
+            (root / f"{self.dice.choice(PLACES)}/libtwo.so").unlink(missing_ok=True)
         return f"{place}/lib{name}.{end}: {kind}"
 
     def member(self, ground, root):
@@ -167,6 +171,8 @@ class Grower(Grown):
             words += ["-Wl,--start-group", *named, "-Wl,--end-group"]
         words += self.pick(0.35, "-flto -frandom-seed=1", "-g -gsplit-dwarf", "--coverage", "-g", "-O2", "-g -O2", "-save-temps", "-MD", f"-fprofile-use={up}prof.txt", "-flto=2 -frandom-seed=1 -O2")
         names = {"LIBRARY_PATH": up + self.dice.choice(PLACES)} if self.chance(0.15) else {}
+        if self.chance(0.15):
+            names["LD_LIBRARY_PATH"] = up + self.dice.choice(PLACES)
         if self.chance(0.08):
             names["LD_RUN_PATH"] = self.dice.choice(["/none", "/other"])
         return folder, names, [*words, "-o", self.dice.choice([f"made{number}", f"{up}out/made{number}"])], self.target(number)
