@@ -63,7 +63,7 @@ class Checkout(Project):
         link.unlink(missing_ok=True)
         link.symlink_to(self.root.name)
         truths, bare = self.truths(command, number)
-        ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not command.appends)
+        ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not command.needs_empty)
         named = self.names_others(ran, made)
         # Where the bare compiler names another one as well, a file of that one was used.
         right = not old and any((ran.said(), made) == truth for truth in truths)

@@ -20,9 +20,9 @@ class Command:
     script: bool = False
 
     @property
-    def appends(self):
-        """Whether it adds to what it made before."""
-        return any(name.endswith(("_OUTPUT", "_DEPENDENCIES")) for name in self.variables) or "-MJ" in self.words
+    def needs_empty(self):
+        """Whether what an earlier run made changes what this one makes: it adds to that, or prepares by what is there."""
+        return bool(self.before) or any(name.endswith(("_OUTPUT", "_DEPENDENCIES")) for name in self.variables) or "-MJ" in self.words
 
     def __str__(self):
         shown = [f"{name}={value}" for name, value in self.variables.items()] + [repr(word) for word in [*self.before, *self.declared, *self.words]]

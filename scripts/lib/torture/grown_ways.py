@@ -1,6 +1,8 @@
 """The ways to call a compiler: C projects as in grown_c, by commands that the shell, the environment and what lies in
 the output's place make odd."""
 
+import shutil
+
 from torture import grown_c
 from torture.grown import prepared
 
@@ -32,9 +34,37 @@ FLAGS = ["-save-temps", "-save-temps=obj", "-E", "-S", "-M", "-MM", "-fsyntax-on
 class Grower(grown_c.Grower):
     links = [*grown_c.Grower.links, ("link", "src"), ("build/in", "../src")]
 
+    def twin(self, ground, root):
+        """One folder gets another one's header."""
+        one, other = self.dice.sample(self.alike, 2)
+        headers = [path for path in self.optional if path.startswith(one) and (root / path).is_file()]
+        if headers:
+            path = self.dice.choice(headers)
+            target = root / path.replace(one, other, 1)
+            if target.parent.is_dir() and not target.is_dir():
+                target.unlink(missing_ok=True)
+                shutil.copy(root / path, target)
+            return f"{path} also in {other}"
+        return f"no headers in {one}"
+
+    def retarget(self, ground, root):
+        """A folder's link leads to another one."""
+        (root / "link").unlink(missing_ok=True)
+        target = self.dice.choice(self.alike)
+        (root / "link").symlink_to(target)
+        return f"link leads to {target} now"
+
+    extras = [*grown_c.Grower.extras, *[twin] * 4, *[retarget] * 4]
+
+    def search(self, shown):
+        return super().search(shown) + self.pick(0.3, f"-isystem {shown('link')}")
+
     def command(self, number):
         folder, names, words = super().command(number)
         names = dict(names)
+        # By their full names: gcc calls what a link leads to by its own name if that is shorter.
+        if self.chance(0.4):
+            words = [f"{{root}}/{word.removeprefix('../')}" if before in ("-isystem", "-idirafter") else word for before, word in zip(["", *words], words)]
         up = "../" if folder else ""
         kind = self.dice.randrange(8)
         if words[0] in ("ar", "ld"):

@@ -296,7 +296,7 @@ class Project:
         if not (self.root / self.commands[number].folder).is_dir():
             return
         bare, wanted, bare_old = self.run(number, False)
-        ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not self.commands[number].appends)
+        ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not self.commands[number].needs_empty)
         # A script may set times itself.
         old = [path for path in old if path not in bare_old]
         right = (ran.said(), made) == (bare.said(), wanted) and not old
