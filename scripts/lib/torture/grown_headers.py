@@ -1,6 +1,6 @@
 """Precompiled headers and modules: several that could be taken, made of headers that change, and compiles that use them."""
 
-from torture.grown import Grown, prepared
+from torture.grown import Grown
 
 # Each includes later ones only.
 HEADERS = ["inc/a.h", "inc/b.h", "alt/a.h", "alt/b.h", "pre/all.h", "pre/other.h"]

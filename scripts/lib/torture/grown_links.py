@@ -227,7 +227,7 @@ class Grower(Grown):
         name = f"made{number}.a"
         ways = self.dice.choice(["rcs", "rcsT", "rc", "qc"])
         steps = [f"rm -f {name}", f"$Z {self.dice.choice(['ar', 'gcc-ar', 'llvm-ar'])} {ways} {name} {' '.join(members)}"]
-        steps += self.dice.choice([[], [f"$Z ranlib {name}"], [f"$Z ar d {name} {members[0].rsplit('/', 1)[1]}"], [f"$Z gcc -c src/x.c -o out/x.o", f"$Z ar r {name} out/x.o"]])
+        steps += self.dice.choice([[], [f"$Z ranlib {name}"], [f"$Z ar d {name} {members[0].rsplit('/', 1)[1]}"], ["$Z gcc -c src/x.c -o out/x.o", f"$Z ar r {name} out/x.o"]])
         searched, named = self.libraries()
         steps.append(f"$Z {self.dice.choice(['gcc', 'clang'])} {' '.join(searched)} pre/main.o {name} {' '.join(named)} -o made{number}")
         steps.append(f"./made{number}; echo $?")
