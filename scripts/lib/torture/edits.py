@@ -5,7 +5,7 @@ import random
 import shutil
 
 from lab import say
-from torture import grown_c, grown_headers, grown_links, grown_rust, grown_tools, grown_ways
+from torture import grown_c, grown_headers, grown_links, grown_rust, grown_system, grown_tools, grown_ways
 from torture.checkouts import checkouts, rust_checkouts
 from torture.crowds import crowds, linking_crowds
 from torture.project import COMMANDS, Project
@@ -56,4 +56,8 @@ def tools(ground):
     walk(ground, "random edits under tools that look", grown_tools.Grower, 20, 60)
 
 
-FAULTS = [c, rust, links, ways, headers, tools, checkouts, rust_checkouts, crowds, linking_crowds]
+def system(ground):
+    walk(ground, "random edits of system headers behind links", grown_system.Grower, 20, 60)
+
+
+FAULTS = [c, rust, links, ways, headers, system, tools, checkouts, rust_checkouts, crowds, linking_crowds]

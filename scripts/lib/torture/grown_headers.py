@@ -44,7 +44,8 @@ class Grower(Grown):
             return "module A {\n  header \"a.h\"\n  export *\n}\n" + self.dice.choice(["", f"module B {{ header \"b.h\" export * }}\n", f"// {self.number()}\n"])
         if path.startswith("src/"):
             name = path[4:].split(".")[0]
-            first = self.dice.choice(['#include "all.h"\n', '#include "a.h"\n', "#include <a.h>\n", "", '#include "other.h"\n', '#include "b.h"\n#include "a.h"\n'])
+            guard = "#if __has_include(<{0}>)\n#include <{0}>\n#endif\n"
+            first = self.dice.choice([*map(guard.format, ["all.h", "a.h", "b.h", "other.h"]), '#include "all.h"\n', '#include "a.h"\n', "#include <a.h>\n", "", '#include "other.h"\n', '#include "b.h"\n#include "a.h"\n'])
             uses = "".join(f"#ifdef V_{each}\nV_{each},\n#endif\n" for each in "ABO")
             return f"{first}int {name}[] = {{\n{uses}{self.number()}}};\n" + self.dice.choice(["", f"const char *{name}_file = __FILE__;\n", "#ifdef USE_S\nint used(void) { return s_a(); }\n#endif\n"])
         name = path.rsplit("/", 1)[1][0].upper()
@@ -63,7 +64,7 @@ class Grower(Grown):
         return text + ends
 
     def search(self):
-        return self.dice.choice([["-Iinc", "-Ialt"], ["-Iinc"], ["-Ialt", "-Iinc"], ["-Ilink", "-Iinc"], ["-Ipre", "-Iinc", "-Ialt"], ["-Inone", "-Iinc", "-Ialt"]])
+        return self.dice.choice([["-Ipre", "-Iinc"], ["-Iinc", "-Ialt", "-Ipre"], ["-Iinc", "-Ipre"], ["-Ialt", "-Iinc", "-Ipre"], ["-Ilink", "-Iinc"], ["-Ipre", "-Iinc", "-Ialt"], ["-Inone", "-Iinc", "-Ialt"]])
 
     def command(self, number):
         kind = self.dice.randrange(12)

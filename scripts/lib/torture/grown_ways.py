@@ -35,17 +35,17 @@ class Grower(grown_c.Grower):
     links = [*grown_c.Grower.links, ("link", "src"), ("build/in", "../src")]
 
     def twin(self, ground, root):
-        """One folder gets another one's header."""
+        """A folder becomes another one's copy, but for one header."""
         one, other = self.dice.sample(self.alike, 2)
-        headers = [path for path in self.optional if path.startswith(one) and (root / path).is_file()]
+        if any((root / each).is_symlink() or not (root / each).is_dir() for each in (one, other)):
+            return f"no {one} or {other}"
+        shutil.rmtree(root / other)
+        shutil.copytree(root / one, root / other, symlinks=True)
+        headers = [path for path in self.optional if path.startswith(f"{other}/") and (root / path).is_file() and not (root / path).is_symlink()]
         if headers:
             path = self.dice.choice(headers)
-            target = root / path.replace(one, other, 1)
-            if target.parent.is_dir() and not target.is_dir():
-                target.unlink(missing_ok=True)
-                shutil.copy(root / path, target)
-            return f"{path} also in {other}"
-        return f"no headers in {one}"
+            (root / path).write_text(self.text(path))
+        return f"{other} is like {one}, but for {path if headers else 'nothing'}"
 
     def retarget(self, ground, root):
         """A folder's link leads to another one."""
@@ -57,13 +57,13 @@ class Grower(grown_c.Grower):
     extras = [*grown_c.Grower.extras, *[twin] * 4, *[retarget] * 4]
 
     def search(self, shown):
-        return super().search(shown) + self.pick(0.3, f"-isystem {shown('link')}")
+        return super().search(shown) + self.pick(0.5, f"-isystem {shown('link')}")
 
     def command(self, number):
         folder, names, words = super().command(number)
         names = dict(names)
         # By their full names: gcc calls what a link leads to by its own name if that is shorter.
-        if self.chance(0.4):
+        if self.chance(0.6):
             words = [f"{{root}}/{word.removeprefix('../')}" if before in ("-isystem", "-idirafter") else word for before, word in zip(["", *words], words)]
         up = "../" if folder else ""
         kind = self.dice.randrange(8)

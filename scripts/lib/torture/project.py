@@ -33,7 +33,7 @@ class Project:
         for _ in range(grower.at_first):
             dice.choice(grower.extras)(grower, ground, self.root)
         for name, target in dict(reversed(grower.links)).items():
-            if dice.random() < 0.5:
+            if dice.random() < 0.5 and not (self.root / name).is_symlink():
                 (self.root / name).symlink_to(target)
         self.commands = [Command(*grower.command(number)) for number in range(COMMANDS)]
         self.made = set()
