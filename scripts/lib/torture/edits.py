@@ -4,10 +4,12 @@ results must be what the bare compiler makes of that state."""
 import mmap
 import os
 import random
+import re
 import shutil
 import signal
 import stat
 import time
+from collections import Counter
 from functools import partial
 
 from lab import say
@@ -36,6 +38,9 @@ class Project:
                 (self.root / name).symlink_to(target)
         self.commands = [grower.command(number) for number in range(COMMANDS)]
         self.made = set()
+        # Commands, those that succeed without the cache, and why others don't.
+        self.ran = self.succeeded = 0
+        self.complaints = Counter()
 
     def write(self, path):
         place = self.root / path
@@ -218,6 +223,8 @@ class Project:
             self.log.append(happens())
         except OSError as error:
             self.log.append(f"{happens}: {error}")
+        if self.grower.mended and self.dice.random() < self.grower.mended:
+            self.grower.mend(self.root)
 
     # What comes of it.
 
@@ -266,6 +273,7 @@ class Project:
         bare, wanted, _ = self.run(number, self.ground.bare)
         ran, made, old = self.run(number, self.ground.zccache, keep=self.dice.random() < 0.3)
         right = (ran.said(), made) == (bare.said(), wanted) and not old
+        self.note(bare)
         if not right:
             # Some results are of the moment.
             again, made_again, _ = self.run(number, self.ground.bare)
@@ -281,10 +289,25 @@ class Project:
             say(f"    {note}")
         row.count(not right, ran.status == "hangs", extra, note)
 
+    def note(self, bare):
+        """Counts how a command ends without the cache."""
+        self.ran += 1
+        self.succeeded += bare.status == 0
+        if bare.status:
+            # The first line that complains, without names and numbers.
+            lines = (bare.err + b"\n" + bare.out).decode(errors="replace").splitlines()
+            first = next((line for line in lines if "error" in line), "something else")
+            if first.startswith("{"):
+                found = re.search(r'"message":"((?:[^"\\]|\\.)*)","spans"', first)
+                first = f"error: {found[1]}" if found else first
+            self.complaints[re.sub(r"`[^`]*`|\d+", "…", first)[:100]] += 1
+
 
 def walk(ground, name, kind, count, steps):
     """Random projects of a kind under random edits; see `Project`."""
     row = ground.row(name)
+    ran = succeeded = 0
+    complaints = Counter()
     for number in ground.rounds(row, count):
         # A project of its own for each, so that it can be repeated alone.
         dice = random.Random(f"{ground.random.random()}")
@@ -295,7 +318,10 @@ def walk(ground, name, kind, count, steps):
             project.step()
         if not row.notes:
             shutil.rmtree(project.root)
+        ran, succeeded = ran + project.ran, succeeded + project.succeeded
+        complaints += project.complaints
     counts, reasons = ground.lab.counts()
+    say(f"{succeeded} of {ran} commands succeed; others: {dict(complaints.most_common(8))}")
     say(f"since the last restart: {counts}, {reasons}")
     ground.works(row)
 

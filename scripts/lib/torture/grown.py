@@ -4,6 +4,9 @@
 class Grown:
     """Makes texts and commands by the dice. Each kind says which folders and files it has; see `edits.Project`."""
 
+    # How often `mend` puts all in order after an edit.
+    mended = 0
+
     def __init__(self, dice):
         self.dice = dice
 
