@@ -13,7 +13,7 @@ from collections import Counter
 from functools import partial
 
 from lab import say
-from torture import grown_c, grown_rust
+from torture import grown_c, grown_cargo, grown_rust
 from torture.ground import digest
 
 COMMANDS = 6
@@ -298,12 +298,15 @@ class Project:
             lines = (bare.err + b"\n" + bare.out).decode(errors="replace").splitlines()
             first = next((line for line in lines if "error" in line), "something else")
             if first.startswith("{"):
-                found = re.search(r'"message":"((?:[^"\\]|\\.)*)","spans"', first)
+                found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', first)
                 first = f"error: {found[1]}" if found else first
             self.complaints[re.sub(r"`[^`]*`|\d+", "…", first)[:100]] += 1
 
+    def leave(self):
+        """After the last step."""
 
-def walk(ground, name, kind, count, steps):
+
+def walk(ground, name, kind, count, steps, made=Project):
     """Random projects of a kind under random edits; see `Project`."""
     row = ground.row(name)
     ran = succeeded = 0
@@ -311,13 +314,14 @@ def walk(ground, name, kind, count, steps):
     for number in ground.rounds(row, count):
         # A project of its own for each, so that it can be repeated alone.
         dice = random.Random(f"{ground.random.random()}")
-        project = Project(ground, dice, kind(dice), f"project{number}")
+        project = made(ground, dice, kind(dice), f"project{number}")
         for _ in range(steps):
             for _ in range(dice.randrange(1, 4)):
                 project.judge(row, dice.randrange(COMMANDS))
             project.step()
         if not row.notes:
             shutil.rmtree(project.root)
+        project.leave()
         ran, succeeded = ran + project.ran, succeeded + project.succeeded
         complaints += project.complaints
     counts, reasons = ground.lab.counts()
@@ -337,4 +341,13 @@ def rust(ground):
     walk(ground, "random edits of Rust crates", grown_rust.Grower, 20, 60)
 
 
-FAULTS = [c, rust]
+def cargo(ground):
+    from torture import built  # which is made of what is above
+    homes = ground.lab.bare_env
+    ground.env.update({name: homes[name] for name in ("CARGO_HOME", "RUSTUP_HOME")})
+    ground.shares = {}
+    walk(ground, "random edits of cargo workspaces", grown_cargo.Grower, 10, 30, built.Built)
+    say(f"by cargo: {ground.shares}")
+
+
+FAULTS = [c, rust, cargo]
