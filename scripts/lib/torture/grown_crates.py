@@ -3,7 +3,7 @@ compiles whatever stands behind the names."""
 
 from torture.grown import Grown
 
-# Lines with this do not compile.
+# Lines with this do not compile, or let other lines not compile.
 WRONG = "// wrong"
 
 TYPES = {"both": '["rlib", "cdylib"]', "dylib": '["dylib", "rlib"]', "static": '["staticlib", "rlib"]', "cdylib": '["cdylib"]'}
@@ -25,7 +25,7 @@ class Crate(Grown):
         if self.native:
             own += ["native.c", "native.h"]
         if kind not in ("macro", "cdylib"):
-            own += [path for path in ("tests/it.rs", "examples/ex.rs", "benches/be.rs") if self.chance(0.4)]
+            own += [path for path in ("tests/it.rs", f"examples/ex_{name}.rs", "benches/be.rs") if self.chance(0.4)]
         self.files = [f"{name}/{path}" for path in own]
         modules = [] if kind == "macro" else ["src/one.rs", "src/two.rs", "src/one/mod.rs", "src/two/mod.rs", "src/other.rs"]
         self.modules = [f"{name}/{path}" for path in modules]
@@ -45,7 +45,7 @@ class Crate(Grown):
         if path.endswith(".c"):
             return f'#include "native.h"\nunsigned {self.name}_native(void) {{ return FACTOR * {self.number()}; }}\n'
         make = {"Cargo.toml": self.manifest, "build.rs": self.script, "src/main.rs": self.program, "tests/it.rs": self.test,
-                "benches/be.rs": self.test, "examples/ex.rs": self.program, "src/lib.rs": self.library}
+                "benches/be.rs": self.test, f"examples/ex_{self.name}.rs": self.program, "src/lib.rs": self.library}
         return make.get(path, self.module)()
 
     def manifest(self):
@@ -125,7 +125,7 @@ fn main() {{
     def library(self):
         if self.kind == "macro":
             return self.macros()
-        text = self.dice.choice([""] * 6 + ["#![allow(dead_code)]\n", "#![warn(missing_docs)]\n", "#![deny(warnings)]\n"])
+        text = self.dice.choice([""] * 6 + ["#![allow(dead_code)]\n", "#![warn(missing_docs)]\n", f"#![deny(warnings)] {WRONG}\n"])
         for name in ("one", "two"):
             if self.chance(0.5):
                 before = self.dice.choice(["", "", "", '#[cfg(feature = "a")]\n', '#[cfg_attr(feature = "b", path = "other.rs")]\n'])
@@ -251,7 +251,7 @@ pub fn marked(_attribute: TokenStream, item: TokenStream) -> TokenStream {{
 
     def program(self):
         """A `main` that prints what it sees of its own crate and those it uses."""
-        text = self.dice.choice(["", "", "", "#![deny(warnings)]\n"])
+        text = self.dice.choice(["", "", "", f"#![deny(warnings)] {WRONG}\n"])
         text += f"fn main() {{\n    println!(\"{{}} {{}}\", {self.name}::NUMBER, {self.name}::plain({self.number()}));\n"
         for crate in self.libraries:
             text += f'    println!("{{}} {{}}", {crate.name}::generic({self.number()}u8), {crate.name}::{crate.name}_macro!());\n'

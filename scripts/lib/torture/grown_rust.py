@@ -146,6 +146,7 @@ class Grower(Used, Grown):
             words.append("-Ccodegen-units=1")
         if kind in ("bin", "lib") and self.chance(0.15):
             words.append("--test")
+            kind = "test"
         words += self.flags(kind)
         if kind == "cdylib" and self.chance(0.4):
             # rustc gives a version script of its own, which not every linker joins with another one.

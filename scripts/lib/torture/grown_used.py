@@ -21,7 +21,7 @@ class Used:
         if name == "mac":
             return "pre/mac.rs", self.macros(), ["rustc", "--crate-name", "mac", "--crate-type", "proc-macro", "--edition=2021", "pre/mac.rs", "--out-dir", "pre"]
         text = f"pub const NUMBER: u32 = {self.number()};\npub fn twice(x: u32) -> u32 {{ x * {self.number()} }}\n"
-        inside = self.dice.choice([str(self.number()), "$crate::NUMBER", 'option_env!("WALKED").map_or(1, |x| x.len() as u32)', "line!()"])
+        inside = self.dice.choice([str(self.number()), "$crate::NUMBER", 'match option_env!("WALKED") { Some(x) => x.len() as u32, None => 1 }', "line!()"])
         text += f"#[macro_export]\nmacro_rules! {name.split('-')[0]}_macro {{ () => {{ {inside} }}; }}\n"
         text += f"#[inline]\npub fn inlined(x: u32) -> u32 {{ x + {self.number()} }}\npub fn generic<T: Into<u32>>(x: T) -> u32 {{ x.into() * {self.number()} }}\n"
         if name == "dep":
@@ -36,7 +36,7 @@ class Used:
     def macros(self):
         answer = self.dice.choice([
             f'"{self.number()}"', 'std::env::var("CARGO_PKG_VERSION").unwrap_or("1".into())',
-            '"{ include_str!(concat!(env!(\\"OUT_DIR\\"), \\"/made.rs\\")).len() as u32 }"', '"option_env!(\\"WALKED\\").map_or(5, |x| x.len() as u32)"', '"{ line!() }"',
+            '"{ include_str!(concat!(env!(\\"OUT_DIR\\"), \\"/made.rs\\")).len() as u32 }"', '"match option_env!(\\"WALKED\\") { Some(x) => x.len() as u32, None => 5 }"', '"{ line!() }"',
         ])
         return "extern crate proc_macro;\n#[proc_macro]\npub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n" \
                f"    let text = {answer};\n    text.parse().unwrap()\n}}\n" \
