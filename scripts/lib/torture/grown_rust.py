@@ -95,7 +95,12 @@ class Grower(Used, Grown):
     def assembly(self, name):
         """What only the assembler reads."""
         what, path = self.dice.choice([(".incbin", "data.bin"), (".include", "words.s")])
-        quoted = self.dice.choice([f'"{what} \\"{path}\\""', f'r#"{what} "{path}""#', f'"{what}   \\"{path}\\""'])
+        quoted = self.dice.choice([
+            f'"{what} \\"{path}\\""', f'r#"{what} "{path}""#', f'"{what}   \\"{path}\\""',
+            # Only a compiler sees through these.
+            f'"{what}\\t\\"{path}\\""', f'"{what} \\\n    \\"{path}\\""', f'"{what} /* */ \\"{path}\\""', f'"{what.upper()} \\"{path}\\""',
+            f'concat!("{what[:3]}", "{what[3:]} \\"{path}\\"")', f'"\\x2e{what[1:]} \\"{path}\\""',
+        ])
         if self.chance(0.4):
             # Each unit that is made of this has its own, so it has no name.
             return f'pub fn assembled_{name.lower()}() {{\n    unsafe {{ std::arch::asm!("jmp 2f", {quoted}, "2:") }}\n}}\n'
@@ -154,7 +159,8 @@ class Grower(Used, Grown):
         elif kind in ("cdylib", "bin") and self.chance(0.3):
             words += ["-C", self.dice.choice([f"link-arg={up}pre/extra.o", "link-arg=-Wl,-z,now", "link-arg=-Wl,--build-id=sha1",
                                               "link-arg=-fuse-ld=bfd", "linker=clang"])]
-        names = {"NAMED": str(self.number()), "OUT_DIR": self.dice.choice(["../out", "../out", "../out2"])}
+        # Where the macro's library is found.
+        names = {"LD_LIBRARY_PATH": up + "pre", "NAMED": str(self.number()), "OUT_DIR": self.dice.choice(["../out", "../out", "../out2"])}
         if self.chance(0.3):
             names["WALKED"] = str(self.number())
         return folder, names, words

@@ -1,7 +1,7 @@
 """What random Rust crates use of others: crates, crates behind crates, procedural macros, and libraries in C; where they
 come from, and how commands name them."""
 
-OBJECTS = ["pre/libbehind-1.rlib", "pre/libdep.rlib", "pre/libsecond.rlib", "pre/libmac.so", "pre/libwalk.a", "pre2/libwalk.a", "pre/extra.o"]
+OBJECTS = ["pre/libbehind-1.rlib", "pre/libdep.rlib", "pre/libsecond.rlib", "pre/libbelow.so", "pre/libmac.so", "pre/libwalk.a", "pre2/libwalk.a", "pre/extra.o"]
 DEP = "rustc --crate-name dep --edition=2021 --crate-type lib pre/dep.rs --out-dir pre --extern behind=pre/libbehind-1.rlib"
 
 
@@ -18,8 +18,12 @@ class Used:
                 return source, text, ["gcc", "-c", "-fPIC", source, "-o", path]
             thin = self.dice.choice(["", "", "T"])
             return source, text, ["sh", "-c", f"gcc -c -fPIC {source} -o {source}.o && rm -f {path} && ar rcsD{thin} {path} {source}.o"]
+        if name == "below":
+            # What a procedural macro is linked with changes without it.
+            return "pre/below.c", f"unsigned below(void) {{ return {self.number()}; }}\n", ["gcc", "-shared", "-fPIC", "pre/below.c", "-o", path]
         if name == "mac":
-            return "pre/mac.rs", self.macros(), ["rustc", "--crate-name", "mac", "--crate-type", "proc-macro", "--edition=2021", "pre/mac.rs", "--out-dir", "pre"]
+            words = "rustc --crate-name mac --crate-type proc-macro --edition=2021 pre/mac.rs --out-dir pre -L native=pre -l dylib=below"
+            return "pre/mac.rs", self.macros(), words.split()
         text = f"pub const NUMBER: u32 = {self.number()};\npub fn twice(x: u32) -> u32 {{ x * {self.number()} }}\n"
         inside = self.dice.choice([str(self.number()), "$crate::NUMBER", 'match option_env!("WALKED") { Some(x) => x.len() as u32, None => 1 }', "line!()"])
         text += f"#[macro_export]\nmacro_rules! {name.split('-')[0]}_macro {{ () => {{ {inside} }}; }}\n"
@@ -35,10 +39,11 @@ class Used:
 
     def macros(self):
         answer = self.dice.choice([
-            f'"{self.number()}"', 'std::env::var("CARGO_PKG_VERSION").unwrap_or("1".into())',
+            f'"{self.number()}"', *['unsafe { below() }.to_string()'] * 2, 'std::env::var("CARGO_PKG_VERSION").unwrap_or("1".into())',
             '"{ include_str!(concat!(env!(\\"OUT_DIR\\"), \\"/made.rs\\")).len() as u32 }"', '"match option_env!(\\"WALKED\\") { Some(x) => x.len() as u32, None => 5 }"', '"{ line!() }"',
         ])
-        return "extern crate proc_macro;\n#[proc_macro]\npub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n" \
+        return "extern crate proc_macro;\n#[allow(dead_code)]\nunsafe extern \"C\" { fn below() -> u32; }\n" \
+               "#[proc_macro]\npub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n" \
                f"    let text = {answer};\n    text.parse().unwrap()\n}}\n" \
                f"const _: u32 = {self.number()};\n"
 
