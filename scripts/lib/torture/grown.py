@@ -40,6 +40,9 @@ class Grown:
     # How many of its extras happen before the walk.
     at_first = 0
 
+    # How often `mend` puts all in order after an edit.
+    mended = 0
+
     def __init__(self, dice):
         self.dice = dice
 

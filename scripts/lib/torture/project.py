@@ -3,10 +3,12 @@ that state."""
 
 import mmap
 import os
+import re
 import shutil
 import signal
 import stat
 import time
+from collections import Counter
 from functools import partial
 
 from lab import say
@@ -35,8 +37,14 @@ class Project:
         for name, target in dict(reversed(grower.links)).items():
             if dice.random() < 0.5 and not (self.root / name).is_symlink():
                 (self.root / name).symlink_to(target)
-        self.commands = [Command(*grower.command(number)) for number in range(COMMANDS)]
+        self.commands = [self.command(number) for number in range(COMMANDS)]
         self.made = set()
+        # Commands, those that succeed without the cache, and why others don't.
+        self.ran = self.succeeded = 0
+        self.complaints = Counter()
+
+    def command(self, number):
+        return Command(*self.grower.command(number))
 
     def write(self, path):
         place = self.root / path
@@ -191,7 +199,7 @@ class Project:
 
     def other_command(self):
         number = self.dice.randrange(COMMANDS)
-        self.commands[number] = Command(*self.grower.command(number))
+        self.commands[number] = self.command(number)
         return f"another command {number}"
 
     def restart(self):
@@ -222,6 +230,8 @@ class Project:
             self.log.append(happens())
         except OSError as error:
             self.log.append(f"{happens}: {error}")
+        if self.grower.mended and self.dice.random() < self.grower.mended:
+            self.grower.mend(self.root)
 
     # What comes of it.
 
@@ -297,6 +307,7 @@ class Project:
             return
         bare, wanted, bare_old = self.run(number, False)
         ran, made, old = self.run(number, True, keep=self.dice.random() < 0.3 and not self.commands[number].needs_empty)
+        self.note(bare)
         # A script may set times itself.
         old = [path for path in old if path not in bare_old]
         right = (ran.said(), made) == (bare.said(), wanted) and not old
@@ -313,3 +324,19 @@ class Project:
                     f"differ: {differ}; old: {old}; said the same: {ran.said() == bare.said()}\n      edits: {self.log[-6:]}")
             say(f"    {note}")
         row.count(not right, ran.status == "hangs", extra, note)
+
+    def note(self, bare):
+        """Counts how a command ends without the cache."""
+        self.ran += 1
+        self.succeeded += bare.status == 0
+        if bare.status:
+            # The first line that complains, without names and numbers.
+            lines = (bare.err + b"\n" + bare.out).decode(errors="replace").splitlines()
+            first = next((line for line in lines if "error" in line), "something else")
+            if first.startswith("{"):
+                found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', first)
+                first = f"error: {found[1]}" if found else first
+            self.complaints[re.sub(r"`[^`]*`|\d+", "…", first)[:100]] += 1
+
+    def leave(self):
+        """After the last step."""
