@@ -374,6 +374,11 @@ fn write_down(
         }
         paths.push(id);
     }
+    let related = contents.add_relations(&set, |spelling| shared.seen(folder, spelling));
+    related.map_err(|_| Reason::InternalFault)?;
+    let own_paths = contents.add_own_paths(&set, |spelling| shared.own_path(folder, spelling));
+    own_paths.map_err(|_| Reason::InternalFault)?;
+    // After these looks, which may have seen what came later.
     for path in inputs.related.iter().chain(&inputs.linked) {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
         if shared.table.changed_since(id, ticket.opened.since) {
@@ -381,10 +386,12 @@ fn write_down(
         }
         paths.push(id);
     }
-    let related = contents.add_relations(&set, |spelling| shared.seen(folder, spelling));
-    related.map_err(|_| Reason::InternalFault)?;
-    let own_paths = contents.add_own_paths(&set, |spelling| shared.own_path(folder, spelling));
-    own_paths.map_err(|_| Reason::InternalFault)?;
+    for path in &inputs.passed {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        if shared.table.changed_since(id, ticket.opened.since) {
+            return Err(changed_meanwhile(shared, id));
+        }
+    }
     let context = (!text.is_empty()).then_some(understood.text_context);
     let contents = contents.end();
     let key = result_key(&contents, context);

@@ -165,19 +165,28 @@ impl FileTable {
     /// symlinks on the way; as given where that can't be told.
     pub fn own_path(&self, id: PathId) -> Vec<u8> {
         let path = self.path(id);
-        let end = self.walk(&path, false).map_or(End::Unwatched, |walked| walked.end);
-        match end {
-            End::Name(node) => self.lock().nodes.full_name(node).unwrap_or(path),
-            End::Folder(folder) => {
-                let own = self.lock().nodes.folder(folder).map(|folder| folder.path.to_vec());
-                let own = own.unwrap_or(path);
-                own.strip_suffix(b"/").unwrap_or(&own).to_vec()
+        for _ in 0..ATTEMPTS {
+            let Ok(walked) = self.walk(&path, false) else { continue };
+            let inner = self.lock();
+            if !walked.passed.iter().all(|here| walk::unchanged(&inner, here)) {
+                continue;
             }
-            // Nothing watches it.
-            _ => match std::fs::canonicalize(as_path(&path)) {
-                Ok(own) => own.into_os_string().into_encoded_bytes(),
-                Err(_) => path,
-            },
+            let own = match walked.end {
+                End::Name(node) => inner.nodes.full_name(node),
+                End::Folder(folder) => inner
+                    .nodes
+                    .folder(folder)
+                    .map(|folder| folder.path.strip_suffix(b"/").unwrap_or(&folder.path).to_vec()),
+                End::Nothing => Some(path.clone()),
+                End::Unwatched | End::Unreadable => break,
+            };
+            if let Some(own) = own {
+                return own;
+            }
+        }
+        match std::fs::canonicalize(as_path(&path)) {
+            Ok(own) => own.into_os_string().into_encoded_bytes(),
+            Err(_) => path,
         }
     }
 

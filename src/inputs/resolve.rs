@@ -121,6 +121,9 @@ pub struct InputSet {
     pub coeval: Vec<PathRef>,
     /// It matters what the own path of these is, without symlinks and `..`.
     pub linked: Vec<PathRef>,
+    /// Could have been read, and was not: by a directive that is not taken, or since something else was there while the
+    /// compiler ran. Must not have changed since it began, and is no input.
+    pub passed: Vec<PathRef>,
     /// `__TIME__` may be in the result.
     pub time: bool,
     /// `__DATE__` may be in the result.
@@ -139,6 +142,7 @@ impl InputSet {
         self.related.extend(other.related);
         self.coeval.extend(other.coeval);
         self.linked.extend(other.linked);
+        self.passed.extend(other.passed);
         self.env.extend(other.env);
         self.time |= other.time;
         self.date |= other.date;
@@ -146,8 +150,8 @@ impl InputSet {
 
     /// Puts everything in order, each once.
     pub fn sort(&mut self) {
-        let InputSet { read, absent, exists, stamped, related, coeval, linked, .. } = self;
-        for list in [read, absent, exists, stamped, related, coeval, linked] {
+        let InputSet { read, absent, exists, stamped, related, coeval, linked, passed, .. } = self;
+        for list in [read, absent, exists, stamped, related, coeval, linked, passed] {
             list.sort_unstable();
             list.dedup();
         }

@@ -408,8 +408,12 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.unlisted.push(beside);
         }
         let found = self.plain_list(directive.list, by_text);
-        if found && let Some(beside) = directive.beside {
-            self.passed_over(beside);
+        if found {
+            directive.beside.into_iter().for_each(|beside| self.passed_over(beside));
+        } else if by_text || !self.canonical.is_empty() {
+            // Not taken, or what was read is gone already, and no list names it, or by another name.
+            self.out.passed.extend(directive.beside);
+            self.out.passed.extend(&self.memo.lists[directive.list as usize][..]);
         }
         found
     }

@@ -201,6 +201,17 @@ fn system_headers_behind_a_link() {
     let answer = ask(&mut fake, &question(&search, Read::Nothing)).unwrap();
     assert_eq!(answer.read, ["/w/1/h.h", "/w/1/sub.h", "dep/now/h.h", "m.c"]);
     assert_eq!(fake.show(&answer.set.linked), ["/w/1/h.h", "/w/1/sub.h", "dep/now", "dep/now/h.h"]);
+    // A list that was made while the link led elsewhere.
+    let list = args(&["m.c", "/w/2/h.h"]);
+    fake.add("/w/2/h.h", "#include \"sub.h\"\n");
+    let answer = ask(&mut fake, &question(&search, Read::Complete(&list))).unwrap();
+    let passed = fake.show(&answer.set.passed);
+    assert!(["dep/now/h.h", "/w/2/sub.h"].iter().all(|path| passed.iter().any(|one| one == path)));
+    // What is gone already leaves no trace but this.
+    let answer =
+        ask(&mut Fake::new(&[("m.c", "#include <h.h>\n")]), &question(&search, Read::Nothing));
+    let set = answer.unwrap().set;
+    assert!(!set.passed.is_empty() && set.absent.is_empty());
     let plain = Question { canonical: false, ..question(&search, Read::Nothing) };
     assert!(ask(&mut fake, &plain).unwrap().set.linked.is_empty());
 }

@@ -33,6 +33,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// directives are followed again, with them among what was read.
     pub(super) fn skipped(&mut self) -> Result<bool, Reason> {
         let unlisted = std::mem::take(&mut self.unlisted);
+        self.out.passed.extend(&unlisted);
         if unlisted.is_empty() || self.question.flavor != Flavor::Gcc {
             return Ok(false);
         }
