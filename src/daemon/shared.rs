@@ -169,7 +169,10 @@ impl Shared {
     pub(super) fn own_path(&self, folder: &Folder, spelling: u32) -> Option<OwnPath> {
         const FAR: i64 = 16;
         let spelled = folder.places.unspell(&self.spellings.text(spelling)?);
-        let own = self.table.own_path(self.path_id(folder, spelling)?);
+        let id = self.path_id(folder, spelling)?;
+        // Else the table would not know the path, and vouch for nothing.
+        self.table.look(id, false);
+        let own = self.table.own_path(id);
         let shorter = (spelled.len() as i64 - own.len() as i64).clamp(-FAR, FAR) as i8;
         Some(OwnPath { path: folder.places.spell_root(&own), shorter })
     }

@@ -162,7 +162,7 @@ impl FileTable {
     }
 
     /// The path that the content of what is there is remembered by: the file's own, without `..` and
-    /// symlinks on the way; as given where that can't be told.
+    /// symlinks on the way; as given where nothing is there.
     pub fn own_path(&self, id: PathId) -> Vec<u8> {
         let path = self.path(id);
         for _ in 0..ATTEMPTS {

@@ -114,7 +114,7 @@ pub(super) fn variables_of_script(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// What a shared library says to the loader.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Dynamic {
     /// Names of libraries that it needs.
     pub(super) needed: Vec<Vec<u8>>,

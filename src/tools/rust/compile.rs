@@ -355,8 +355,8 @@ impl Compile {
         for path in &behind.files {
             inputs.must(&self.places.spell(path))?;
         }
-        for path in &behind.macros {
-            loaded::add(inputs, &self.places, &self.cwd, path)?;
+        for (path, needs) in &behind.loaded {
+            loaded::add(inputs, &self.places, &self.cwd, path, needs)?;
         }
         // A crate may pass on the macros of another.
         if named.iter().chain(&behind.files).any(|path| path.ends_with(b".so")) {

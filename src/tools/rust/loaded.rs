@@ -10,7 +10,10 @@ use crate::session::reason::Reason;
 use crate::tools::find::{absolute, folder_of};
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
-use crate::tools::program;
+use crate::tools::program::{self, Dynamic};
+
+/// Where the loader looks first.
+const VARIABLE: &[u8] = b"LD_LIBRARY_PATH";
 
 /// Where the loader looks last (glibc, Debian's and others' layouts), but for what `ld.so.conf` adds.
 const USUAL: [&[u8]; 6] = [
@@ -38,50 +41,64 @@ fn is_rustcs_own(name: &[u8]) -> bool {
     own.iter().any(|start| name.starts_with(start))
 }
 
-/// Adds what the macro in this file needs, and that needs, to the inputs, with the places where the loader looks before.
+/// What a library needs beside those. None: nothing.
+pub(super) fn others(bytes: &[u8]) -> Option<Dynamic> {
+    let mut dynamic = program::dynamic(bytes)?;
+    dynamic.needed.retain(|name| !is_rustcs_own(name));
+    (!dynamic.needed.is_empty()).then_some(dynamic)
+}
+
+/// Adds what a macro's file needs (`others`), and what that needs, to the inputs, with the places where the loader looks
+/// before.
 pub(super) fn add(
     inputs: &mut Needs<'_, '_>,
     places: &Places,
     cwd: &[u8],
     macro_file: &[u8],
+    needs: &Dynamic,
 ) -> Result<(), Reason> {
-    let variable = inputs.ground.env.get(b"LD_LIBRARY_PATH").unwrap_or_default().to_vec();
+    inputs.set.env.push(VARIABLE.to_vec());
+    let variable = folders_of_variable(inputs.ground.env.get(VARIABLE).unwrap_or_default(), cwd);
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
-    let mut waiting = vec![absolute(cwd, macro_file)];
-    while let Some(file) = waiting.pop() {
-        let bytes =
-            std::fs::read(OsStr::from_bytes(&file)).map_err(|_| Reason::ChangedDuringCompile)?;
-        let Some(dynamic) = program::dynamic(&bytes) else { continue };
-        let variable =
-            variable.split(|byte| matches!(byte, b':' | b';')).filter(|_| !variable.is_empty());
-        // An empty part is the working folder.
-        let variable =
-            variable.map(|folder| absolute(cwd, if folder.is_empty() { b"." } else { folder }));
-        let variable: Vec<Vec<u8>> = variable.collect();
-        for name in dynamic.needed.iter().filter(|name| !is_rustcs_own(name)) {
+    let mut waiting = vec![(absolute(cwd, macro_file), needs.clone())];
+    while let Some((file, needs)) = waiting.pop() {
+        let folders = searched(&needs, &file, &variable);
+        for name in needs.needed {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            let own = dynamic.folders.iter().map(|folder| expanded(folder, &file));
-            let mut folders: Vec<Vec<u8>> = own.collect();
-            let at = if dynamic.before_variable { folders.len() } else { 0 };
-            folders.splice(at..at, variable.iter().cloned());
-            folders.extend(USUAL.iter().map(|folder| folder.to_vec()));
-            inputs.set.env.push(b"LD_LIBRARY_PATH".to_vec());
-            let mut found = None;
-            for folder in folders {
-                let path = [&folder[..], b"/", name].concat();
-                let spelled = places.spell(&path);
+            let paths = folders.iter().map(|folder| [folder, &b"/"[..], &name].concat());
+            let found = paths.into_iter().find(|path| {
+                let spelled = places.spell(path);
                 inputs.maybe(&spelled);
-                if let Presence::File(_) = inputs.presence(&spelled) {
-                    found = Some(path);
-                    break;
-                }
-            }
-            waiting.push(found.ok_or(Reason::DependencyOutput)?);
+                matches!(inputs.presence(&spelled), Presence::File(_))
+            });
+            let found = found.ok_or(Reason::DependencyOutput)?;
+            let bytes = std::fs::read(OsStr::from_bytes(&found));
+            let more = others(&bytes.map_err(|_| Reason::ChangedDuringCompile)?);
+            waiting.extend(more.map(|more| (found, more)));
         }
     }
     Ok(())
+}
+
+/// Where the loader looks for what a file needs, in order.
+fn searched(needs: &Dynamic, file: &[u8], variable: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let own: Vec<Vec<u8>> = needs.folders.iter().map(|folder| expanded(folder, file)).collect();
+    let usual: Vec<Vec<u8>> = USUAL.iter().map(|folder| folder.to_vec()).collect();
+    match needs.before_variable {
+        true => [&own[..], variable, &usual].concat(),
+        false => [variable, &own, &usual].concat(),
+    }
+}
+
+/// The folders that `LD_LIBRARY_PATH` names; an empty part is the working folder.
+fn folders_of_variable(value: &[u8], cwd: &[u8]) -> Vec<Vec<u8>> {
+    if value.is_empty() {
+        return Vec::new();
+    }
+    let parts = value.split(|byte| matches!(byte, b':' | b';'));
+    parts.map(|part| absolute(cwd, if part.is_empty() { b"." } else { part })).collect()
 }
 
 /// A folder as the library names it, where `$ORIGIN` is the library's own.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::parse::{Command, Folder, Library};
-use super::text;
+use super::{loaded, text};
 use crate::tools::find::absolute;
+use crate::tools::program::Dynamic;
 
 /// Folders of more files than this hold libraries for many: only what is named counts there.
 const OWN_FILES_MAX: usize = 64;
@@ -113,8 +114,8 @@ pub(super) struct Behind {
     pub(super) files: Vec<Vec<u8>>,
     /// One of them has a text for the assembler that reads files.
     pub(super) may_assemble: bool,
-    /// The procedural macros among them and among those that were named.
-    pub(super) macros: Vec<Vec<u8>>,
+    /// The procedural macros among them, and among those that were named, that need shared libraries.
+    pub(super) loaded: Vec<(Vec<u8>, Dynamic)>,
 }
 
 /// Crates that rustc may load though no `--extern` names their files. The files of a crate
@@ -153,8 +154,8 @@ pub(super) fn crates_behind(
     while let Some(path) = todo.pop() {
         let Some(facts) = facts(&absolute(cwd, &path), &waiting) else { continue };
         behind.may_assemble |= facts.may_assemble;
-        if facts.is_macro && path.ends_with(b".so") {
-            behind.macros.push(path.clone());
+        if facts.is_macro {
+            behind.loaded.extend(facts.needs.map(|needs| (path.clone(), needs)));
         }
         let keys: Vec<Vec<u8>> = match path.ends_with(b".so") {
             false => facts.keys,
@@ -202,6 +203,8 @@ struct Facts {
     keys: Vec<Vec<u8>>,
     is_macro: bool,
     may_assemble: bool,
+    /// See `loaded`.
+    needs: Option<Dynamic>,
 }
 
 /// Of a file for as long as it stays the same: its keys of the usual form, and the other facts.
@@ -209,6 +212,7 @@ struct Read {
     usual: HashSet<Vec<u8>>,
     is_macro: bool,
     may_assemble: bool,
+    needs: Option<Dynamic>,
 }
 
 type Kept = HashMap<(Vec<u8>, (u64, u64, i64, i64)), Arc<Read>>;
@@ -231,6 +235,7 @@ fn facts(path: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Option<Facts> {
             usual: usual_keys(&bytes),
             is_macro: memchr::memmem::find(&bytes, b"__rustc_proc_macro_decls_").is_some(),
             may_assemble: text::may_assemble(&bytes),
+            needs: loaded::others(&bytes),
         });
         let mut kept = KEPT.lock();
         let kept = kept.get_or_insert_default();
@@ -245,7 +250,8 @@ fn facts(path: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Option<Facts> {
     found.extend(
         unusual.into_iter().filter(|key| memchr::memmem::find(&bytes, key).is_some()).cloned(),
     );
-    Some(Facts { keys: found, is_macro: read.is_macro, may_assemble: read.may_assemble })
+    let Read { is_macro, may_assemble, .. } = *read;
+    Some(Facts { keys: found, is_macro, may_assemble, needs: read.needs.clone() })
 }
 
 fn is_usual(key: &[u8]) -> bool {
