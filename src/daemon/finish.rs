@@ -379,18 +379,16 @@ fn write_down(
     let own_paths = contents.add_own_paths(&set, |spelling| shared.own_path(folder, spelling));
     own_paths.map_err(|_| Reason::InternalFault)?;
     // After these looks, which may have seen what came later.
-    for path in inputs.related.iter().chain(&inputs.linked) {
+    let unchanged = |path: &PathRef| {
         let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        if shared.table.changed_since(id, ticket.opened.since) {
-            return Err(changed_meanwhile(shared, id));
-        }
-        paths.push(id);
+        let changed = shared.table.changed_since(id, ticket.opened.since);
+        if changed { Err(changed_meanwhile(shared, id)) } else { Ok(id) }
+    };
+    for path in inputs.related.iter().chain(&inputs.linked) {
+        paths.push(unchanged(path)?);
     }
     for path in &inputs.passed {
-        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        if shared.table.changed_since(id, ticket.opened.since) {
-            return Err(changed_meanwhile(shared, id));
-        }
+        unchanged(path)?;
     }
     let context = (!text.is_empty()).then_some(understood.text_context);
     let contents = contents.end();

@@ -113,65 +113,6 @@ pub(super) fn variables_of_script(text: &[u8]) -> Vec<Vec<u8>> {
     names
 }
 
-/// What a shared library says to the loader.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Dynamic {
-    /// Names of libraries that it needs.
-    pub(super) needed: Vec<Vec<u8>>,
-    /// Where those are looked for.
-    pub(super) folders: Vec<Vec<u8>>,
-    /// These folders come before those of `LD_LIBRARY_PATH` (`DT_RPATH`).
-    pub(super) before_variable: bool,
-}
-
-/// Reads the dynamic section of a 64-bit little-endian ELF file (ELF specification, "Dynamic Section"). None: it has none.
-pub(super) fn dynamic(bytes: &[u8]) -> Option<Dynamic> {
-    const LOAD: u64 = 1;
-    const DYNAMIC: u64 = 2;
-    const NEEDED: u64 = 1;
-    const STRING_TABLE: u64 = 5;
-    const RPATH: u64 = 15;
-    const RUNPATH: u64 = 29;
-    if !bytes.starts_with(b"\x7fELF\x02\x01") {
-        return None;
-    }
-    let number = |at: u64, size: u64| -> Option<u64> {
-        let at = usize::try_from(at).ok()?;
-        let field = bytes.get(at..at.checked_add(size as usize)?)?;
-        Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-    };
-    let (table, entry, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
-    let segments = (0..count).map(|nth| {
-        let at = table.checked_add(nth * entry)?;
-        Some((number(at, 4)?, number(at + 8, 8)?, number(at + 16, 8)?, number(at + 32, 8)?))
-    });
-    let segments = segments.collect::<Option<Vec<_>>>()?;
-    let (_, offset, _, size) = *segments.iter().find(|segment| segment.0 == DYNAMIC)?;
-    let entries = (0..size / 16).map_while(|nth| {
-        let at = offset.checked_add(nth * 16)?;
-        Some((number(at, 8)?, number(at + 8, 8)?))
-    });
-    let entries: Vec<(u64, u64)> = entries.take_while(|(tag, _)| *tag != 0).collect();
-    let strings = entries.iter().find(|(tag, _)| *tag == STRING_TABLE)?.1;
-    let strings = segments.iter().find_map(|(kind, offset, address, size)| {
-        let inside =
-            strings.checked_sub(*address).filter(|inside| *kind == LOAD && inside < size)?;
-        offset.checked_add(inside)
-    })?;
-    let text = |tag: u64| {
-        entries.iter().filter(move |entry| entry.0 == tag).filter_map(|(_, at)| {
-            let rest = bytes.get(usize::try_from(strings.checked_add(*at)?).ok()?..)?;
-            Some(rest[..memchr::memchr(0, rest)?].to_vec())
-        })
-    };
-    let runpath: Vec<Vec<u8>> = text(RUNPATH).collect();
-    let before_variable = runpath.is_empty();
-    let paths = if before_variable { text(RPATH).collect() } else { runpath };
-    let folders = paths.iter().flat_map(|path| path.split(|byte| *byte == b':'));
-    let folders = folders.filter(|folder| !folder.is_empty()).map(<[u8]>::to_vec).collect();
-    Some(Dynamic { needed: text(NEEDED).collect(), folders, before_variable })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,8 @@ exec $program --remap-path-prefix=ROOT=. "$@"
 
 
 class Built(Project):
+    restarts = 0.03
+
     def __init__(self, ground, dice, grower, name):
         super().__init__(ground, dice, grower, name)
         self.saved = []
@@ -105,19 +107,10 @@ class Built(Project):
         (self.root / path).write_text(self.grower.text(path))
         return f"write {path}"
 
-    def step(self):
-        happens = [self.edit_file] * 12 + [self.touch, self.exchange_folders, self.replace_folder, self.link_file, self.move_root,
-                                           self.many_edits, self.edit_manifest, self.edit_manifest, self.other_command, self.other_command,
-                                           self.save, self.save, self.checkout, self.checkout, self.checkout, self.checkout, self.wait]
-        if self.dice.random() < 0.03:
-            happens = [self.restart]
-        happens = self.dice.choice(happens)
-        try:
-            self.log.append(happens())
-        except OSError as error:
-            self.log.append(f"{happens}: {error}")
-        if self.dice.random() < self.grower.mended:
-            self.grower.mend(self.root)
+    def happenings(self):
+        return [self.edit_file] * 12 + [self.touch, self.exchange_folders, self.replace_folder, self.link_file, self.move_root,
+                                        self.many_edits, self.edit_manifest, self.edit_manifest, self.other_command, self.other_command,
+                                        self.save, self.save, self.checkout, self.checkout, self.checkout, self.checkout, self.wait]
 
     def exchange_folders(self):
         if len(self.grower.alike) < 2:

@@ -19,6 +19,9 @@ COMMANDS = 6
 
 
 class Project:
+    # How often the daemon goes in a step.
+    restarts = 0.02
+
     def __init__(self, ground, dice, grower, name):
         self.ground, self.dice, self.grower = ground, dice, grower
         self.root = ground.work / name
@@ -219,11 +222,15 @@ class Project:
         """What happens to such projects only."""
         return [partial(extra, self.grower, self.ground, self.root) for extra in self.grower.extras]
 
+    def happenings(self):
+        """What a step chooses from."""
+        return [self.edit_file] * 12 + [self.touch, self.exchange_folders, self.replace_folder, self.link_folder, self.link_file,
+                                        self.link_file, self.move_root, self.change_object, self.change_object, self.many_edits,
+                                        self.other_command, self.other_command, self.wait, *self.extras()]
+
     def step(self):
-        happens = [self.edit_file] * 12 + [self.touch, self.exchange_folders, self.replace_folder, self.link_folder, self.link_file,
-                                           self.link_file, self.move_root, self.change_object, self.change_object, self.many_edits,
-                                           self.other_command, self.other_command, self.wait, *self.extras()]
-        if self.dice.random() < 0.02:
+        happens = self.happenings()
+        if self.dice.random() < self.restarts:
             happens = [self.restart]
         happens = self.dice.choice(happens)
         try:

@@ -14,7 +14,7 @@ use object::read::{ReadCache, ReadRef};
 
 /// What kind of file a linker was given.
 #[derive(Debug, PartialEq)]
-pub(super) enum Content {
+pub(in crate::tools) enum Content {
     /// Nothing more to be read for it.
     Whole,
     /// A shared library.
@@ -26,18 +26,33 @@ pub(super) enum Content {
 }
 
 /// What a shared library asks for.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Needed {
-    pub(super) names: Vec<Vec<u8>>,
-    /// Where it says they are; `$ORIGIN` stands for its own folder.
-    pub(super) folders: Vec<Vec<u8>>,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::tools) struct Needed {
+    pub(in crate::tools) names: Vec<Vec<u8>>,
+    /// Where it says they are (`DT_RPATH`); `$ORIGIN` stands for its own folder.
+    rpath: Vec<Vec<u8>>,
+    /// The same, by `DT_RUNPATH`.
+    runpath: Vec<Vec<u8>>,
+}
+
+impl Needed {
+    /// The folders of `DT_RPATH` and those of `DT_RUNPATH`, for a file that lies in `own`.
+    pub(in crate::tools) fn folders(&self, own: &[u8]) -> [Vec<Vec<u8>>; 2] {
+        let own = String::from_utf8_lossy(own);
+        [&self.rpath, &self.runpath].map(|folders| {
+            let texts = folders.iter().map(|folder| String::from_utf8_lossy(folder));
+            let expanded =
+                texts.map(|text| text.replace("${ORIGIN}", &own).replace("$ORIGIN", &own));
+            expanded.map(String::into_bytes).collect()
+        })
+    }
 }
 
 /// A longer text is no linker script.
 const TEXT_MAX: u64 = 1 << 20;
 
 /// Looks into a file. None: it can't be read, or is damaged.
-pub(super) fn inspect(path: &[u8]) -> Option<Content> {
+pub(in crate::tools) fn inspect(path: &[u8]) -> Option<Content> {
     let mut file = File::open(OsStr::from_bytes(path)).ok()?;
     let mut head = [0; 20];
     let count = file.read(&mut head).ok()?;
@@ -85,8 +100,9 @@ where
         let text = || entry.string(endian, strings).ok().map(<[u8]>::to_vec);
         match entry.tag(endian) {
             DT_NEEDED => needed.names.push(text()?),
-            DT_RPATH | DT_RUNPATH => {
-                needed.folders.extend(text()?.split(|byte| *byte == b':').map(<[u8]>::to_vec));
+            tag @ (DT_RPATH | DT_RUNPATH) => {
+                let folders = if tag == DT_RPATH { &mut needed.rpath } else { &mut needed.runpath };
+                folders.extend(text()?.split(|byte| *byte == b':').map(<[u8]>::to_vec));
             }
             _ => {}
         }

@@ -74,13 +74,8 @@ pub(in crate::tools) fn inputs(
                 read.extend(members.iter().map(|member| beside(&path, member)));
             }
             Content::Shared(needed) if link.linker.opens_needed() => {
+                looked.run_folders.extend(needed.folders(folder_of(&path)).concat());
                 looked.needed.extend(needed.names);
-                let own = folder_of(&path);
-                looked.run_folders.extend(needed.folders.iter().map(|folder| {
-                    let text = String::from_utf8_lossy(folder);
-                    let own = String::from_utf8_lossy(own);
-                    text.replace("${ORIGIN}", &own).replace("$ORIGIN", &own).into_bytes()
-                }));
             }
             Content::Shared(_) => {}
             Content::Text(text) => looked.by_script(&script::named(&text), &path),

@@ -9,7 +9,7 @@
 
 pub(super) mod action;
 pub(super) mod bare;
-mod binary;
+pub(super) mod binary;
 pub(super) mod driver;
 pub(super) mod listed;
 pub(super) mod options;

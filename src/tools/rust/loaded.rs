@@ -2,15 +2,13 @@
 //! what they do shows in what the macro makes.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use crate::inputs::resolve::Presence;
 use crate::session::reason::Reason;
 use crate::tools::find::{absolute, folder_of};
+use crate::tools::link::binary::{self, Content, Needed};
 use crate::tools::needs::Needs;
 use crate::tools::places::Places;
-use crate::tools::program::{self, Dynamic};
 
 /// Where the loader looks first.
 const VARIABLE: &[u8] = b"LD_LIBRARY_PATH";
@@ -42,10 +40,10 @@ fn is_rustcs_own(name: &[u8]) -> bool {
 }
 
 /// What a library needs beside those. None: nothing.
-pub(super) fn others(bytes: &[u8]) -> Option<Dynamic> {
-    let mut dynamic = program::dynamic(bytes)?;
-    dynamic.needed.retain(|name| !is_rustcs_own(name));
-    (!dynamic.needed.is_empty()).then_some(dynamic)
+pub(super) fn others(library: Content) -> Option<Needed> {
+    let Content::Shared(mut needed) = library else { return None };
+    needed.names.retain(|name| !is_rustcs_own(name));
+    (!needed.names.is_empty()).then_some(needed)
 }
 
 /// Adds what a macro's file needs (`others`), and what that needs, to the inputs, with the places where the loader looks
@@ -55,7 +53,7 @@ pub(super) fn add(
     places: &Places,
     cwd: &[u8],
     macro_file: &[u8],
-    needs: &Dynamic,
+    needs: &Needed,
 ) -> Result<(), Reason> {
     inputs.set.env.push(VARIABLE.to_vec());
     let variable = folders_of_variable(inputs.ground.env.get(VARIABLE).unwrap_or_default(), cwd);
@@ -63,7 +61,7 @@ pub(super) fn add(
     let mut waiting = vec![(absolute(cwd, macro_file), needs.clone())];
     while let Some((file, needs)) = waiting.pop() {
         let folders = searched(&needs, &file, &variable);
-        for name in needs.needed {
+        for name in needs.names {
             if !seen.insert(name.clone()) {
                 continue;
             }
@@ -74,22 +72,22 @@ pub(super) fn add(
                 matches!(inputs.presence(&spelled), Presence::File(_))
             });
             let found = found.ok_or(Reason::DependencyOutput)?;
-            let bytes = std::fs::read(OsStr::from_bytes(&found));
-            let more = others(&bytes.map_err(|_| Reason::ChangedDuringCompile)?);
-            waiting.extend(more.map(|more| (found, more)));
+            let library = binary::inspect(&found).ok_or(Reason::ChangedDuringCompile)?;
+            waiting.extend(others(library).map(|more| (found, more)));
         }
     }
     Ok(())
 }
 
 /// Where the loader looks for what a file needs, in order.
-fn searched(needs: &Dynamic, file: &[u8], variable: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let own: Vec<Vec<u8>> = needs.folders.iter().map(|folder| expanded(folder, file)).collect();
+fn searched(needs: &Needed, file: &[u8], variable: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let [rpath, runpath] = needs.folders(folder_of(file));
+    // It minds the older of the two only where there is no other.
+    let before = if runpath.is_empty() { rpath } else { Vec::new() };
     let usual: Vec<Vec<u8>> = USUAL.iter().map(|folder| folder.to_vec()).collect();
-    match needs.before_variable {
-        true => [&own[..], variable, &usual].concat(),
-        false => [variable, &own, &usual].concat(),
-    }
+    let mut folders = [&before[..], variable, &runpath, &usual].concat();
+    folders.retain(|folder| !folder.is_empty());
+    folders
 }
 
 /// The folders that `LD_LIBRARY_PATH` names; an empty part is the working folder.
@@ -99,14 +97,4 @@ fn folders_of_variable(value: &[u8], cwd: &[u8]) -> Vec<Vec<u8>> {
     }
     let parts = value.split(|byte| matches!(byte, b':' | b';'));
     parts.map(|part| absolute(cwd, if part.is_empty() { b"." } else { part })).collect()
-}
-
-/// A folder as the library names it, where `$ORIGIN` is the library's own.
-fn expanded(folder: &[u8], file: &[u8]) -> Vec<u8> {
-    for origin in [&b"$ORIGIN"[..], b"${ORIGIN}"] {
-        if let Some(at) = memchr::memmem::find(folder, origin) {
-            return [&folder[..at], folder_of(file), &folder[at + origin.len()..]].concat();
-        }
-    }
-    folder.to_vec()
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::parse::{Command, Folder, Library};
 use super::{loaded, text};
 use crate::tools::find::absolute;
-use crate::tools::program::Dynamic;
+use crate::tools::link::binary::{self, Needed};
 
 /// Folders of more files than this hold libraries for many: only what is named counts there.
 const OWN_FILES_MAX: usize = 64;
@@ -115,7 +115,7 @@ pub(super) struct Behind {
     /// One of them has a text for the assembler that reads files.
     pub(super) may_assemble: bool,
     /// The procedural macros among them, and among those that were named, that need shared libraries.
-    pub(super) loaded: Vec<(Vec<u8>, Dynamic)>,
+    pub(super) loaded: Vec<(Vec<u8>, Needed)>,
 }
 
 /// Crates that rustc may load though no `--extern` names their files. The files of a crate
@@ -204,7 +204,7 @@ struct Facts {
     is_macro: bool,
     may_assemble: bool,
     /// See `loaded`.
-    needs: Option<Dynamic>,
+    needs: Option<Needed>,
 }
 
 /// Of a file for as long as it stays the same: its keys of the usual form, and the other facts.
@@ -212,7 +212,7 @@ struct Read {
     usual: HashSet<Vec<u8>>,
     is_macro: bool,
     may_assemble: bool,
-    needs: Option<Dynamic>,
+    needs: Option<Needed>,
 }
 
 type Kept = HashMap<(Vec<u8>, (u64, u64, i64, i64)), Arc<Read>>;
@@ -231,11 +231,12 @@ fn facts(path: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Option<Facts> {
         _ => std::fs::read(path_name).ok()?,
     };
     let read = kept.unwrap_or_else(|| {
+        let is_macro = memchr::memmem::find(&bytes, b"__rustc_proc_macro_decls_").is_some();
         let read = Arc::new(Read {
             usual: usual_keys(&bytes),
-            is_macro: memchr::memmem::find(&bytes, b"__rustc_proc_macro_decls_").is_some(),
+            is_macro,
             may_assemble: text::may_assemble(&bytes),
-            needs: loaded::others(&bytes),
+            needs: if is_macro { binary::inspect(path).and_then(loaded::others) } else { None },
         });
         let mut kept = KEPT.lock();
         let kept = kept.get_or_insert_default();

@@ -95,9 +95,7 @@ fn goes_on(rest: &[u8]) -> bool {
 /// Behind a backslash: the parameter of an assembler's macro, `\\name` in a literal and `\name` in a raw one.
 fn pastes(rest: &[u8]) -> bool {
     rest.strip_prefix(b"\\").unwrap_or(rest).first().is_some_and(u8::is_ascii_alphabetic)
-        && rest.first() != Some(&b'n')
-        && rest.first() != Some(&b't')
-        && rest.first() != Some(&b'r')
+        && !matches!(rest.first(), Some(b'n' | b't' | b'r'))
 }
 
 /// Up to the quote that ends it, unless something is put into it.

@@ -50,12 +50,8 @@ impl<W: World + ?Sized> Run<'_, W> {
 
     /// Their own paths are inputs.
     pub(super) fn link(&mut self) {
-        if !self.canonical.is_empty() {
-            let read = std::mem::take(&mut self.out.read);
-            let linked = read.iter().filter(|path| self.is_canonical(**path));
-            let linked: Vec<PathRef> = linked.copied().collect();
-            self.out.linked.extend(linked);
-            self.out.read = read;
-        }
+        let linked = self.out.read.iter().copied().filter(|path| self.is_canonical(*path));
+        let linked: Vec<PathRef> = linked.collect();
+        self.out.linked.extend(linked);
     }
 }
