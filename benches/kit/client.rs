@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use zccache::protocol::frame::{self, Build, HEADER_BYTES, Header, Verb};
 use zccache::protocol::message::{
     Answer, Content, Exit, Reply, Report, Request, RunReport, Step, Taken, TakenUnit, Work,
@@ -36,6 +37,10 @@ impl Client {
     fn exchange(&mut self, frame: &[u8]) -> Header {
         self.stream.write_all(frame).expect("the daemon reads");
         loop {
+            // As wrappers do. Who sleeps in `read` is woken as well when the daemon takes its question in, at the
+            // daemon's cost.
+            poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], None)
+                .expect("the daemon answers");
             let mut head = [0; HEADER_BYTES];
             self.stream.read_exact(&mut head).expect("the daemon answers");
             let header = Header::decode(&head).expect("a frame");

@@ -10,9 +10,10 @@ use super::known;
 use super::lookup::Ticket;
 use super::memo::Memo;
 use super::pieces::{Beneath, State};
-use super::result_key::{Contents, date_slot, result_key};
+use super::result_key::{date_slot, result_key};
 use super::shared::{Folder, LiveResult, Shared};
-use crate::files::{PathId, Seen};
+use super::state::{Fit, Unfit, state};
+use crate::files::PathId;
 use crate::inputs::resolve::{InputSet, PathRef};
 use crate::protocol::message::{Chunk, Content, Exit, Report, RunReport, TakenUnit};
 use crate::session::cause::{Cause, Difference, text};
@@ -322,8 +323,80 @@ fn write_down(
     inputs: &InputSet,
     made: Made,
 ) -> Result<Found, NotStored> {
-    let Made { outputs, folded, text, status, took_ns } = made;
     let action = understood.units[unit];
+    let env = Environment::new(&ticket.env);
+    let set = set_of(shared, inputs)?;
+    log::debug!(
+        "inputs of {}: {} read, {} absent, {} looked for",
+        String::from_utf8_lossy(understood.meaning.name(unit)),
+        set.read.len(),
+        set.absent.len(),
+        set.exists.len()
+    );
+    let date_slot = set.date.then_some(ticket.date_slot);
+    let during = Some(&ticket.opened);
+    let state = state(shared, folder, env, &action, &set, date_slot, during);
+    let Fit { contents, paths } = state.map_err(|unfit| match unfit {
+        Unfit::Other(id) => changed_meanwhile(shared, id),
+        Unfit::Lost => Reason::InternalFault.into(),
+    })?;
+    for path in &inputs.passed {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        if shared.table.changed_since(id, ticket.opened.since) {
+            return Err(changed_meanwhile(shared, id));
+        }
+    }
+    let Made { outputs, folded, text, status, took_ns } = made;
+    let text_context = (!text.is_empty()).then_some(understood.text_context);
+    let key = result_key(&contents, text_context);
+    let now = now_s();
+    let record = ResultRecord {
+        action,
+        set: set_id(&set),
+        origin: about::origin(understood, unit),
+        bytes: outputs.iter().map(|output| size(&output.content)).sum(),
+        outputs,
+        text: keep_text(shared, &text)?,
+        status,
+        text_context,
+        compile_ns: took_ns,
+        created_s: now,
+        used_s: now,
+    };
+    let value = |name: &serde_bytes::ByteBuf| understood.places.variable(env, name);
+    let known_set = KnownSet {
+        id: record.set,
+        result: key,
+        stored_ns: now_ns(),
+        variables: set.env.iter().map(|name| variable_digest(value(name).as_deref())).collect(),
+    };
+    let _held = shared.manifests.lock();
+    let mut batch = Batch::default();
+    known::remember(shared, understood, unit, &mut batch);
+    shared.spellings.save(&mut batch);
+    batch.put_set(record.set, &set);
+    let mut manifest: ManifestRecord = shared.index.manifest(&action).unwrap_or_default();
+    manifest.push(known_set);
+    batch.put_manifest(&action, &manifest);
+    batch.put_result(&key, &record);
+    if ticket.recaches() && text_context.is_some() {
+        // The one it is to replace would be found before it, if that has no messages.
+        shared.drop_result(&result_key(&contents, None));
+    }
+    fault::at(Point::Store);
+    shared.index.apply(batch);
+    fault::at(Point::Stored);
+    for output in &record.outputs {
+        if let Content::Blob { id, seen, .. } = &output.content {
+            shared.set_blob_stat(*id, *seen);
+        }
+    }
+    let result = shared.keep_result(key, LiveResult { record, text, folded });
+    Ok(Found { key, result, paths, dated: inputs.date, variables: inputs.env.clone() })
+}
+
+/// Inputs as the index keeps them.
+fn set_of(shared: &Shared, inputs: &InputSet) -> Result<SetRecord, Reason> {
     let numbers = |paths: &[PathRef]| paths.iter().map(|path| path.0).collect::<Vec<u32>>();
     let mut set = SetRecord {
         read: numbers(&inputs.read),
@@ -338,113 +411,7 @@ fn write_down(
         spelling_sum: 0,
     };
     set.spelling_sum = shared.spellings.sum(&set).ok_or(Reason::InternalFault)?;
-    let mut contents = Contents::begin(&action, &set, inputs.date.then_some(ticket.date_slot));
-    let mut paths = Vec::with_capacity(set.read.len() + set.absent.len() + set.exists.len());
-    for path in &inputs.read {
-        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        let Seen::File { stat, hash: Some(hash) } = shared.table.look(id, true) else {
-            return Err(changed_meanwhile(shared, id));
-        };
-        if !shared.table.unchanged_during(id, &ticket.opened) {
-            return Err(changed_meanwhile(shared, id));
-        }
-        let stamp = inputs.stamped.binary_search(path).is_ok().then_some(stat.mtime_ns);
-        let spelled = shared.spellings.text(path.0).ok_or(Reason::InternalFault)?;
-        contents.add(&spelled, &hash.0, stamp);
-        paths.push(id);
-    }
-    let env = Environment::new(&ticket.env);
-    for name in &inputs.env {
-        let value = understood.places.variable(env, name);
-        contents.add_variable(name, value.as_deref());
-    }
-    let absent = inputs.absent.iter().map(|path| (path, false));
-    for (path, is_there) in absent.chain(inputs.exists.iter().map(|path| (path, true))) {
-        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        let seen = shared.table.look(id, false);
-        // A file that came while the compiler ran may have come too late for it. No event tells that where nothing
-        // is watched, but its change time does.
-        let is_file = matches!(seen, Seen::File { .. });
-        let came = is_file && !shared.table.unchanged_during(id, &ticket.opened);
-        if came || shared.table.changed_since(id, ticket.opened.since) {
-            return Err(changed_meanwhile(shared, id));
-        }
-        if is_there {
-            contents.add_kind(&seen);
-        }
-        paths.push(id);
-    }
-    let related = contents.add_relations(&set, |spelling| shared.seen(folder, spelling));
-    related.map_err(|_| Reason::InternalFault)?;
-    let own_paths = contents.add_own_paths(&set, |spelling| shared.own_path(folder, spelling));
-    own_paths.map_err(|_| Reason::InternalFault)?;
-    // After these looks, which may have seen what came later.
-    let unchanged = |path: &PathRef| {
-        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
-        let changed = shared.table.changed_since(id, ticket.opened.since);
-        if changed { Err(changed_meanwhile(shared, id)) } else { Ok(id) }
-    };
-    for path in inputs.related.iter().chain(&inputs.linked) {
-        paths.push(unchanged(path)?);
-    }
-    for path in &inputs.passed {
-        unchanged(path)?;
-    }
-    let context = (!text.is_empty()).then_some(understood.text_context);
-    let contents = contents.end();
-    let key = result_key(&contents, context);
-
-    let set_id = set_id(&set);
-    log::debug!(
-        "inputs of {}: {} read, {} absent, {} looked for",
-        String::from_utf8_lossy(understood.meaning.name(unit)),
-        set.read.len(),
-        set.absent.len(),
-        set.exists.len()
-    );
-    let now = now_s();
-    let record = ResultRecord {
-        action,
-        set: set_id,
-        origin: about::origin(understood, unit),
-        bytes: outputs.iter().map(|output| size(&output.content)).sum(),
-        outputs,
-        text: keep_text(shared, &text)?,
-        status,
-        text_context: context,
-        compile_ns: took_ns,
-        created_s: now,
-        used_s: now,
-    };
-    let _held = shared.manifests.lock();
-    let mut batch = Batch::default();
-    known::remember(shared, understood, unit, &mut batch);
-    shared.spellings.save(&mut batch);
-    batch.put_set(set_id, &set);
-    let mut manifest: ManifestRecord = shared.index.manifest(&action).unwrap_or_default();
-    let value = |name: &serde_bytes::ByteBuf| understood.places.variable(env, name);
-    manifest.push(KnownSet {
-        id: set_id,
-        result: key,
-        stored_ns: now_ns(),
-        variables: set.env.iter().map(|name| variable_digest(value(name).as_deref())).collect(),
-    });
-    batch.put_manifest(&action, &manifest);
-    batch.put_result(&key, &record);
-    if ticket.recaches() && context.is_some() {
-        // The one it is to replace would be found before it, if that has no messages.
-        shared.drop_result(&result_key(&contents, None));
-    }
-    fault::at(Point::Store);
-    shared.index.apply(batch);
-    fault::at(Point::Stored);
-    for output in &record.outputs {
-        if let Content::Blob { id, seen, .. } = &output.content {
-            shared.set_blob_stat(*id, *seen);
-        }
-    }
-    let result = shared.keep_result(key, LiveResult { record, text, folded });
-    Ok(Found { key, result, paths, dated: inputs.date, variables: inputs.env.clone() })
+    Ok(set)
 }
 
 fn size(content: &Content) -> u64 {

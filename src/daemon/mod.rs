@@ -50,6 +50,7 @@ pub mod serve;
 mod shared;
 mod spellings;
 pub mod start;
+mod state;
 mod underway;
 mod upkeep;
 mod workers;

@@ -78,7 +78,7 @@ pub(super) struct LiveResult {
 /// A cwd and the places of a command, and what paths spelled relative to them mean.
 pub(super) struct Folder {
     path: Vec<u8>,
-    places: Places,
+    pub(super) places: Places,
     /// By spelling number.
     ids: Mutex<Vec<Option<PathId>>>,
 }

@@ -141,6 +141,9 @@ const PIECES_MAX: u8 = 8;
 /// `getsockopt`'s words for the peer's process, user and group.
 const SOL_SOCKET: usize = 1;
 const SO_PEERCRED: usize = 17;
+/// `ioctl`'s word for a terminal's size.
+const TIOCGWINSZ: usize = 0x5413;
+const OWN: Build = Build::own();
 /// Before a request: the header and what we see.
 const BEGIN: usize = HEADER_BYTES + VIEW_BYTES;
 /// More than this is sent by the ordinary path, which can wait for the socket.
@@ -151,20 +154,65 @@ const REQUEST_MAX: usize = 96 << 10;
 #[inline(never)]
 unsafe extern "C" fn quick(stack: *const usize) {
     unsafe {
+        let Some(laid) = read_stack(stack) else { return };
+        let state = STATE.0.get();
+        let address = (&raw mut (*state).address).cast::<u8>();
+        let address_bytes = name_socket(&laid, address);
+        if address_bytes == 0 {
+            return;
+        }
+        let buffer = (&raw mut (*state).buffer).cast::<u8>();
+        let cwd_bytes = call(nr::GETCWD, buffer as usize, PATH_BYTES, 0, 0, 0);
+        if cwd_bytes < 2 || byte(buffer, 0) != b'/' {
+            return;
+        }
+        let Some(socket) = connect(address, address_bytes, laid.auxv) else { return };
+        let cwd = Piece { at: buffer, bytes: cwd_bytes as usize - 1 };
+        let kept = ask(socket, &laid, cwd) && hear(state, socket, laid.auxv);
+        if !kept {
+            call(nr::CLOSE, socket, 0, 0, 0, 0);
+        }
+    }
+}
+
+/// Bytes somewhere, as the kernel's `struct iovec` has them.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Piece {
+    at: *const u8,
+    bytes: usize,
+}
+
+/// What the kernel laid out for this process.
+struct Laid {
+    masquerade: bool,
+    /// The tool and its arguments, each ended by NUL.
+    argv: Piece,
+    env: Piece,
+    auxv: *const usize,
+    /// The root of the cache, or the home folder that it is in.
+    base: *const u8,
+    at_home: bool,
+}
+
+/// None where the call is not for this path: no compiler, or a setting that asks for more.
+#[inline(always)]
+unsafe fn read_stack(stack: *const usize) -> Option<Laid> {
+    unsafe {
         let argc = *stack;
         let argv = stack.add(1).cast::<*const u8>();
         let envp = argv.add(argc.wrapping_add(1));
         if argc < 1 || (*envp).is_null() {
-            return;
+            return None;
         }
         let own = after_slash(*argv);
         let masquerade = !begins(own, b"zccache");
         let first = usize::from(!masquerade);
         if !masquerade && (argc < 2 || byte(own, 7) != 0) {
-            return;
+            return None;
         }
         if !is_compiler(after_slash(*argv.add(first))) {
-            return;
+            return None;
         }
         // Where the socket is. Any setting that asks for more than this is the ordinary path's.
         let (mut root, mut home) = (core::ptr::null::<u8>(), core::ptr::null::<u8>());
@@ -176,95 +224,114 @@ unsafe extern "C" fn quick(stack: *const usize) {
             } else if begins(entry, b"ZCCACHE_") {
                 if begins(entry, b"ZCCACHE_CACHE_DIR=") {
                     root = entry.add(18);
-                } else if !begins(entry, b"ZCCACHE_RECACHE=")
-                    && !begins(entry, b"ZCCACHE_READONLY=")
-                    && !begins(entry, b"ZCCACHE_SESSION_ID=")
-                    && !begins(entry, b"ZCCACHE_LOG=")
-                    && !begins(entry, b"ZCCACHE_STRICT_PATHS=")
-                    && !begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
-                    && !begins(entry, b"ZCCACHE_PATH_REMAP=")
-                    && !begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
-                    // These are for a daemon that starts, and there is one.
-                    && !begins(entry, b"ZCCACHE_IDLE_TIMEOUT=")
-                    && !begins(entry, b"ZCCACHE_CACHE_SIZE=")
-                {
-                    return;
+                } else if !is_for_the_daemon(entry) {
+                    return None;
                 }
             }
             count += 1;
+        }
+        let at_home = root.is_null() || byte(root, 0) == 0;
+        let base = if at_home { home } else { root };
+        if base.is_null() || byte(base, 0) != b'/' {
+            return None;
         }
         let env_end = {
             let last = *envp.add(count - 1);
             last.add(length(last) + 1)
         };
         // Argument and environment strings lie in one piece, in order (the kernel's layout).
-        let (argv_block, env_block) = (*argv.add(first), *envp);
-        let argv_bytes = (env_block as usize).wrapping_sub(argv_block as usize);
-        let env_bytes = (env_end as usize).wrapping_sub(env_block as usize);
-        if argv_bytes > REQUEST_MAX
-            || env_bytes > REQUEST_MAX
-            || argv_bytes + env_bytes > REQUEST_MAX
+        let (argv_at, env_at) = (*argv.add(first), *envp);
+        let argv = Piece { at: argv_at, bytes: (env_at as usize).wrapping_sub(argv_at as usize) };
+        let env = Piece { at: env_at, bytes: (env_end as usize).wrapping_sub(env_at as usize) };
+        if argv.bytes > REQUEST_MAX
+            || env.bytes > REQUEST_MAX
+            || argv.bytes + env.bytes > REQUEST_MAX
         {
-            return;
+            return None;
         }
-        let state = STATE.0.get();
-        let address = (&raw mut (*state).address).cast::<u8>();
-        let at_home = root.is_null() || byte(root, 0) == 0;
-        let base = if at_home { home } else { root };
-        if base.is_null() || byte(base, 0) != b'/' {
-            return;
-        }
-        let mut used = length(base);
-        let tail = if at_home { b"/.zccache/daemon.sock".len() } else { b"/daemon.sock".len() };
+        let auxv = envp.add(count + 1).cast::<usize>();
+        Some(Laid { masquerade, argv, env, auxv, base, at_home })
+    }
+}
+
+/// A setting that is the daemon's to heed: when it answers, or when it starts, and there is one.
+#[inline(always)]
+unsafe fn is_for_the_daemon(entry: *const u8) -> bool {
+    unsafe {
+        begins(entry, b"ZCCACHE_RECACHE=")
+            || begins(entry, b"ZCCACHE_READONLY=")
+            || begins(entry, b"ZCCACHE_SESSION_ID=")
+            || begins(entry, b"ZCCACHE_LOG=")
+            || begins(entry, b"ZCCACHE_STRICT_PATHS=")
+            || begins(entry, b"ZCCACHE_COMPILE_PRIORITY=")
+            || begins(entry, b"ZCCACHE_PATH_REMAP=")
+            || begins(entry, b"ZCCACHE_WORKTREE_ROOT=")
+            || begins(entry, b"ZCCACHE_IDLE_TIMEOUT=")
+            || begins(entry, b"ZCCACHE_CACHE_SIZE=")
+    }
+}
+
+/// Writes the socket's address; gives its length, 0 where it does not fit.
+#[inline(always)]
+unsafe fn name_socket(laid: &Laid, address: *mut u8) -> usize {
+    unsafe {
+        let mut used = length(laid.base);
+        let tail =
+            if laid.at_home { b"/.zccache/daemon.sock".len() } else { b"/daemon.sock".len() };
         if used + tail > 107 {
-            return;
+            return 0;
         }
         let path = address.add(2);
         address.write_volatile(1); // AF_UNIX
-        copy(base, path, used);
-        if at_home {
+        copy(laid.base, path, used);
+        if laid.at_home {
             used += put(path.add(used), b"/.zccache");
         }
         used += put(path.add(used), b"/daemon.sock");
+        used + 3
+    }
+}
 
-        let cwd = (&raw mut (*state).buffer).cast::<u8>();
-        let cwd_bytes = call(nr::GETCWD, cwd as usize, PATH_BYTES, 0, 0, 0);
-        if cwd_bytes < 2 || byte(cwd, 0) != b'/' {
-            return;
-        }
+/// A connection to a daemon of our own user.
+#[inline(always)]
+unsafe fn connect(address: *const u8, bytes: usize, auxv: *const usize) -> Option<usize> {
+    unsafe {
         // CLOEXEC and NONBLOCK: where a daemon that is stuck lets its queue fill, a connect would wait
         // for ever.
         let socket = call(nr::SOCKET, 1, 1 | 0o2000000 | 0o4000, 0, 0, 0);
-        // One of the standard streams is closed: the ordinary path knows what that means.
-        if socket <= 2 {
-            if socket >= 0 {
-                call(nr::CLOSE, socket as usize, 0, 0, 0, 0);
-            }
-            return;
+        if socket < 0 {
+            return None;
         }
-        let socket = socket as usize;
-        if call(nr::CONNECT, socket, address as usize, used + 3, 0, 0) != 0 {
-            call(nr::CLOSE, socket, 0, 0, 0, 0);
-            return;
+        // Else one of the standard streams is closed: the ordinary path knows what that means.
+        let is_ours = socket > 2
+            && call(nr::CONNECT, socket as usize, address as usize, bytes, 0, 0) == 0
+            // Somebody else's daemon, in a folder that others can write to, would tell us what to run.
+            && is_of(socket as usize, auxiliary(auxv, AT_EUID));
+        if !is_ours {
+            call(nr::CLOSE, socket as usize, 0, 0, 0, 0);
+            return None;
         }
-        // Somebody else's daemon, in a folder that others can write to, would tell us what to run.
+        Some(socket as usize)
+    }
+}
+
+/// Whether the other end is this user's.
+#[inline(always)]
+unsafe fn is_of(socket: usize, user: usize) -> bool {
+    unsafe {
         let mut peer = [0u32; 3];
-        let mut peer_bytes = 12u32;
-        let asked = call(
-            nr::GETSOCKOPT,
-            socket,
-            SOL_SOCKET,
-            SO_PEERCRED,
-            peer.as_mut_ptr() as usize,
-            (&raw mut peer_bytes) as usize,
-        );
-        let auxv = envp.add(count + 1).cast::<usize>();
-        let user = auxiliary(auxv, AT_EUID);
-        if asked != 0 || peer.as_ptr().add(1).read_volatile() as usize != user {
-            call(nr::CLOSE, socket, 0, 0, 0, 0);
-            return;
-        }
-        // What we see, as `protocol::view` makes it.
+        let mut bytes = 12u32;
+        let (to, size) = (peer.as_mut_ptr() as usize, (&raw mut bytes) as usize);
+        call(nr::GETSOCKOPT, socket, SOL_SOCKET, SO_PEERCRED, to, size) == 0
+            && peer.as_ptr().add(1).read_volatile() as usize == user
+    }
+}
+
+/// Sends the request, as postcard encodes `Request::Compile(Invocation { .. })`, with what we see, as
+/// `protocol::view` makes it.
+#[inline(always)]
+unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
+    unsafe {
         let mut root = core::mem::MaybeUninit::<KernelStatx>::uninit();
         let root_at = root.as_mut_ptr();
         let flags = STATX_INO | STATX_MNT_ID;
@@ -272,48 +339,26 @@ unsafe extern "C" fn quick(stack: *const usize) {
         let name = slash.as_ptr() as usize;
         let told = call(nr::STATX, AT_FDCWD, name, 0, flags, root_at as usize);
         if told != 0 || (*root_at).mask as usize & STATX_MNT_ID == 0 {
-            call(nr::CLOSE, socket, 0, 0, 0, 0);
-            return;
+            return false;
         }
-        // The request, as postcard encodes `Request::Compile(Invocation { .. })`.
-        let mut size = [0u16; 4];
-        let terminal = call(nr::IOCTL, 2, 0x5413, size.as_mut_ptr() as usize, 0, 0) == 0; // TIOCGWINSZ
-        // gcc cuts its messages to what it reads from.
-        let mut input_size = [0u16; 4];
-        let input =
-            terminal && call(nr::IOCTL, 0, 0x5413, input_size.as_mut_ptr() as usize, 0, 0) == 0;
         let mut head = [0u8; BEGIN + 8];
         let mut middle = [0u8; 8];
         let mut before_cwd = [0u8; 8];
         let mut end = [0u8; 16];
         let head_at = head.as_mut_ptr();
-        let head_used = BEGIN + 1 + put_number(head_at.add(BEGIN + 1), argv_bytes);
-        let middle_used = put_number(middle.as_mut_ptr(), env_bytes);
-        let cwd_used = cwd_bytes as usize - 1;
-        let before_cwd_used = put_number(before_cwd.as_mut_ptr(), cwd_used);
+        let head_used = BEGIN + 1 + put_number(head_at.add(BEGIN + 1), laid.argv.bytes);
+        let middle_used = put_number(middle.as_mut_ptr(), laid.env.bytes);
+        let before_cwd_used = put_number(before_cwd.as_mut_ptr(), cwd.bytes);
         let end_at = end.as_mut_ptr();
-        end_at.write_volatile(u8::from(masquerade));
-        let mut end_used = 2;
-        if terminal {
-            end_at.add(1).write_volatile(1);
-            end_used += put_number(end_at.add(2), size[1] as usize);
-            end_at.add(end_used).write_volatile(u8::from(input));
-            end_used += 1;
-            if input {
-                end_used += put_number(end_at.add(end_used), input_size[1] as usize);
-            }
-        }
-        // No damaged blobs; not a second question; stdout does not matter; nothing declared. All of
-        // these are zeros, which are there.
-        end_used += 4;
+        end_at.write_volatile(u8::from(laid.masquerade));
+        let end_used = 1 + put_terminal(end_at.add(1)) + AFTER_TERMINAL;
         let payload = head_used - HEADER_BYTES
-            + argv_bytes
+            + laid.argv.bytes
             + middle_used
-            + env_bytes
+            + laid.env.bytes
             + before_cwd_used
-            + cwd_used
+            + cwd.bytes
             + end_used;
-        const OWN: Build = Build::own();
         let words = head_at.cast::<u32>();
         words.write_unaligned(MAGIC);
         words.add(1).write_unaligned(Verb::Message as u32);
@@ -326,23 +371,52 @@ unsafe extern "C" fn quick(stack: *const usize) {
         view.add(4).cast::<u32>().write_unaligned((*root_at).device_minor);
         view.add(8).cast::<u64>().write_unaligned((*root_at).inode);
         view.add(16).cast::<u64>().write_unaligned((*root_at).mount);
-        let pieces: [[usize; 2]; 7] = [
-            [head_at as usize, head_used],
-            [argv_block as usize, argv_bytes],
-            [middle.as_ptr() as usize, middle_used],
-            [env_block as usize, env_bytes],
-            [before_cwd.as_ptr() as usize, before_cwd_used],
-            [cwd as usize, cwd_used],
-            [end_at as usize, end_used],
+        let pieces = [
+            Piece { at: head_at, bytes: head_used },
+            laid.argv,
+            Piece { at: middle.as_ptr(), bytes: middle_used },
+            laid.env,
+            Piece { at: before_cwd.as_ptr(), bytes: before_cwd_used },
+            cwd,
+            Piece { at: end_at, bytes: end_used },
         ];
         let message: [usize; 7] = [0, 0, pieces.as_ptr() as usize, 7, 0, 0, 0];
         const MSG_NOSIGNAL: usize = 0x4000;
         let sent = call(nr::SENDMSG, socket, message.as_ptr() as usize, MSG_NOSIGNAL, 0, 0);
-        if sent != (HEADER_BYTES + payload) as isize {
-            call(nr::CLOSE, socket, 0, 0, 0, 0);
-            return;
+        sent == (HEADER_BYTES + payload) as isize
+    }
+}
+
+/// What follows the terminal in a request: no damaged blobs; not a second question; stdout does not matter; nothing
+/// declared. All of these are zeros, which are there.
+const AFTER_TERMINAL: usize = 4;
+
+/// Writes of which size standard error's terminal is, and standard input's, to which gcc cuts its messages; gives how
+/// many bytes. What is not written is zero.
+#[inline(always)]
+unsafe fn put_terminal(to: *mut u8) -> usize {
+    unsafe {
+        let mut size = [0u16; 4];
+        if call(nr::IOCTL, 2, TIOCGWINSZ, size.as_mut_ptr() as usize, 0, 0) != 0 {
+            return 1;
         }
-        let reply = cwd;
+        to.write_volatile(1);
+        let used = 1 + put_number(to.add(1), size[1] as usize);
+        let mut input = [0u16; 4];
+        if call(nr::IOCTL, 0, TIOCGWINSZ, input.as_mut_ptr() as usize, 0, 0) != 0 {
+            return used + 1;
+        }
+        to.add(used).write_volatile(1);
+        used + 1 + put_number(to.add(used + 1), input[1] as usize)
+    }
+}
+
+/// Waits for the answer; a short hit is put in place, and that is the end of the process. True: the connection is
+/// for the ordinary path, with what came.
+#[inline(always)]
+unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
+    unsafe {
+        let reply = (&raw mut (*state).buffer).cast::<u8>();
         let mut received = 0;
         let mut pieces = 0;
         loop {
@@ -361,8 +435,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
             let enough = (*state).waited >= PATIENCE_S || pieces > PIECES_MAX;
             if ready < 0 || enough {
                 (*state).mute = true;
-                call(nr::CLOSE, socket, 0, 0, 0, 0);
-                return;
+                return false;
             }
             if ready == 0 {
                 continue;
@@ -373,8 +446,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
                 continue;
             }
             if got <= 0 {
-                call(nr::CLOSE, socket, 0, 0, 0, 0);
-                return;
+                return false;
             }
             received += got as usize;
             if received < HEADER_BYTES {
@@ -388,12 +460,13 @@ unsafe extern "C" fn quick(stack: *const usize) {
             if !ours {
                 (*state).socket = socket as i32;
                 (*state).received = received;
-                return;
+                return true;
             }
             let length = get::<u32>(reply.add(8)) as usize;
             let whole = HEADER_BYTES + length;
+            // One that can't be delivered this way: the ordinary path asks anew.
             if whole > REPLY_BYTES {
-                break;
+                return false;
             }
             if received >= whole {
                 (*state).retry = true;
@@ -401,10 +474,8 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     let scratch = reply.add((whole + 63) & !63);
                     deliver(reply.add(HEADER_BYTES), auxv, scratch);
                 }
-                break;
+                return false;
             }
         }
-        // The hit could not be delivered this way: the ordinary path asks anew.
-        call(nr::CLOSE, socket, 0, 0, 0, 0);
     }
 }
