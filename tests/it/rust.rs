@@ -1,6 +1,7 @@
 //! rustc, cargo and clippy: what a compile depends on that no list of files tells.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -385,4 +386,25 @@ fn what_clippy_looks_at() {
     s.same(&line);
     s.same(&line);
     assert!(s.reasons().contains("dependency_output"), "{}", s.reasons());
+}
+
+/// cargo starts dependents when it hears that a crate's metadata is there, long before its code is.
+#[test]
+fn what_rustc_says_midway_is_heard_at_once() {
+    let s = Sandbox::new();
+    let function = |n: usize| {
+        format!(
+            "pub fn f{n}(x: &str) -> Vec<String> {{ x.chars().map(|c| format!(\"{{c}}{n}\")).collect() }}\n"
+        )
+    };
+    s.write("a.rs", (0..400).map(function).collect::<String>());
+    let line =
+        format!("{LIB} -C opt-level=1 --emit=metadata,link --error-format=json --json=artifacts");
+    let mut child = s.z_command(&line).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("\"emit\":\"metadata\""), "{first}");
+    assert!(s.exists("liba.rmeta") && !s.exists("liba.rlib"), "heard only when all is done");
+    finish(child).ok();
+    assert_eq!(s.status()["misses"], 1, "{}", s.reasons());
 }

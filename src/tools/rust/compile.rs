@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::assembler::{self, Assembler};
 use super::fold;
 use super::linked::{self, Linking, Site};
 use super::loaded;
@@ -269,19 +270,19 @@ impl Compile {
         }
         let mut seen: HashSet<Vec<u8>> = HashSet::new();
         paths.retain(|path| seen.insert(path.clone()));
-        let (mut has_assembler, mut may_hide_directive) = (false, false);
+        let mut assembler = Assembler::default();
         while let Some(path) = paths.pop() {
             inputs.must(&self.places.spell_root(&path))?;
             let text = std::fs::read(OsStr::from_bytes(&absolute(&self.cwd, &path)));
             let text = text.map_err(|_| Reason::ChangedDuringCompile)?;
-            for name in text::assembled(&text) {
+            let plain = assembler::unescaped(&text);
+            for name in assembler::files(&plain) {
                 let name = name.ok_or(Reason::AssemblerInput)?;
                 if seen.insert(name.clone()) {
                     paths.push(name);
                 }
             }
-            has_assembler |= text::has_assembler(&text);
-            may_hide_directive |= text::may_hide_directive(&text);
+            assembler.add(&text, &plain);
             if self.is_clippy && text::names_cargo_lint(&text) {
                 return Err(Reason::DependencyOutput);
             }
@@ -302,7 +303,7 @@ impl Compile {
             };
             inputs.whether_there(&self.places.spell_root(&other));
         }
-        if has_assembler && may_hide_directive {
+        if assembler.may_hide_directive() {
             return Err(Reason::AssemblerInput);
         }
         for (name, value) in &file.env {

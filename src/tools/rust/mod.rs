@@ -10,6 +10,7 @@
 //! - `fold` takes the names of output files out of texts, so that they fit another folder.
 
 mod args;
+mod assembler;
 mod compile;
 mod fold;
 mod link_args;

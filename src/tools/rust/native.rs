@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::parse::{Command, Folder, Library};
-use super::{loaded, text};
+use super::{assembler, loaded};
 use crate::tools::find::absolute;
 use crate::tools::link::binary::{self, Needed};
 
@@ -235,7 +235,7 @@ fn facts(path: &[u8], keys: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>) -> Option<Facts> {
         let read = Arc::new(Read {
             usual: usual_keys(&bytes),
             is_macro,
-            may_assemble: text::may_assemble(&bytes),
+            may_assemble: assembler::may_assemble(&bytes),
             needs: if is_macro { binary::inspect(path).and_then(loaded::others) } else { None },
         });
         let mut kept = KEPT.lock();
