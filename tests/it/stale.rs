@@ -112,8 +112,8 @@ fn forced_includes() {
     let s = Sandbox::new();
     s.write("a.c", "int v() { return X; }\n");
     s.write("i2/f.h", "#define X 1\n");
-    for flag in ["-include", "-imacros"] {
-        let line = format!("gcc -Ii1 -Ii2 {flag} f.h -c a.c");
+    for flag in ["-include ", "-imacros ", "--include=", "--imacros "] {
+        let line = format!("gcc -Ii1 --include-directory=i2 {flag}f.h -c a.c");
         s.warm(&line);
         s.write("i2/f.h", "#define X 2\n");
         s.warm(&line);

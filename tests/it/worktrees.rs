@@ -146,7 +146,7 @@ fn database_entries_follow_the_checkout() {
         return;
     }
     let compile =
-        "clang -g -IROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
+        "clang -g --include-directory=ROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
     let mut cost = Vec::new();
     for checkout in ["one", "the-second", "one", "wörks", "wörks"] {
         truth(&s, checkout, compile).ok();

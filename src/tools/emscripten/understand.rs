@@ -176,6 +176,12 @@ fn agrees_with_clang(args: &[Arg]) -> Result<(), Refusal> {
         "-mthread-model",
         "--serialize-diagnostics",
         "-serialize-diagnostics",
+        "--include",
+        "--imacros",
+        "--include-directory",
+        "--include-directory-after",
+        "--define-macro",
+        "--undefine-macro",
     ];
     const TAKING: &[&str] = &[
         "-MT",

@@ -19,7 +19,8 @@ const MAPS: [&[u8]; 5] = [
     b"-fprofile-prefix-map=",
 ];
 /// Options whose value, glued on, is a path that is only looked at.
-const GLUED: [&[u8]; 1] = [b"-I"];
+const GLUED: [&[u8]; 5] =
+    [b"-I", b"--include=", b"--imacros=", b"--include-directory=", b"--include-directory-after="];
 /// Options whose value, the next argument, is such a path, or a name in a dependency file.
 const SEPARATE: [&[u8]; 9] = [
     b"-MJ",

@@ -41,7 +41,7 @@ impl StrictPaths {
 }
 
 /// The flags whose values are checked, beside `/I` of drivers that read it.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 14] = [
     "-I",
     "-isystem",
     "-iquote",
@@ -52,6 +52,10 @@ const CHECKED: [&str; 10] = [
     "-F",
     "-iframework",
     "-imsvc",
+    "--include",
+    "--imacros",
+    "--include-directory",
+    "--include-directory-after",
 ];
 
 /// Checks a command of a gcc-like driver. `args` are what follows its name `tool`; `read`
@@ -222,6 +226,8 @@ mod tests {
             ("gcc -includefoo.h", "-includefoo.h: not an absolute path"),
             ("clang -include-pch p.pch", "-include-pch p.pch: not an absolute path"),
             ("gcc -imacros m.h", "-imacros m.h: not an absolute path"),
+            ("gcc --include=m.h", "--include=m.h: not an absolute path"),
+            ("gcc --include-directory x", "--include-directory x: not an absolute path"),
             ("gcc -Fframes", "-Fframes: not an absolute path"),
             ("gcc -iframework f", "-iframework f: not an absolute path"),
             ("clang-cl -imsvc d", "-imsvc d: not an absolute path"),

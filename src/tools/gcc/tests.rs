@@ -78,6 +78,23 @@ fn a_plain_compile() {
 }
 
 #[test]
+fn long_spellings() {
+    let line = "--include=a.h --imacros b.h --include-directory=i --include-directory-after j --define-macro=X=1 --undefine-macro Y -c a.c";
+    for command in both(line) {
+        let forced: Vec<Arg> =
+            command.search.forced.iter().map(|header| header.name.clone()).collect();
+        assert_eq!(joined(&forced), "a.h b.h");
+        assert_eq!(joined(&command.search.angle), "i");
+        assert_eq!(joined(&command.search.after), "j");
+        assert_eq!(joined(&command.defines), "X=1");
+        assert_eq!(
+            joined(&command.key_args),
+            "--include=a.h --imacros=b.h --include-directory=i --include-directory-after=j --define-macro=X=1 --undefine-macro=Y"
+        );
+    }
+}
+
+#[test]
 fn links() {
     let link = |line: &str| match run(Flavor::Gcc, false, line) {
         Parsed::Link(line) => *line,

@@ -160,7 +160,7 @@ fn part_of_directive(text: &[u8]) -> Option<usize> {
     let dot = tail + memchr::memrchr(b'.', &text[tail..])?;
     let part = &text[dot + 1..];
     let is_part = |word: &[u8]| part.len() < word.len() && begins_with(word, part);
-    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.,)]>`'".contains(byte);
+    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.,)]}>`'".contains(byte);
     let may_begin = !text[..dot].last().is_some_and(is_inside);
     (may_begin && DIRECTIVES.into_iter().any(is_part)).then_some(part.len())
 }
@@ -253,6 +253,7 @@ mod tests {
             r#"{ version = "...", features = ["x"] } concat!()"#,
             r#"concat!("mov.", $size, " @{src}, {out}")"#,
             r#"format!(concat!(), "(see above).", name)"#,
+            r#"format!(concat!(), "no variable {}.", name)"#,
             r#"const PIPE: &str = r"\\.\pipe\named";"#,
             r#"b"\x3d\xd8\x6f\x42""#,
         ] {

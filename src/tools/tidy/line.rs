@@ -111,8 +111,23 @@ fn without_outputs(words: Vec<Arg>) -> Vec<Arg> {
             b"-o" | b"-MF" | b"-MT" | b"-MQ" | b"-MJ" => drop(words.next()),
             b"-c" | b"-S" | b"-fsyntax-only" => {}
             // These have their value in the next argument, which may look like anything.
-            b"-I" | b"-D" | b"-U" | b"-x" | b"-include" | b"-isystem" | b"-iquote"
-            | b"-idirafter" | b"-imacros" | b"-Xclang" | b"-target" => {
+            b"-I"
+            | b"-D"
+            | b"-U"
+            | b"-x"
+            | b"-include"
+            | b"-isystem"
+            | b"-iquote"
+            | b"-idirafter"
+            | b"-imacros"
+            | b"-Xclang"
+            | b"-target"
+            | b"--include"
+            | b"--imacros"
+            | b"--include-directory"
+            | b"--include-directory-after"
+            | b"--define-macro"
+            | b"--undefine-macro" => {
                 kept.push(word);
                 kept.extend(words.next());
             }
