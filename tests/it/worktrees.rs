@@ -145,8 +145,7 @@ fn database_entries_follow_the_checkout() {
         eprintln!("skipped: this clang adds to what is there");
         return;
     }
-    let compile =
-        "clang -g --include-directory=ROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
+    let compile = "clang -g --include-directory=ROOT/inc -MJ ROOT/build/a.json -MMD -c ROOT/src/a.c -o ROOT/build/a.o";
     let mut cost = Vec::new();
     for checkout in ["one", "the-second", "one", "wörks", "wörks"] {
         truth(&s, checkout, compile).ok();
