@@ -26,7 +26,7 @@ mod sanitizers;
 mod specs;
 pub mod strict_paths;
 mod switches;
-mod table;
+pub(super) mod table;
 #[cfg(test)]
 mod tests;
 pub(in crate::tools) mod understand;

@@ -2,7 +2,7 @@
 //! `#pragma once` and the like can take two spellings of one file for two files.
 
 use super::response;
-use super::table::{self, Takes};
+use super::table;
 use crate::inputs::dialect::Flavor;
 use crate::terms::Arg;
 
@@ -110,7 +110,7 @@ fn check_paths(mode: StrictPaths, args: &[Arg], slash_i: bool) -> Result<(), Fau
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let Some((name, glued)) = checked(arg, slash_i) else {
-            if takes_next(arg) {
+            if table::takes_next(Flavor::Clang, arg) {
                 rest.next();
             }
             continue;
@@ -175,15 +175,6 @@ fn checked(arg: &[u8], slash_i: bool) -> Option<(&[u8], &[u8])> {
     // `-isystem-after` and the like are flags of their own.
     let other = table::find(Flavor::Clang, arg).is_some_and(|flag| flag.name.len() > name.len());
     (!other).then(|| arg.split_at(name.len()))
-}
-
-/// Whether the next argument is this one's value, and no flag.
-fn takes_next(arg: &[u8]) -> bool {
-    table::find(Flavor::Clang, arg).is_some_and(|flag| match flag.takes {
-        Takes::Separate => true,
-        Takes::Either | Takes::Equals => arg.len() == flag.name.len(),
-        Takes::Alone | Takes::Rest => false,
-    })
 }
 
 #[cfg(test)]

@@ -361,6 +361,15 @@ pub fn find(flavor: Flavor, arg: &[u8]) -> Option<Flag> {
     })
 }
 
+/// Whether the next argument is this one's value, and no flag.
+pub fn takes_next(flavor: Flavor, arg: &[u8]) -> bool {
+    find(flavor, arg).is_some_and(|flag| match flag.takes {
+        Separate => true,
+        Either | Equals => arg.len() == flag.name.len(),
+        Alone | Rest => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use crate::terms::output::Role;
 use crate::tools::caller::Caller;
 use crate::tools::command::{Command, Parsed};
 use crate::tools::find::absolute;
-use crate::tools::gcc;
+use crate::tools::gcc::{self, table};
 use crate::tools::refusal::Refusal;
 
 /// One compile, looked at and not done.
@@ -111,23 +111,7 @@ fn without_outputs(words: Vec<Arg>) -> Vec<Arg> {
             b"-o" | b"-MF" | b"-MT" | b"-MQ" | b"-MJ" => drop(words.next()),
             b"-c" | b"-S" | b"-fsyntax-only" => {}
             // These have their value in the next argument, which may look like anything.
-            b"-I"
-            | b"-D"
-            | b"-U"
-            | b"-x"
-            | b"-include"
-            | b"-isystem"
-            | b"-iquote"
-            | b"-idirafter"
-            | b"-imacros"
-            | b"-Xclang"
-            | b"-target"
-            | b"--include"
-            | b"--imacros"
-            | b"--include-directory"
-            | b"--include-directory-after"
-            | b"--define-macro"
-            | b"--undefine-macro" => {
+            name if table::takes_next(Flavor::Clang, name) => {
                 kept.push(word);
                 kept.extend(words.next());
             }
