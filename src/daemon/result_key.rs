@@ -2,6 +2,7 @@
 //! were made for. Used alike for storing and for finding.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use crate::files::Seen;
 use crate::store::record::SetRecord;
@@ -67,11 +68,13 @@ impl Contents {
         }
         let mut groups = Groups::default();
         for spelling in &set.coeval {
-            let second = match look(*spelling).ok_or(*spelling)? {
-                Seen::File { stat, .. } => Some(stat.mtime_s() as u64),
+            let dated = match look(*spelling).ok_or(*spelling)? {
+                // Those that hold something else are two in any case. (What they hold is known when they are watched; if
+                // it is not, the age alone makes more of them one, which is as good a key.)
+                Seen::File { stat, hash } => Some((hash.map(|hash| hash.0), stat.mtime_s())),
                 _ => None,
             };
-            self.bytes.extend(groups.number(second).to_le_bytes());
+            self.bytes.extend(groups.number(dated).to_le_bytes());
         }
         Ok(())
     }
@@ -119,14 +122,19 @@ fn kind(seen: &Seen) -> u8 {
 }
 
 /// Tells equal values by the place of the first of them; what has none is equal to nothing.
-#[derive(Default)]
-struct Groups {
-    first: HashMap<u64, u32>,
+struct Groups<T> {
+    first: HashMap<T, u32>,
     next: u32,
 }
 
-impl Groups {
-    fn number(&mut self, value: Option<u64>) -> u32 {
+impl<T> Default for Groups<T> {
+    fn default() -> Groups<T> {
+        Groups { first: HashMap::new(), next: 0 }
+    }
+}
+
+impl<T: Eq + Hash> Groups<T> {
+    fn number(&mut self, value: Option<T>) -> u32 {
         let place = self.next;
         self.next += 1;
         value.map_or(place, |value| *self.first.entry(value).or_insert(place))

@@ -390,3 +390,19 @@ fn a_neighbour_of_a_header_behind_a_link() {
         }
     }
 }
+
+#[test]
+fn files_that_hold_something_else_may_have_any_times() {
+    let s = Sandbox::new();
+    s.write("once.h", ONCE);
+    for name in ["a", "b"] {
+        s.write(format!("{name}.h"), format!("extern int {name};\n"));
+        s.touch(format!("{name}.h"), 1_000_000_000);
+    }
+    // Each under two names.
+    let source = "#include \"../a.h\"\n#include \"../b.h\"\n#include \"a.h\"\n#include \"b.h\"\n";
+    s.write("d/m.c", format!("#include \"once.h\"\n{source}"));
+    s.warm("gcc -I. -c d/m.c -o m.o");
+    s.touch("b.h", 1_000_000_060);
+    s.hit("gcc -I. -c d/m.c -o m.o");
+}
