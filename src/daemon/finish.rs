@@ -346,6 +346,12 @@ fn write_down(
             return Err(changed_meanwhile(shared, id));
         }
     }
+    for path in &inputs.doubtful {
+        let id = shared.path_id(folder, path.0).ok_or(Reason::InternalFault)?;
+        if !shared.table.unchanged_during(id, &ticket.opened) {
+            return Err(changed_meanwhile(shared, id));
+        }
+    }
     let Made { outputs, folded, text, status, took_ns } = made;
     let text_context = (!text.is_empty()).then_some(understood.text_context);
     let key = result_key(&contents, text_context);

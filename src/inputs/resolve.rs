@@ -124,6 +124,9 @@ pub struct InputSet {
     /// Could have been read, and was not: by a directive that is not taken, or since something else was there while the
     /// compiler ran. Must not have changed since it began, and is no input.
     pub passed: Vec<PathRef>,
+    /// Told to have been read, and not there: either nobody read it, or it is gone already. Must be known not to have
+    /// been there since the compiler began.
+    pub doubtful: Vec<PathRef>,
     /// `__TIME__` may be in the result.
     pub time: bool,
     /// `__DATE__` may be in the result.
@@ -143,6 +146,7 @@ impl InputSet {
         self.coeval.extend(other.coeval);
         self.linked.extend(other.linked);
         self.passed.extend(other.passed);
+        self.doubtful.extend(other.doubtful);
         self.env.extend(other.env);
         self.time |= other.time;
         self.date |= other.date;
@@ -150,8 +154,9 @@ impl InputSet {
 
     /// Puts everything in order, each once.
     pub fn sort(&mut self) {
-        let InputSet { read, absent, exists, stamped, related, coeval, linked, passed, .. } = self;
-        for list in [read, absent, exists, stamped, related, coeval, linked, passed] {
+        let InputSet { read, absent, exists, stamped, .. } = self;
+        let InputSet { related, coeval, linked, passed, doubtful, .. } = self;
+        for list in [read, absent, exists, stamped, related, coeval, linked, passed, doubtful] {
             list.sort_unstable();
             list.dedup();
         }

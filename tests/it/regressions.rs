@@ -116,6 +116,47 @@ fn a_file_for_incbin_in_an_earlier_folder() {
     s.miss("gcc -Wa,-Ii0,-Ii1 -c a.c -o a.o");
 }
 
+/// The assembler lists what `.file` names, whether that is there or not.
+#[test]
+fn a_file_that_is_only_named() {
+    let s = Sandbox::new();
+    s.write("a.s", "\t.file \"gone.asm\"\nf:\tret\n");
+    s.write("b.i", "# 1 \"gone.y\"\nint x;\n");
+    s.write("c.c", "__asm__(\".file \\\"d/gone.c\\\"\");\n");
+    for source in ["a.s", "b.i", "c.c"] {
+        s.warm(&format!("gcc -c {source} -o o.o"));
+    }
+    // What can be read counts.
+    s.write("gone.asm", "nop\n");
+    s.same("gcc -c a.s -o o.o");
+}
+
+/// A file that is read, and gone when the compiler ends, is not one that is only named.
+#[test]
+fn a_file_that_is_gone_by_the_end_was_there() {
+    let s = Sandbox::new();
+    // It is asked questions too.
+    let lines = "case \"$*\" in *a.s) rm gone.bin;; esac";
+    s.script("tools/as", format!("#!/bin/sh\n{} \"$@\" && {lines}\n", real("as").display()));
+    s.write("a.s", ".incbin \"gone.bin\"\n");
+    for _ in 0..2 {
+        s.write("gone.bin", "content");
+        s.z("gcc -Btools/ -c a.s -o o.o").ok();
+        assert!(!s.exists("gone.bin"));
+        s.remove("o.o");
+        s.z("gcc -Btools/ -c a.s -o o.o").code(1);
+    }
+}
+
+#[test]
+fn a_name_for_the_library_before_the_source() {
+    let s = Sandbox::new();
+    s.write("a.c", "int f(void) { return 1; }\n");
+    s.warm("gcc -c -herror_on_warning a.c -o a.o");
+    s.warm("gcc -shared -fPIC -h libnamed.so a.c -o a.so");
+    s.miss("gcc -shared -fPIC -hlibother.so a.c -o a.so");
+}
+
 #[test]
 fn a_part_of_gcc_appearing_in_a_folder_of_dash_b() {
     let s = Sandbox::new();

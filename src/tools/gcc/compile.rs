@@ -91,7 +91,7 @@ impl Meaning for Compile {
             return Err(Reason::UncacheableArgument);
         }
         let language = self.command.sources[unit].language;
-        let (listed, assembled) = self.listed(ground, discovery, run)?;
+        let (listed, assembled, named) = self.listed(ground, discovery, run)?;
         let user_headers_only =
             self.command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(language);
         let read = match &listed {
@@ -122,6 +122,8 @@ impl Meaning for Compile {
                 Presence::File(_) => {}
             }
         }
+        inputs.absent.extend(&named);
+        inputs.doubtful = named;
         // Then the compiler says which search folders are not there.
         if self.command.key_args.iter().any(|arg| arg.ends_with(b"missing-include-dirs")) {
             for folder in search.folders() {
@@ -229,26 +231,32 @@ impl Compile {
         Question { assembler_listed, ..question(&self.command, unit, search, read) }
     }
 
-    /// What compiler and assembler say they read (None: they were not asked), and again what
-    /// the assembler says alone.
+    /// What compiler and assembler say they read (None: they were not asked), again what the assembler says alone, and
+    /// what it says and is not there: it also lists what a `.file` line names.
     fn listed(
         &self,
         ground: &mut Ground<'_>,
         discovery: &Discovery,
         run: &RunReport,
-    ) -> Result<(Option<Vec<Arg>>, Vec<Arg>), Reason> {
+    ) -> Result<(Option<Vec<Arg>>, Vec<Arg>, Vec<PathRef>), Reason> {
         let source = &self.command.sources[discovery.unit].path;
         let rules = |file: usize| {
             let text = run.dependencies.get(file).filter(|text| !text.is_empty());
             text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
         };
         if matches!(discovery.compiler, Told::ByText) {
-            return Ok((None, Vec::new()));
+            return Ok((None, Vec::new(), Vec::new()));
         }
-        let mut assembled = Vec::new();
+        let (mut assembled, mut named) = (Vec::new(), Vec::new());
         if let Some(file) = discovery.assembler {
-            let named = rules(file)?.into_iter().flat_map(|rule| rule.prerequisites);
-            assembled.extend(named.filter(|path| !is_only_named(path, source, ground)));
+            for name in rules(file)?.into_iter().flat_map(|rule| rule.prerequisites) {
+                let path = ground.world.intern(&name);
+                match ground.world.presence(path) {
+                    Presence::Absent if is_only_named(&name, source, ground.env) => {}
+                    Presence::Absent => named.push(path),
+                    _ => assembled.push(name),
+                }
+            }
         }
         let is_silent =
             |file: usize| run.dependencies.get(file).is_some_and(|text| text.is_empty());
@@ -257,7 +265,7 @@ impl Compile {
             Told::File(file) | Told::Rule { file, of: 1, .. }
                 if is_silent(file) && assembled.iter().all(|path| path == source) =>
             {
-                return Ok((None, Vec::new()));
+                return Ok((None, Vec::new(), named));
             }
             Told::ByText => Vec::new(),
             Told::Apart | Told::Rules(_) => return Err(Reason::DependencyOutput),
@@ -275,7 +283,7 @@ impl Compile {
             }
         };
         listed.extend_from_slice(&assembled);
-        Ok((Some(listed), assembled))
+        Ok((Some(listed), assembled, named))
     }
 
     /// Runs the preprocessor alone for the whole list. What changes meanwhile is noticed as
@@ -434,10 +442,10 @@ pub(in crate::tools) fn option_language(language: Language) -> Option<&'static s
     })
 }
 
-/// What the assembler lists without reading it for us: the compiler's temporary assembly
-/// text, which is gone, and the source by the bare name that a `.file` line gives it.
-fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
-    let temporary = ground.env.get(b"TMPDIR").unwrap_or(b"/tmp");
+/// What the assembler lists for certain without reading it for us, if it is not there: the compiler's temporary
+/// assembly text, and the source by the bare name that a `.file` line gives it.
+fn is_only_named(path: &[u8], source: &[u8], env: Environment<'_>) -> bool {
+    let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
     let name = base(path);
     // gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
     let stem = without_ending(base(source));
@@ -445,11 +453,7 @@ fn is_only_named(path: &[u8], source: &[u8], ground: &mut Ground<'_>) -> bool {
     let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
         && (name.starts_with(b"cc") || is_clangs)
         && name.ends_with(b".s");
-    if !temporary_text && name != base(source) {
-        return false;
-    }
-    let path = ground.world.intern(path);
-    ground.world.presence(path) == Presence::Absent
+    temporary_text || name == base(source)
 }
 
 /// A view in which paths are spelled by the places they lie in.

@@ -291,7 +291,7 @@ impl Walk {
                 self.words.extend(value.split(|byte| *byte == b',').map(<[u8]>::to_vec));
             }
             "-Xlinker" => self.words.push(value.to_vec()),
-            "-L" | "-l" | "-T" | "-u" | "-z" | "-e" | "-r" | "-s" | "-o" => {
+            "-L" | "-l" | "-T" | "-u" | "-h" | "-z" | "-e" | "-r" | "-s" | "-o" => {
                 self.words.push([flag.name.as_bytes(), value].concat());
             }
             _ => {}

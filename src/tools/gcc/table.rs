@@ -319,7 +319,7 @@ const ROWS: &[Row] = &[
       -nostdlib -nodefaultlibs -nostartfiles -nolibc -nostdlib++ -noprebind -fuse-linker-plugin \
       -fno-use-linker-plugin", Alone, Linking, BOTH),
     ("-L -l -u -T -e", Either, Linking, BOTH),
-    ("-z", Either, Linking, GCC),
+    ("-h -z", Either, Linking, GCC),
     ("-z", Separate, Linking, CLANG),
     ("-G", Either, Key, BOTH),
     ("--param", Equals, Key, GCC),
