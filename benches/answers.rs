@@ -17,6 +17,8 @@ use zccache::protocol::message::Content;
 /// Sources on the disk; more results are the same sources with another macro.
 const SOURCES_MAX: usize = 20_000;
 const HEADERS: usize = 20;
+/// The daemon gives memory back that it does not use any more.
+const UNTIL_AT_REST: Duration = Duration::from_secs(17);
 /// Of the time before figures are taken.
 const WARM_UP: usize = 2_000;
 
@@ -39,11 +41,14 @@ fn main() {
             measure(&daemon, &project, results, answers, asking);
         }
         let status = daemon.client().status();
+        let memory = daemon.memory();
+        std::thread::sleep(UNTIL_AT_REST);
         println!(
-            "            learned in {:.1} s, {:.0} us each; memory {:.1} MiB, {:.2} KiB each; {} hits counted",
+            "            learned in {:.1} s, {:.0} us each; memory {:.1} MiB, at rest {:.1}, {:.2} KiB each; {} hits counted",
             learned.as_secs_f64(),
             us(learned) / results as f64,
-            daemon.memory() as f64 / f64::from(1 << 20),
+            mib(memory),
+            mib(daemon.memory()),
             daemon.memory() as f64 / 1024.0 / results as f64,
             status.counters.hits,
         );
@@ -111,6 +116,7 @@ fn restart(lab: &Lab, project: &Project, results: usize) {
     let (daemon, listening) = lab.daemon("40G");
     let known = matches!(daemon.client().compile(&project.request(0)), Answered::Hit);
     let first = started.elapsed();
+    let opened = mib(daemon.memory());
     if !known {
         // The index did not open in time, or was set aside.
         println!("            restarted: NOTHING IS KNOWN; the log: {}", daemon.log().trim_end());
@@ -127,10 +133,16 @@ fn restart(lab: &Lab, project: &Project, results: usize) {
         .collect();
     let times = Times::new(times);
     println!(
-        "            restarted: listens after {:.0} ms, first hit after {:.0} ms; then each p50 {:.0} us, p99 {:.0} us",
+        "            restarted: listens after {:.0} ms, first hit after {:.0} ms; then each p50 {:.0} us, p99 {:.0} us; memory {opened:.1} MiB, {:.1} MiB after {} hits",
         us(listening) / 1e3,
         us(first) / 1e3,
         us(times.part(0.5)),
         us(times.part(0.99)),
+        mib(daemon.memory()),
+        times.len(),
     );
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -18,6 +18,7 @@ use crate::session::stats::Counters;
 use crate::store::evict;
 use crate::store::index::{Batch, Index};
 use crate::sys::fault::{self, Point};
+use crate::sys::memory;
 use crate::sys::priority::take_on;
 use crate::terms::key::ResultKey;
 use crate::terms::now::now_s;
@@ -25,6 +26,10 @@ use crate::terms::priority::Priority;
 
 /// Between two writings of last use, counters and what was stored: a daemon that is killed loses no more.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
+
+/// From the last writing until the daemon is taken to be at rest. More than `WRITE_EVERY`: whoever compiles on is
+/// written down first.
+const REST_AFTER: Duration = Duration::from_secs(10);
 
 /// Between two evictions.
 const EVICT_EVERY: Duration = Duration::from_secs(2);
@@ -56,6 +61,8 @@ pub(super) struct Upkeep {
     next: Instant,
     next_eviction: Instant,
     dirty: bool,
+    /// When memory is given back. None: it was, and nobody has used any since.
+    rest: Option<Instant>,
 }
 
 impl Upkeep {
@@ -80,6 +87,7 @@ impl Upkeep {
             next: Instant::now() + WRITE_EVERY,
             next_eviction: Instant::now(),
             dirty: false,
+            rest: Some(Instant::now() + REST_AFTER),
         }
     }
 
@@ -121,11 +129,8 @@ impl Upkeep {
 
     /// How long the loop may sleep.
     pub(super) fn due_in(&self) -> Duration {
-        if self.dirty {
-            self.next.saturating_duration_since(Instant::now())
-        } else {
-            Duration::from_secs(3600)
-        }
+        let due = if self.dirty { Some(self.next) } else { self.rest };
+        due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(Instant::now()))
     }
 
     pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {
@@ -149,10 +154,18 @@ impl Upkeep {
                 log::warn!("nothing is evicted: {error}");
             }
         }
-        if !self.dirty || Instant::now() < self.next {
+        let now = Instant::now();
+        if !self.dirty {
+            if self.rest.take_if(|rest| now >= *rest).is_some() {
+                workers.give(memory::give_back);
+            }
             return;
         }
-        self.next = Instant::now() + WRITE_EVERY;
+        if now < self.next {
+            return;
+        }
+        self.next = now + WRITE_EVERY;
+        self.rest = Some(now + REST_AFTER);
         self.dirty = false;
         let used = std::mem::take(&mut self.used);
         let counters = (self.written != *counters).then(|| counters.clone());

@@ -5,6 +5,7 @@ pub mod detach;
 pub mod fault;
 pub mod fs;
 pub mod lease;
+pub mod memory;
 pub mod names;
 pub mod priority;
 pub mod process;
