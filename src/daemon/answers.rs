@@ -150,8 +150,15 @@ impl EventLoop {
         let steps =
             steps.map(|delivery| Step::Deliver(hit::with_stats(shared, delivery))).collect();
         let fine_times = shared.fine_times;
-        let work =
-            Work { ticket: 0, steps, fine_times, link_mode, niceness: None, scratch: Vec::new() };
+        let work = Work {
+            ticket: 0,
+            steps,
+            fine_times,
+            link_mode,
+            niceness: None,
+            scratch: Vec::new(),
+            stays: false,
+        };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
     }
 

@@ -40,6 +40,8 @@ struct Compile {
     ticket: u64,
     actions: Vec<ActionKey>,
     request: Option<RequestKey>,
+    /// Who waits to hear that it is stored.
+    stays: Option<Token>,
 }
 
 impl End {
@@ -53,9 +55,9 @@ impl End {
             self.scribe.tell(Ended { command, at: self.at });
         }
         self.done.lock().push(match compile {
-            Some(Compile { ticket, actions, request }) => {
+            Some(Compile { ticket, actions, request, stays }) => {
                 let memo = request.zip(memo).map(|(request, memo)| (request, Box::new(memo)));
-                Done::Stored { ticket, actions, is_stored, reasons, memo }
+                Done::Stored { ticket, actions, is_stored, reasons, memo, stays }
             }
             None => Done::Abandoned { reasons },
         });
@@ -100,17 +102,21 @@ impl EventLoop {
         let took_ns = report.runs.iter().map(|run| run.took_ns).sum();
         let end = self.end_of(command, exit, took_ns);
         let shared = self.shared.clone();
-        // Not at once: on a busy machine the worker would get the processor before the wrapper, which has
-        // nothing left to do but end.
-        self.finishers.give_soon(move || {
+        let stays = ticket.stays && failed.is_none();
+        let compile =
+            Compile { ticket: id, actions, request: ticket.request, stays: stays.then_some(token) };
+        let finish = move || {
             let work =
                 std::panic::AssertUnwindSafe(|| finish::finish(&shared, &mut ticket, &report));
             let finished = std::panic::catch_unwind(work).unwrap_or_else(|_| Finished::fault());
             shared.table.close_ticket();
-            shared.storing.end(&actions);
-            end.conclude(finished, Some(Compile { ticket: id, actions, request: ticket.request }));
-        });
-        if self.in_flight.has_waiters() {
+            shared.storing.end(&compile.actions);
+            end.conclude(finished, Some(compile));
+        };
+        // Not at once if nobody waits: on a busy machine the worker would get the processor before the wrapper,
+        // which has nothing left to do but end.
+        self.finishers.give_soon(finish);
+        if stays || self.in_flight.has_waiters() {
             self.finishers.give_all();
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Done {
         reasons: Vec<Reason>,
         /// What answers the same question from now on.
         memo: Option<(RequestKey, Box<Memo>)>,
+        /// Who waits to hear that it is stored.
+        stays: Option<Token>,
     },
     /// A compile whose end nobody reported.
     Abandoned {

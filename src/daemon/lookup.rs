@@ -20,6 +20,7 @@ use crate::session::cause::{Cause, Difference, text};
 use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::terms::key::{ActionKey, ResultKey};
+use crate::terms::now::now_stat_ns;
 use crate::terms::priority::{Niceness, Priority};
 use crate::tools::archive::is_archiver;
 use crate::tools::environment::Environment;
@@ -69,6 +70,8 @@ pub(super) struct Ticket {
     pub(super) env: Vec<u8>,
     /// `ZCCACHE_READONLY`: to be run, not to be stored.
     pub(super) readonly: bool,
+    /// `Work::stays`
+    pub(super) stays: bool,
 }
 
 impl Ticket {
@@ -148,6 +151,7 @@ pub(super) fn answer(
             (steps, vec![last], pieces)
         }
     };
+    let stays = missed.iter().any(|(unit, _)| is_young(shared, &understood, *unit));
     let ticket = Ticket {
         id,
         request,
@@ -161,11 +165,12 @@ pub(super) fn answer(
         date_slot,
         env: invocation.env.clone(),
         readonly: asked.readonly,
+        stays,
     };
     let link_mode = shared.configured.link_mode();
     let niceness = niceness(shared, &asked);
     let fine_times = shared.fine_times;
-    let work = Work { ticket: id, steps, fine_times, link_mode, niceness, scratch };
+    let work = Work { ticket: id, steps, fine_times, link_mode, niceness, scratch, stays };
     Outcome::Miss { work, ticket: Box::new(ticket), results }
 }
 
@@ -187,6 +192,17 @@ fn lacks_a_source(
     };
     let must_be = found.len() > 1 || understood.meaning.must_have_source();
     must_be && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
+}
+
+/// Whether a source was written just now. Such a one is often gone right after its compile: `configure` and its like
+/// write a probe, compile it and remove it, hundreds of times. (By its change time, which nobody can set.)
+fn is_young(shared: &Shared, understood: &Understood, unit: usize) -> bool {
+    const YOUNG_NS: u64 = 2_000_000_000;
+    let source = absolute(&understood.cwd, understood.meaning.source(unit));
+    match shared.table.look(shared.table.intern(&source), false) {
+        Seen::File { stat, .. } => stat.ctime_ns.abs_diff(now_stat_ns()) < YOUNG_NS,
+        _ => false,
+    }
 }
 
 /// What would become of an invocation, without doing any of it.

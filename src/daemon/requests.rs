@@ -91,9 +91,12 @@ impl EventLoop {
     pub(super) fn take_in(&mut self, done: Done) {
         match done {
             Done::Answered { asked, outcome } => self.answered(asked, *outcome),
-            Done::Stored { ticket, actions, is_stored, reasons, memo } => {
+            Done::Stored { ticket, actions, is_stored, reasons, memo, stays } => {
                 if let Some((key, memo)) = memo {
                     self.remember(key, *memo);
+                }
+                if let Some(client) = stays {
+                    self.reply(client, &Reply::Done);
                 }
                 self.compile_ended(ticket, &actions, is_stored);
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));

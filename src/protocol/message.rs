@@ -21,7 +21,8 @@ use crate::terms::priority::Niceness;
 pub enum Request {
     /// Answered by `Reply::Answer`.
     Compile(Invocation),
-    /// What became of an answer. Not answered.
+    /// What became of an answer. Answered by `Reply::Done` once all of it is written down, if `Work::stays` asked
+    /// for that.
     Report(Report),
     /// Answered by `Reply::Status`.
     Status,
@@ -176,6 +177,9 @@ pub struct Work {
     /// Files that only the steps need: made before them, in nobody else's place, and removed at the
     /// end.
     pub scratch: Vec<Arg>,
+    /// After a success the wrapper is to wait for a moment until its report is dealt with: whoever called it may
+    /// take away what was compiled as soon as it ends.
+    pub stays: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

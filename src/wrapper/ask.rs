@@ -18,6 +18,8 @@ use crate::sys::fault::{self, Point};
 
 /// For a report; the daemon loses one rather than keep a build waiting.
 const REPORT_TIME: Duration = Duration::from_millis(500);
+/// For the daemon to store what was reported; that takes it one or two milliseconds.
+const STAY_TIME: Duration = Duration::from_millis(100);
 /// A daemon may ask for patience, but not for ever; a little more than `daemon::in_flight` does.
 const WAITING_MAX: Duration = Duration::from_secs(125);
 /// Within this a daemon that asked for patience says so again; a little more than `daemon::in_flight` does.
@@ -129,10 +131,14 @@ fn was_not_heard(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
-/// Tells what became of the answer. Best effort: a lost report costs a later miss.
-pub fn report(stream: &UnixStream, report: Report) {
+/// Tells what became of the answer, and waits until that is dealt with if it `stays` for that. Best effort: a lost
+/// report costs a later miss.
+pub fn report(stream: &UnixStream, report: Report, stays: bool) {
     fault::at(Point::Report);
     tell(stream, &Request::Report(report));
+    if stays {
+        let _ = wait(stream, PollFlags::IN, Instant::now() + STAY_TIME);
+    }
 }
 
 /// Sends what is not answered. Best effort.

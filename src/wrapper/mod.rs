@@ -42,7 +42,7 @@ use crate::tools::gcc::strict_paths::{self, StrictPaths};
 /// How the cache dealt with a command.
 enum End {
     /// It did what the tool would have done; the daemon is yet to be told.
-    Done { exit: Exit, stream: UnixStream, report: Option<Report> },
+    Done { exit: Exit, stream: UnixStream, report: Option<Report>, stays: bool },
     /// Nothing may run: the line to tell.
     Refused(String),
     /// Become the tool. `judged`: a daemon found nothing that forbids it, and says what to
@@ -87,10 +87,11 @@ fn serve(call: &Call<'_>) -> i32 {
         with_cache(call, cwd, &settings, &broken_pipe, &mut held)
     }));
     match end {
-        Ok(End::Done { exit, stream, report }) => {
+        Ok(End::Done { exit, stream, report, stays }) => {
             if let Some(report) = report {
                 // The outcome stands, whatever becomes of the report.
-                let _ = panic::catch_unwind(AssertUnwindSafe(|| ask::report(&stream, report)));
+                let report = || ask::report(&stream, report, stays);
+                let _ = panic::catch_unwind(AssertUnwindSafe(report));
             }
             finish(declared::checked(call, exit))
         }
@@ -162,10 +163,11 @@ fn with_cache(
             }
             Outcome::Done { exit, report } => {
                 held.release();
+                let stays = work.stays && exit == Exit::Status(0);
                 // The tool itself would have been ended by writing to nobody.
                 let ended_by_pipe = held.broken && broken_pipe.was_default();
                 let exit = if ended_by_pipe { Exit::Signal(signals::BROKEN_PIPE) } else { exit };
-                return End::Done { exit, stream, report };
+                return End::Done { exit, stream, report, stays };
             }
         }
     }

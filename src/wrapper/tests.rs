@@ -145,6 +145,7 @@ fn steps_are_done_in_order_and_the_first_failure_counts() {
         fine_times: false,
         link_mode: LinkMode::Auto,
         niceness: None,
+        stays: false,
     };
     let does = |steps| perform(&work(steps), &call, &settings, None, &mut Held::default());
 

@@ -490,3 +490,23 @@ fn nothing_is_left_beside_the_outputs() {
 pub fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
+
+#[test]
+fn a_probe_that_is_removed_right_after_its_compile_hits_next_time() {
+    let mut s = Sandbox::new();
+    // So late that whoever does not wait for it has removed the source by then.
+    s.set("ZCCACHE_FAULT", "daemon.reported:sleep=10:*");
+    // As `configure` does it, with a compile and with a compile and link.
+    for command in ["gcc -c probe.c", "gcc -o probe probe.c"] {
+        let probes = |number: usize| {
+            s.write("probe.c", format!("int main(void) {{ return {number}; }}\n"));
+            let (output, calls) = s.counted(command);
+            s.remove("probe.c");
+            output.ok();
+            calls
+        };
+        let rounds = [(); 2].map(|()| (1..7).map(probes).filter(|calls| *calls == 0).count());
+        // On a machine with too much to do some may be too late all the same.
+        assert!(rounds[0] == 0 && rounds[1] > 3, "{command}: {rounds:?} hits; {}", s.reasons());
+    }
+}
