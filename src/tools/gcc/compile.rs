@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::driver_text;
 use super::layout::lay_out;
+use super::listed::Listed;
 use super::plan::{is_preprocessed_here, plan};
 use super::sanitizers;
 use crate::files::ContentHash;
-use crate::inputs::depfile;
 use crate::inputs::dialect::{Flavor, Language};
 use crate::inputs::resolve::{self, InputSet, PathRef, Presence, Question, Read, World};
 use crate::inputs::scan::Scan;
@@ -18,7 +18,6 @@ use crate::terms::Arg;
 use crate::terms::output::{Output, Role};
 use crate::tools::command::{Command, Mode, UserDeps};
 use crate::tools::environment::Environment;
-use crate::tools::find::{base, without_ending};
 use crate::tools::meaning::{Ground, Meaning, Text};
 use crate::tools::places::{Places, Syntax};
 use crate::tools::plan::{Discovery, Plan, Told};
@@ -91,7 +90,7 @@ impl Meaning for Compile {
             return Err(Reason::UncacheableArgument);
         }
         let language = self.command.sources[unit].language;
-        let (listed, assembled, named) = self.listed(ground, discovery, run)?;
+        let Listed { read: listed, assembled, named } = self.listed(ground, discovery, run)?;
         let user_headers_only =
             self.command.user_deps == UserDeps::UserHeaders && is_preprocessed_here(language);
         let read = match &listed {
@@ -231,83 +230,6 @@ impl Compile {
         Question { assembler_listed, ..question(&self.command, unit, search, read) }
     }
 
-    /// What compiler and assembler say they read (None: they were not asked), again what the assembler says alone, and
-    /// what it says and is not there: it also lists what a `.file` line names.
-    fn listed(
-        &self,
-        ground: &mut Ground<'_>,
-        discovery: &Discovery,
-        run: &RunReport,
-    ) -> Result<(Option<Vec<Arg>>, Vec<Arg>, Vec<PathRef>), Reason> {
-        let source = &self.command.sources[discovery.unit].path;
-        let rules = |file: usize| {
-            let text = run.dependencies.get(file).filter(|text| !text.is_empty());
-            text.and_then(|text| depfile::rules(text)).ok_or(Reason::DependencyOutput)
-        };
-        if matches!(discovery.compiler, Told::ByText) {
-            return Ok((None, Vec::new(), Vec::new()));
-        }
-        let (mut assembled, mut named) = (Vec::new(), Vec::new());
-        if let Some(file) = discovery.assembler {
-            for name in rules(file)?.into_iter().flat_map(|rule| rule.prerequisites) {
-                let path = ground.world.intern(&name);
-                match ground.world.presence(path) {
-                    Presence::Absent if is_only_named(&name, source, ground.env) => {}
-                    Presence::Absent => named.push(path),
-                    _ => assembled.push(name),
-                }
-            }
-        }
-        let is_silent =
-            |file: usize| run.dependencies.get(file).is_some_and(|text| text.is_empty());
-        let mut listed: Vec<Arg> = match discovery.compiler {
-            // gcc writes no list where nothing is to be in it: then all is found by text.
-            Told::File(file) | Told::Rule { file, of: 1, .. }
-                if is_silent(file) && assembled.iter().all(|path| path == source) =>
-            {
-                return Ok((None, Vec::new(), named));
-            }
-            Told::ByText => Vec::new(),
-            Told::Apart | Told::Rules(_) => return Err(Reason::DependencyOutput),
-            Told::SourceOnly => vec![source.clone()],
-            Told::File(file) => {
-                rules(file)?.into_iter().flat_map(|rule| rule.prerequisites).collect()
-            }
-            Told::Rule { file, nth, of } => {
-                // One rule for each source in turn; this kind leaves the source itself out, and a source without anything
-                // else has none: which lacks its own is not told.
-                let rules = rules(file).ok().filter(|rules| rules.len() == of);
-                let rule = rules.and_then(|rules| rules.into_iter().nth(nth));
-                let rule = rule.ok_or(Reason::DependencyOutput)?;
-                rule.prerequisites.into_iter().chain([source.clone()]).collect()
-            }
-        };
-        listed.extend_from_slice(&assembled);
-        Ok((Some(listed), assembled, named))
-    }
-
-    /// Runs the preprocessor alone for the whole list. What changes meanwhile is noticed as
-    /// any change since the compile began is.
-    fn ask_for_list(&self, ground: &Ground<'_>, unit: usize) -> Option<Vec<Arg>> {
-        let mut args = Vec::new();
-        let mut keys = self.command.key_args.iter();
-        while let Some(arg) = keys.next() {
-            match &arg[..] {
-                b"-MT" | b"-MQ" => drop(keys.next()),
-                b"-S" => {}
-                arg if arg.starts_with(b"-M") || arg.starts_with(b"-Wp,-M") => {}
-                _ => args.push(arg.clone()),
-            }
-        }
-        let source = &self.command.sources[unit];
-        args.extend([b"-x".to_vec(), option_language(source.language)?.as_bytes().to_vec()]);
-        args.extend([b"-M".to_vec(), source.path.clone()]);
-        let tool = ground.tool;
-        let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
-        let rules = depfile::rules(&said.stdout).filter(|_| said.success)?;
-        Some(rules.into_iter().flat_map(|rule| rule.prerequisites).collect())
-    }
-
     /// The files that options name, or that gcc will look for because of them.
     fn named_by_options(&self, ground: &Ground<'_>, unit: usize) -> Vec<Arg> {
         let mut named = self.command.option_inputs.clone();
@@ -332,23 +254,6 @@ impl Compile {
         let said = query::ask_as_called(&tool.program, &args, ground.env, &tool.cwd)?;
         let folder = said.stdout.trim_ascii();
         (said.success && !folder.is_empty()).then(|| sanitizers::below(folder))
-    }
-
-    /// Where the assembler would have found a file it read, had it been there: every folder
-    /// it searches, and the cwd.
-    fn assembler_candidates(&self, assembled: &[Arg]) -> Vec<Arg> {
-        let mut folders: Vec<Arg> = vec![Vec::new()];
-        let named = self.command.search.angle.iter().chain(&self.command.assembler_folders);
-        folders.extend(named.map(|folder| [folder, &b"/"[..]].concat()));
-        let mut candidates = Vec::new();
-        for path in assembled.iter().filter(|path| path.first() != Some(&b'/')) {
-            for prefix in &folders {
-                let Some(name) = path.strip_prefix(&prefix[..]) else { continue };
-                let others = folders.iter().filter(|other| *other != prefix);
-                candidates.extend(others.map(|other| [&other[..], name].concat()));
-            }
-        }
-        candidates
     }
 
     fn search_path(&self, unit: usize, env: Environment<'_>) -> SearchPath {
@@ -440,20 +345,6 @@ pub(in crate::tools) fn option_language(language: Language) -> Option<&'static s
         Language::CxxHeader => "c++-header",
         _ => return None,
     })
-}
-
-/// What the assembler lists for certain without reading it for us, if it is not there: the compiler's temporary
-/// assembly text, and the source by the bare name that a `.file` line gives it.
-fn is_only_named(path: &[u8], source: &[u8], env: Environment<'_>) -> bool {
-    let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
-    let name = base(path);
-    // gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
-    let stem = without_ending(base(source));
-    let is_clangs = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"));
-    let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
-        && (name.starts_with(b"cc") || is_clangs)
-        && name.ends_with(b".s");
-    temporary_text || name == base(source)
 }
 
 /// A view in which paths are spelled by the places they lie in.

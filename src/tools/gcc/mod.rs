@@ -9,12 +9,14 @@
 //!   preprocessor, the assembler and clang's inner compiler; `debug` reads `-g…`.
 //! - `strict_paths` checks how paths are spelled, when asked to.
 //! - `language` and `outputs` tell what is compiled and which files come of it.
+//! - `plan` and `compile` are what the daemon runs and asks of it; `listed` reads what a run says it read.
 
 pub(in crate::tools) mod compile;
 mod debug;
 mod driver_text;
 mod language;
 mod layout;
+mod listed;
 mod outputs;
 mod parse;
 mod passed;
