@@ -17,6 +17,7 @@ use crate::files::{Counter, Seen};
 use crate::protocol::message::{Invocation, Step, Work};
 use crate::protocol::told::{ExplainedUnit, Explanation};
 use crate::session::cause::{Cause, Difference, text};
+use crate::session::kind::Tool;
 use crate::session::reason::Reason;
 use crate::settings::Settings;
 use crate::terms::key::{ActionKey, ResultKey};
@@ -151,7 +152,7 @@ pub(super) fn answer(
             (steps, vec![last], pieces)
         }
     };
-    let stays = missed.iter().any(|(unit, _)| is_young(shared, &understood, *unit));
+    let stays = missed.iter().any(|(unit, _)| is_probe(shared, &understood, *unit));
     let ticket = Ticket {
         id,
         request,
@@ -194,10 +195,14 @@ fn lacks_a_source(
     must_be && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
 }
 
-/// Whether a source was written just now. Such a one is often gone right after its compile: `configure` and its like
-/// write a probe, compile it and remove it, hundreds of times. (By its change time, which nobody can set.)
-fn is_young(shared: &Shared, understood: &Understood, unit: usize) -> bool {
+/// Whether a source in C was written just now (by its change time, which nobody can set). Such a one is often gone right
+/// after its compile: `configure` and its like write a probe, compile it and remove it, hundreds of times. What rustc
+/// compiles stays, and takes longer to store.
+fn is_probe(shared: &Shared, understood: &Understood, unit: usize) -> bool {
     const YOUNG_NS: u64 = 2_000_000_000;
+    if !matches!(understood.kind.tool, Tool::Gcc | Tool::Clang) {
+        return false;
+    }
     let source = absolute(&understood.cwd, understood.meaning.source(unit));
     match shared.table.look(shared.table.intern(&source), false) {
         Seen::File { stat, .. } => stat.ctime_ns.abs_diff(now_stat_ns()) < YOUNG_NS,
