@@ -28,8 +28,9 @@ impl<'a, 'g> Needs<'a, 'g> {
         let path = self.ground.world.intern(path);
         match self.ground.world.presence(path) {
             Presence::File(_) => self.set.read.push(path),
-            // A folder that a macro tracks: what counts in it nobody says.
-            _ => return Err(Reason::DependencyOutput),
+            Presence::Absent => return Err(Reason::ChangedDuringCompile),
+            // That a macro tracks: what counts in it nobody says.
+            Presence::Folder(_) => return Err(Reason::DependencyOutput),
         }
         Ok(())
     }

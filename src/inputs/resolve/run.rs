@@ -151,8 +151,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         // The source comes last here, so that it is taken up first, as what it is.
         for at in (0..run.listed.len()).rev() {
             let path = run.listed[at];
-            // A name that is not there was misread, or is gone already.
-            run.join(path, by_text).ok_or(Reason::DependencyOutput)?;
+            // A name that is not there is gone already (or was misread).
+            run.join(path, by_text).ok_or(Reason::ChangedDuringCompile)?;
         }
         Ok(run)
     }
@@ -342,7 +342,7 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             return Ok(None);
         }
         let file = self.memo.scanned(self.world, search, path, self.assembly);
-        file.map(Some).ok_or(Reason::DependencyOutput)
+        file.map(Some).ok_or(Reason::ChangedDuringCompile)
     }
 
     fn follow(&mut self, path: PathRef, file: &Arc<FileMemo>, by_text: bool) -> Result<(), Reason> {

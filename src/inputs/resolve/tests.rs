@@ -420,7 +420,10 @@ fn refusals() {
     assert_eq!(complete(&mut fake, &[], &["m.c"]).err(), Some(Reason::Modules));
     let mut fake = Fake::new(&[("m.c", "#pragma GCC dependency \"x\"\n")]);
     assert_eq!(complete(&mut fake, &[], &["m.c"]).err(), Some(Reason::UncacheableArgument));
-    assert_eq!(complete(&mut fake, &[], &["m.c", "gone.h"]).err(), Some(Reason::DependencyOutput));
+    assert_eq!(
+        complete(&mut fake, &[], &["m.c", "gone.h"]).err(),
+        Some(Reason::ChangedDuringCompile)
+    );
 }
 
 #[test]
