@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::about::About;
+use super::about::{self, About};
 use super::find::find_all;
 use super::hit::{Found, Hit, delivery, with_stats};
 use super::memo::RequestKey;
@@ -187,10 +187,7 @@ fn lacks_a_source(
     understood: &Understood,
     found: &[Result<Found, Reason>],
 ) -> bool {
-    let is_gone = |unit: usize| {
-        let source = absolute(&understood.cwd, understood.meaning.source(unit));
-        shared.table.look(shared.table.intern(&source), false) == Seen::Absent
-    };
+    let is_gone = |unit: usize| source(shared, understood, unit) == Seen::Absent;
     let must_be = found.len() > 1 || understood.meaning.must_have_source();
     must_be && (0..found.len()).any(|unit| found[unit].is_err() && is_gone(unit))
 }
@@ -203,11 +200,15 @@ fn is_probe(shared: &Shared, understood: &Understood, unit: usize) -> bool {
     if !matches!(understood.kind.tool, Tool::Gcc | Tool::Clang) {
         return false;
     }
-    let source = absolute(&understood.cwd, understood.meaning.source(unit));
-    match shared.table.look(shared.table.intern(&source), false) {
+    match source(shared, understood, unit) {
         Seen::File { stat, .. } => stat.ctime_ns.abs_diff(now_stat_ns()) < YOUNG_NS,
         _ => false,
     }
+}
+
+/// What is there under a unit's source.
+fn source(shared: &Shared, understood: &Understood, unit: usize) -> Seen {
+    shared.table.look(shared.table.intern(&about::source(understood, unit)), false)
 }
 
 /// What would become of an invocation, without doing any of it.

@@ -122,15 +122,10 @@ fn kind(seen: &Seen) -> u8 {
 }
 
 /// Tells equal values by the place of the first of them; what has none is equal to nothing.
+#[derive(Default)]
 struct Groups<T> {
     first: HashMap<T, u32>,
     next: u32,
-}
-
-impl<T> Default for Groups<T> {
-    fn default() -> Groups<T> {
-        Groups { first: HashMap::new(), next: 0 }
-    }
 }
 
 impl<T: Eq + Hash> Groups<T> {

@@ -29,7 +29,7 @@ impl<'a, 'g> Needs<'a, 'g> {
         match self.ground.world.presence(path) {
             Presence::File(_) => self.set.read.push(path),
             Presence::Absent => return Err(Reason::ChangedDuringCompile),
-            // That a macro tracks: what counts in it nobody says.
+            // One that a macro tracks: what counts in it nobody says.
             Presence::Folder(_) => return Err(Reason::DependencyOutput),
         }
         Ok(())
