@@ -109,8 +109,7 @@ fn sum(shared: &Shared, known: &KnownAction) -> Option<u64> {
     let mut sum = Xxh3::new();
     let numbers = known.parts.iter().map(|(_, number)| *number);
     for number in numbers.chain([known.program, known.output, known.root]) {
-        sum.update(&shared.spellings.text(number)?);
-        sum.update(&[0]);
+        sum.update(&shared.spellings.hash(number)?.to_le_bytes());
     }
     Some(sum.digest())
 }

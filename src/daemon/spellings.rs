@@ -11,13 +11,32 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 
 use crate::store::index::{Batch, Index};
-use crate::store::record::SetRecord;
+use crate::store::record::{SetRecord, spelling_hash};
+
+#[derive(Clone)]
+struct Spelling {
+    text: Arc<[u8]>,
+    /// Beside it, so that sums over hundreds of them need not look up each text.
+    hash: u64,
+}
+
+impl Spelling {
+    fn new(text: &[u8]) -> Spelling {
+        Spelling { text: text.into(), hash: spelling_hash(text) }
+    }
+}
+
+impl AsRef<[u8]> for Spelling {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
 
 #[derive(Default)]
 struct Inner {
     by_text: HashMap<Arc<[u8]>, u32>,
-    /// A number without text was lost with a torn write.
-    texts: Vec<Option<Arc<[u8]>>>,
+    /// By number. One that is not there was lost with a torn write.
+    all: Vec<Option<Spelling>>,
     /// From here on not written yet.
     unsaved: usize,
 }
@@ -27,7 +46,7 @@ pub(super) struct Spellings {
     /// Set once all are read.
     inner: Arc<OnceLock<RwLock<Inner>>>,
     /// What was looked up before that.
-    early: Mutex<HashMap<u32, Option<Arc<[u8]>>>>,
+    early: Mutex<HashMap<u32, Option<Spelling>>>,
 }
 
 impl Spellings {
@@ -63,50 +82,58 @@ impl Spellings {
         if let Some(number) = inner.by_text.get(text) {
             return *number;
         }
-        let number = inner.texts.len() as u32;
-        let text: Arc<[u8]> = text.into();
-        inner.texts.push(Some(text.clone()));
-        inner.by_text.insert(text, number);
+        let number = inner.all.len() as u32;
+        inner.add(number, text);
         number
     }
 
-    pub(super) fn text(&self, number: u32) -> Option<Arc<[u8]>> {
+    fn get(&self, number: u32) -> Option<Spelling> {
         match self.inner.get() {
-            Some(inner) => inner.read().texts.get(number as usize)?.clone(),
-            None => self.text_early(number),
+            Some(inner) => inner.read().all.get(number as usize)?.clone(),
+            None => self.get_early(number),
         }
     }
 
-    fn text_early(&self, number: u32) -> Option<Arc<[u8]>> {
-        if let Some(text) = self.early.lock().get(&number) {
-            return text.clone();
+    fn get_early(&self, number: u32) -> Option<Spelling> {
+        if let Some(known) = self.early.lock().get(&number) {
+            return known.clone();
         }
-        let text: Option<Arc<[u8]>> = self.index.spelling(number).map(Arc::from);
-        self.early.lock().insert(number, text.clone());
-        text
+        let mut around = HashMap::from([(number, None)]);
+        self.index.spellings_around(number, |each, text| {
+            around.insert(each, Some(Spelling::new(text)));
+        });
+        let found = around[&number].clone();
+        self.early.lock().extend(around);
+        found
+    }
+
+    pub(super) fn text(&self, number: u32) -> Option<Arc<[u8]>> {
+        self.get(number).map(|spelling| spelling.text)
+    }
+
+    /// See `store::record::spelling_hash`.
+    pub(super) fn hash(&self, number: u32) -> Option<u64> {
+        self.get(number).map(|spelling| spelling.hash)
     }
 
     /// See `SetRecord::sum_spellings`.
     pub(super) fn sum(&self, set: &SetRecord) -> Option<u64> {
-        if let Some(inner) = self.inner.get() {
-            let inner = inner.read();
-            return set.sum_spellings(|number| inner.texts.get(number as usize)?.as_deref());
-        }
-        let numbers = set.lists().into_iter().flatten();
-        let texts: HashMap<u32, Arc<[u8]>> =
-            numbers.filter_map(|number| Some((*number, self.text_early(*number)?))).collect();
-        set.sum_spellings(|number| texts.get(&number).map(|text| &**text))
-    }
-
-    /// Adds the new ones to a batch: to be written no later than a set that uses them.
-    pub(super) fn save(&self, batch: &mut Batch) {
-        let mut inner = self.all().write();
-        for number in inner.unsaved..inner.texts.len() {
-            if let Some(text) = &inner.texts[number] {
-                batch.put_spelling(number as u32, text);
+        match self.inner.get() {
+            Some(inner) => {
+                let inner = inner.read();
+                set.sum_spellings(|number| Some(inner.all.get(number as usize)?.as_ref()?.hash))
+            }
+            None => {
+                set.sum_spellings(|number| self.get_early(number).map(|spelling| spelling.hash))
             }
         }
-        inner.unsaved = inner.texts.len();
+    }
+
+    /// Adds the new ones to a batch: to be written no later than a set that uses them, and before what is saved next.
+    pub(super) fn save(&self, batch: &mut Batch) {
+        let mut inner = self.all().write();
+        batch.put_spellings(&inner.all, inner.unsaved);
+        inner.unsaved = inner.all.len();
         // Nobody looks there any more.
         self.early.lock().clear();
     }
@@ -117,18 +144,22 @@ impl Spellings {
     }
 }
 
+impl Inner {
+    fn add(&mut self, number: u32, text: &[u8]) {
+        let spelling = Spelling::new(text);
+        let at = number as usize;
+        if self.all.len() <= at {
+            self.all.resize(at + 1, None);
+        }
+        self.by_text.insert(spelling.text.clone(), number);
+        self.all[at] = Some(spelling);
+    }
+}
+
 fn read_all(index: &Index) -> Inner {
     let mut inner = Inner::default();
-    index.all_spellings(|number, text| {
-        let text: Arc<[u8]> = text.into();
-        let at = number as usize;
-        if inner.texts.len() <= at {
-            inner.texts.resize(at + 1, None);
-        }
-        inner.texts[at] = Some(text.clone());
-        inner.by_text.insert(text, number);
-    });
-    inner.unsaved = inner.texts.len();
+    index.all_spellings(|number, text| inner.add(number, text));
+    inner.unsaved = inner.all.len();
     inner
 }
 
@@ -139,10 +170,10 @@ mod tests {
     #[test]
     fn early_answers_are_those_of_later() {
         let index = Arc::new(Index::in_memory());
-        let texts: [&[u8]; 3] = [b"a.h", b"/usr/include/b.h", b"../c.h"];
-        for (number, text) in texts.iter().enumerate() {
-            index.put_spelling(number as u32, text);
-        }
+        let texts = ["a.h", "/usr/include/b.h", "../c.h"].map(Some);
+        let mut batch = Batch::default();
+        batch.put_spellings(&texts, 0);
+        index.apply(batch);
         let early = Spellings {
             index: index.clone(),
             inner: Arc::new(OnceLock::new()),
@@ -166,7 +197,10 @@ mod tests {
     #[test]
     fn numbers_wait_for_all() {
         let index = Arc::new(Index::in_memory());
-        (0..2000).for_each(|n| index.put_spelling(n, format!("h{n}.h").as_bytes()));
+        let texts: Vec<_> = (0..2000).map(|n| Some(format!("h{n}.h"))).collect();
+        let mut batch = Batch::default();
+        batch.put_spellings(&texts, 0);
+        index.apply(batch);
         let spellings = Spellings::load(&index);
         assert_eq!(spellings.number(b"new.h"), 2000);
         let mut batch = Batch::default();

@@ -52,8 +52,11 @@ fn set_key(id: SetId) -> Vec<u8> {
     [SET, &id.0.to_be_bytes()].concat()
 }
 
-fn spelling_key(id: u32) -> Vec<u8> {
-    [SPELLING, &id.to_be_bytes()].concat()
+/// So many spellings share an entry: sled takes as long for each entry as for a hundred spellings.
+const SPELLINGS: u32 = 32;
+
+fn spellings_key(first: u32) -> Vec<u8> {
+    [SPELLING, &first.to_be_bytes()].concat()
 }
 
 fn file_key(path: &[u8]) -> Vec<u8> {
@@ -81,6 +84,17 @@ fn known_key(by: KnownBy<'_>) -> Vec<u8> {
         KnownBy::Output(path) => (b"o", path),
     };
     [KNOWN, kind, &xxhash_rust::xxh3::xxh3_128(path).to_be_bytes()].concat()
+}
+
+/// Those that share an entry.
+type Spellings = Vec<Option<serde_bytes::ByteBuf>>;
+
+fn for_each_spelling(first: u32, some: Spellings, mut each: impl FnMut(u32, &[u8])) {
+    for (number, text) in (first..).zip(some) {
+        if let Some(text) = text {
+            each(number, &text);
+        }
+    }
 }
 
 impl Batch {
@@ -112,10 +126,18 @@ impl Batch {
         self.changes.insert(set_key(id), None);
     }
 
-    /// A spelling is a path as some action wrote it.
-    pub fn put_spelling(&mut self, id: u32, spelling: &[u8]) {
-        let spelling = serde_bytes::ByteBuf::from(spelling);
-        self.changes.insert(spelling_key(id), Some(spelling.encode()));
+    /// Spellings are paths as some action wrote them, by number; `None` for one that was lost. Puts all of those from
+    /// `from` on, and writes some before that once more: to be applied before the next such batch.
+    pub fn put_spellings<T: AsRef<[u8]>>(&mut self, all: &[Option<T>], from: usize) {
+        let first = from - from % SPELLINGS as usize;
+        let together = all.get(first..).unwrap_or_default().chunks(SPELLINGS as usize);
+        for (nth, some) in together.enumerate() {
+            let some =
+                some.iter().map(|one| one.as_ref().map(|text| text.as_ref().to_vec().into()));
+            let some: Spellings = some.collect();
+            let first = (first + nth * SPELLINGS as usize) as u32;
+            self.changes.insert(spellings_key(first), Some(some.encode()));
+        }
     }
 
     /// `path` is absolute.
@@ -198,21 +220,30 @@ impl Index {
         self.one(|batch| batch.put_set(id, record));
     }
 
-    pub fn spelling(&self, id: u32) -> Option<Vec<u8>> {
-        self.record::<serde_bytes::ByteBuf>(&spelling_key(id)).map(serde_bytes::ByteBuf::into_vec)
+    pub fn spelling(&self, number: u32) -> Option<Vec<u8>> {
+        let mut found = None;
+        self.spellings_around(number, |each, text| {
+            if each == number {
+                found = Some(text.to_vec());
+            }
+        });
+        found
     }
 
-    pub fn put_spelling(&self, id: u32, spelling: &[u8]) {
-        self.one(|batch| batch.put_spelling(id, spelling));
+    /// The spellings that share an entry with this one, and itself.
+    pub fn spellings_around(&self, number: u32, each: impl FnMut(u32, &[u8])) {
+        let first = number - number % SPELLINGS;
+        let some = self.record(&spellings_key(first));
+        for_each_spelling(first, some.unwrap_or_default(), each);
     }
 
     /// Every spelling, by ascending number.
     pub fn all_spellings(&self, mut each: impl FnMut(u32, &[u8])) {
         self.tree.for_each(SPELLING, |key, value| {
-            if let (Ok(id), Some(spelling)) =
-                (key[SPELLING.len()..].try_into(), serde_bytes::ByteBuf::decode(value))
+            if let (Ok(first), Some(some)) =
+                (key[SPELLING.len()..].try_into(), Spellings::decode(value))
             {
-                each(u32::from_be_bytes(id), &spelling);
+                for_each_spelling(u32::from_be_bytes(first), some, &mut each);
             }
         });
     }

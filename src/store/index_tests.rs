@@ -47,8 +47,9 @@ fn everything_is_there_after_a_restart() {
         index.put_manifest(&ActionKey([1; 32]), &manifest);
         let mut batch = Batch::default();
         batch.put_set(SetId(8), &set);
-        batch.put_spelling(300, b"../a.h");
-        batch.put_spelling(2, b"b.h");
+        let mut spellings = vec![None; 301];
+        (spellings[2], spellings[300]) = (Some("b.h"), Some("../a.h"));
+        batch.put_spellings(&spellings, 0);
         batch.put_file(b"/usr/include/a.h", &file(1));
         batch.put_file(&long_path, &file(2));
         batch.put_counter("hits", b"17");
@@ -133,4 +134,29 @@ fn results_are_found_by_the_beginning_of_their_key() {
     assert_eq!(index.results_beginning(&[7, 7], 3).len(), 3);
     assert_eq!(index.results_beginning(&[7; 31], 9).len(), 5);
     assert_eq!(index.results_beginning(&[8], 9).len(), 0);
+}
+
+#[test]
+fn spellings_may_be_added_and_lost() {
+    let index = Index::in_memory();
+    let mut all: Vec<_> = (0..100).map(|number| Some(format!("h{number}.h"))).collect();
+    index.one(|batch| batch.put_spellings(&all, 0));
+    all[70] = None;
+    all.extend((100..140).map(|number| Some(format!("h{number}.h"))));
+    // From the middle of those that share an entry.
+    index.one(|batch| batch.put_spellings(&all, 100));
+    let mut found = vec![None; all.len()];
+    index.all_spellings(|number, text| {
+        found[number as usize] = Some(String::from_utf8(text.to_vec()).unwrap());
+    });
+    // Not written again.
+    all[70] = Some("h70.h".to_owned());
+    assert_eq!(found, all);
+    for number in [0, 31, 32, 69, 99, 100, 139] {
+        assert_eq!(index.spelling(number).as_deref(), Some(format!("h{number}.h").as_bytes()));
+    }
+    assert_eq!(index.spelling(140), None);
+    assert_eq!(index.spelling(1000), None);
+    index.one(|batch| batch.put_spellings(&all, all.len()));
+    assert_eq!(index.spelling(139).as_deref(), Some(&b"h139.h"[..]));
 }

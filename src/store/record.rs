@@ -13,7 +13,7 @@ use crate::terms::key::{ActionKey, ResultKey, SetId};
 use crate::terms::output::Role;
 
 /// Raised with every change of a record's encoding.
-pub const SCHEMA: u8 = 5;
+pub const SCHEMA: u8 = 6;
 /// More text than this goes into a blob (bytes, encoded).
 pub const INLINE_TEXT: usize = 1024;
 /// Input sets a manifest keeps.
@@ -260,8 +260,8 @@ impl Record for SetRecord {}
 impl Record for FileRecord {}
 impl Record for KnownRecord {}
 impl Record for Vec<Chunk> {}
-/// A path as some action wrote it.
-impl Record for serde_bytes::ByteBuf {}
+/// Paths as some action wrote them.
+impl Record for Vec<Option<serde_bytes::ByteBuf>> {}
 
 impl ResultRecord {
     /// The blobs it needs, each once.
@@ -315,27 +315,26 @@ impl SetRecord {
         [read, absent, exists, stamped, related, coeval, linked]
     }
 
-    /// A checksum of the paths that the numbers stand for; `None` if one is unknown.
+    /// A checksum of the paths that the numbers stand for, given the `spelling_hash` of each; `None` if one is unknown.
     ///
     /// A damaged index may come back with some entries lost and others not (measured: one damage in
     /// six). A lost number is then given to another path, and the sets that still use it would name
     /// files nobody read. So a set that comes from the index counts only if this is `spelling_sum`.
-    pub fn sum_spellings<'a>(
-        &self,
-        mut spelling: impl FnMut(u32) -> Option<&'a [u8]>,
-    ) -> Option<u64> {
+    pub fn sum_spellings(&self, mut hash: impl FnMut(u32) -> Option<u64>) -> Option<u64> {
         let mut sum = Xxh3::new();
         for numbers in self.lists() {
             sum.update(&(numbers.len() as u64).to_le_bytes());
             for &number in numbers {
-                let path = spelling(number)?;
-                sum.update(path);
-                // No path has a NUL.
-                sum.update(&[0]);
+                sum.update(&hash(number)?.to_le_bytes());
             }
         }
         Some(sum.digest())
     }
+}
+
+/// What stands for a spelling in such sums.
+pub fn spelling_hash(spelling: &[u8]) -> u64 {
+    xxh3_64(spelling)
 }
 
 /// Text as the bytes of a blob. Text that encodes to more than `INLINE_TEXT` bytes belongs into one.
@@ -425,11 +424,17 @@ mod tests {
         assert_eq!(SetRecord::decode(&bytes), Some(set));
         let set = SetRecord { read: vec![1, 2], absent: vec![3], ..SetRecord::default() };
         let names = [b"zero".as_slice(), b"one", b"two", b"three"];
-        let sum = set.sum_spellings(|id| names.get(id as usize).copied());
+        let sum = set.sum_spellings(|id| names.get(id as usize).map(|name| spelling_hash(name)));
         assert!(sum.is_some());
         let names = [b"zero".as_slice(), b"one", b"other", b"three"];
-        assert_ne!(set.sum_spellings(|id| names.get(id as usize).copied()), sum);
-        assert_eq!(set.sum_spellings(|id| names[..3].get(id as usize).copied()), None);
+        assert_ne!(
+            set.sum_spellings(|id| names.get(id as usize).map(|name| spelling_hash(name))),
+            sum
+        );
+        assert_eq!(
+            set.sum_spellings(|id| names[..3].get(id as usize).map(|name| spelling_hash(name))),
+            None
+        );
         let known = |id, result| KnownSet {
             id: SetId(id),
             result: ResultKey([result; 32]),

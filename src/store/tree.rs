@@ -60,6 +60,9 @@ pub(super) struct Tree {
     ahead: AtomicUsize,
 }
 
+/// A key, and the value to set or (`None`) to remove.
+type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+
 enum State {
     Sled(sled::Db),
     Memory(Mutex<Memory>),
@@ -202,30 +205,33 @@ impl Tree {
     }
 
     fn apply_now(&self, changes: &Changes) {
-        let (mut part, mut bytes) = (Changes::new(), 0);
+        let (mut part, mut bytes) = (Vec::with_capacity(changes.len()), 0);
         for (key, value) in changes {
-            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            part.insert(key.clone(), value.clone());
+            let value = value.as_deref();
+            bytes += key.len() + value.map_or(0, <[u8]>::len);
+            part.push((&key[..], value));
             if bytes >= AHEAD {
-                self.apply_part(std::mem::take(&mut part), std::mem::take(&mut bytes));
+                self.apply_part(&part, bytes);
+                part.clear();
+                bytes = 0;
             }
         }
-        self.apply_part(part, bytes);
+        self.apply_part(&part, bytes);
     }
 
-    fn apply_part(&self, changes: Changes, bytes: usize) {
-        if changes.is_empty() {
+    fn apply_part(&self, part: &[Change<'_>], bytes: usize) {
+        if part.is_empty() {
             return;
         }
-        if self.with_sled(Length::Quick, |db| write(db, &changes)).is_some() {
+        if self.with_sled(Length::Quick, |db| write(db, part)).is_some() {
             if self.ahead.fetch_add(bytes, Ordering::Relaxed) + bytes >= AHEAD {
                 self.flush_sled();
             }
             return;
         }
         self.with_memory(|memory| {
-            for (key, value) in changes {
-                memory.set(key, value);
+            for (key, value) in part {
+                memory.set(key.to_vec(), value.map(<[u8]>::to_vec));
             }
         });
     }
@@ -440,16 +446,16 @@ fn join(db: &sled::Db, key: &[u8], stored: &[u8]) -> Attempt<Option<Vec<u8>>> {
     Ok((xxh3_64(&value) == sum).then_some(value))
 }
 
-fn write(db: &sled::Db, changes: &Changes) -> Attempt<()> {
+fn write(db: &sled::Db, changes: &[Change<'_>]) -> Attempt<()> {
     let mut batch = sled::Batch::default();
-    for (key, value) in changes {
+    for &(key, value) in changes {
         let old = attempt(|| db.get(key))?;
         let old_pieces = old.as_deref().and_then(piece_head).map_or(0, |(count, _)| count);
         let mut pieces = 0;
-        match value.as_deref() {
-            None => batch.remove(key.as_slice()),
+        match value {
+            None => batch.remove(key),
             Some(value) if value.len() <= PIECE => {
-                batch.insert(key.as_slice(), [&[WHOLE], value].concat());
+                batch.insert(key, [&[WHOLE], value].concat());
             }
             Some(value) => {
                 for piece in value.chunks(PIECE) {
@@ -458,7 +464,7 @@ fn write(db: &sled::Db, changes: &Changes) -> Attempt<()> {
                 }
                 let sum = xxh3_64(value).to_le_bytes();
                 let head = [&[PIECES], pieces.to_le_bytes().as_slice(), &sum].concat();
-                batch.insert(key.as_slice(), head);
+                batch.insert(key, head);
             }
         }
         for number in pieces..old_pieces {

@@ -430,7 +430,7 @@ pub fn record(data: &[u8]) {
         check::<ManifestRecord>(bytes);
         check::<SetRecord>(bytes);
         check::<FileRecord>(bytes);
-        check::<serde_bytes::ByteBuf>(bytes);
+        check::<Vec<Option<serde_bytes::ByteBuf>>>(bytes);
         record::decode_text(bytes);
     }
 }

@@ -1,9 +1,9 @@
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -862,4 +862,24 @@ fn a_daemon_lets_go_of_its_starter() {
         assert!(!target.starts_with(&s.dir), "{}", target.display());
     }
     assert!(real("gcc").is_file());
+}
+
+/// Compilers write there all the time: each write would be an event to take in, and each file a path to keep.
+#[test]
+fn the_folder_of_temporary_files_is_not_watched() {
+    let mut s = Sandbox::new();
+    let temporary = s.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    s.set("TMPDIR", &temporary);
+    s.write("a.c", HELLO);
+    s.warm(COMPILE);
+    s.warm("clang -fno-integrated-as -c a.c");
+    let is_watched = |folder: &Path| {
+        let inode = format!(" ino:{:x} ", fs::metadata(folder).unwrap().ino());
+        let about = fs::read_dir(format!("/proc/{}/fdinfo", s.daemon())).unwrap().flatten();
+        let mut texts = about.filter_map(|file| fs::read_to_string(file.path()).ok());
+        texts.any(|text| text.contains(&inode))
+    };
+    assert!(is_watched(&s.dir), "nor is the working folder");
+    assert!(!is_watched(&temporary));
 }

@@ -1,13 +1,15 @@
 //! What compiler and assembler say they read, in the dependency files of a run.
 
+use std::io::ErrorKind;
+
 use super::compile::{Compile, option_language};
 use crate::inputs::depfile;
 use crate::inputs::resolve::{PathRef, Presence};
 use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
-use crate::terms::Arg;
+use crate::terms::{Arg, as_path};
 use crate::tools::environment::Environment;
-use crate::tools::find::{base, without_ending};
+use crate::tools::find::{absolute, base, without_ending};
 use crate::tools::meaning::Ground;
 use crate::tools::plan::{Discovery, Told};
 use crate::tools::query;
@@ -41,10 +43,15 @@ impl Compile {
         }
         let (mut assembled, mut named) = (Vec::new(), Vec::new());
         if let Some(file) = discovery.assembler {
+            let cwd = &ground.tool.cwd;
             for name in rules(file)?.into_iter().flat_map(|rule| rule.prerequisites) {
+                if is_temporary_text(&name, source, ground.env) && is_gone(&absolute(cwd, &name)) {
+                    continue;
+                }
                 let path = ground.world.intern(&name);
                 match ground.world.presence(path) {
-                    Presence::Absent if is_only_named(&name, source, ground.env) => {}
+                    // The source by the bare name that a `.file` line gives it.
+                    Presence::Absent if base(&name) == base(source) => {}
                     Presence::Absent => named.push(path),
                     _ => assembled.push(name),
                 }
@@ -118,16 +125,20 @@ impl Compile {
     }
 }
 
-/// What the assembler lists for certain without reading it for us, if it is not there: the compiler's temporary
-/// assembly text, and the source by the bare name that a `.file` line gives it.
-fn is_only_named(path: &[u8], source: &[u8], env: Environment<'_>) -> bool {
+/// Whether this is called like the assembly text that the compiler hands to the assembler, which is removed behind it:
+/// gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
+fn is_temporary_text(path: &[u8], source: &[u8], env: Environment<'_>) -> bool {
     let temporary = env.get(b"TMPDIR").unwrap_or(b"/tmp");
     let name = base(path);
-    // gcc's `ccXXXXXX.s`, clang's `NAME-XXXXXX.s`.
     let stem = without_ending(base(source));
     let is_clangs = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"));
-    let temporary_text = (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
+    (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
         && (name.starts_with(b"cc") || is_clangs)
-        && name.ends_with(b".s");
-    temporary_text || name == base(source)
+        && name.ends_with(b".s")
+}
+
+/// Looked at past the table: each compile has another such name, and that would know all of them for good, and watch a
+/// folder in which compilers write all the time.
+fn is_gone(path: &[u8]) -> bool {
+    std::fs::metadata(as_path(path)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
