@@ -873,7 +873,12 @@ fn the_folder_of_temporary_files_is_not_watched() {
     s.set("TMPDIR", &temporary);
     s.write("a.c", HELLO);
     s.warm(COMPILE);
-    s.warm("clang -fno-integrated-as -c a.c");
+    s.write("b.c", "int main(void) { return 0; }\n");
+    for line in
+        ["clang -fno-integrated-as -c a.c", "gcc a.c b.c -o app", "gcc -flto a.c b.c -o app"]
+    {
+        s.warm(line);
+    }
     let is_watched = |folder: &Path| {
         let inode = format!(" ino:{:x} ", fs::metadata(folder).unwrap().ino());
         let about = fs::read_dir(format!("/proc/{}/fdinfo", s.daemon())).unwrap().flatten();

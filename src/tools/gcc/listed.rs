@@ -1,16 +1,15 @@
 //! What compiler and assembler say they read, in the dependency files of a run.
 
-use std::io::ErrorKind;
-
 use super::compile::{Compile, option_language};
 use crate::inputs::depfile;
 use crate::inputs::resolve::{PathRef, Presence};
 use crate::protocol::message::RunReport;
 use crate::session::reason::Reason;
-use crate::terms::{Arg, as_path};
+use crate::terms::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, without_ending};
 use crate::tools::meaning::Ground;
+use crate::tools::needs::is_gone;
 use crate::tools::plan::{Discovery, Told};
 use crate::tools::query;
 
@@ -135,10 +134,4 @@ fn is_temporary_text(path: &[u8], source: &[u8], env: Environment<'_>) -> bool {
     (path.starts_with(temporary) || path.starts_with(b"/tmp/"))
         && (name.starts_with(b"cc") || is_clangs)
         && name.ends_with(b".s")
-}
-
-/// Looked at past the table: each compile has another such name, and that would know all of them for good, and watch a
-/// folder in which compilers write all the time.
-fn is_gone(path: &[u8]) -> bool {
-    std::fs::metadata(as_path(path)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

@@ -12,7 +12,7 @@ use crate::terms::Arg;
 use crate::tools::environment::Environment;
 use crate::tools::find::{absolute, base, folder_of};
 use crate::tools::meaning::Ground;
-use crate::tools::needs::Needs;
+use crate::tools::needs::{Needs, is_gone};
 use crate::tools::places::Places;
 
 /// One link that succeeded.
@@ -40,7 +40,7 @@ pub(in crate::tools) fn inputs(
     let mut read: Vec<Arg> = said.files.iter().chain(&said.read).cloned().collect();
     let explicit: HashSet<Arg> = read.iter().cloned().collect();
     for path in listed.unwrap_or_default() {
-        if !(is_temporary(&path, link.env) && presence(needs, &path) == Presence::Absent) {
+        if !(is_temporary(&path, link.env) && is_gone(&absolute(link.cwd, &path))) {
             read.push(path);
         }
     }
