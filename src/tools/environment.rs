@@ -15,17 +15,31 @@ impl<'a> Environment<'a> {
         Environment { block }
     }
 
+    fn entries(self) -> impl Iterator<Item = &'a [u8]> {
+        // A block is gone through some hundred times for a miss, and once for a hit.
+        let mut rest = self.block;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+            let (entry, tail) = rest.split_at(end);
+            rest = tail.get(1..).unwrap_or_default();
+            Some(entry)
+        })
+    }
+
     /// All variables in order; strings without `=` are left out.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.block.split(|byte| *byte == 0).filter_map(|entry| {
-            let at = entry.iter().position(|byte| *byte == b'=')?;
+        self.entries().filter_map(|entry| {
+            let at = memchr::memchr(b'=', entry)?;
             Some((&entry[..at], &entry[at + 1..]))
         })
     }
 
     /// The first variable of this name, which is what `getenv` gives.
     pub fn get(self, name: &[u8]) -> Option<&'a [u8]> {
-        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.entries().find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
     }
 
     /// True when one of the variables is there.
