@@ -52,7 +52,7 @@ fn set_key(id: SetId) -> Vec<u8> {
     [SET, &id.0.to_be_bytes()].concat()
 }
 
-/// So many spellings share an entry: sled takes as long for each entry as for a hundred spellings.
+/// So many spellings share an entry: an entry costs sled more than what is in it.
 const SPELLINGS: u32 = 32;
 
 fn spellings_key(first: u32) -> Vec<u8> {

@@ -423,18 +423,13 @@ mod tests {
         assert!(bytes.len() < 800, "{} bytes", bytes.len());
         assert_eq!(SetRecord::decode(&bytes), Some(set));
         let set = SetRecord { read: vec![1, 2], absent: vec![3], ..SetRecord::default() };
-        let names = [b"zero".as_slice(), b"one", b"two", b"three"];
-        let sum = set.sum_spellings(|id| names.get(id as usize).map(|name| spelling_hash(name)));
-        assert!(sum.is_some());
-        let names = [b"zero".as_slice(), b"one", b"other", b"three"];
-        assert_ne!(
-            set.sum_spellings(|id| names.get(id as usize).map(|name| spelling_hash(name))),
-            sum
-        );
-        assert_eq!(
-            set.sum_spellings(|id| names[..3].get(id as usize).map(|name| spelling_hash(name))),
-            None
-        );
+        let sum = |names: &[&str]| {
+            set.sum_spellings(|id| Some(spelling_hash(names.get(id as usize)?.as_bytes())))
+        };
+        let names = ["zero", "one", "two", "three"];
+        assert!(sum(&names).is_some());
+        assert_ne!(sum(&names), sum(&["zero", "one", "other", "three"]));
+        assert_eq!(sum(&names[..3]), None);
         let known = |id, result| KnownSet {
             id: SetId(id),
             result: ResultKey([result; 32]),
