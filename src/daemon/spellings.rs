@@ -87,10 +87,11 @@ impl Spellings {
         number
     }
 
-    fn get(&self, number: u32) -> Option<Spelling> {
+    /// A part of a spelling.
+    fn get<T>(&self, number: u32, part: impl FnOnce(&Spelling) -> T) -> Option<T> {
         match self.inner.get() {
-            Some(inner) => inner.read().all.get(number as usize)?.clone(),
-            None => self.get_early(number),
+            Some(inner) => inner.read().all.get(number as usize)?.as_ref().map(part),
+            None => self.get_early(number).as_ref().map(part),
         }
     }
 
@@ -108,12 +109,12 @@ impl Spellings {
     }
 
     pub(super) fn text(&self, number: u32) -> Option<Arc<[u8]>> {
-        self.get(number).map(|spelling| spelling.text)
+        self.get(number, |spelling| spelling.text.clone())
     }
 
     /// See `store::record::spelling_hash`.
     pub(super) fn hash(&self, number: u32) -> Option<u64> {
-        self.get(number).map(|spelling| spelling.hash)
+        self.get(number, |spelling| spelling.hash)
     }
 
     /// See `SetRecord::sum_spellings`.
@@ -123,9 +124,7 @@ impl Spellings {
                 let inner = inner.read();
                 set.sum_spellings(|number| Some(inner.all.get(number as usize)?.as_ref()?.hash))
             }
-            None => {
-                set.sum_spellings(|number| self.get_early(number).map(|spelling| spelling.hash))
-            }
+            None => set.sum_spellings(|number| self.hash(number)),
         }
     }
 
@@ -167,13 +166,17 @@ fn read_all(index: &Index) -> Inner {
 mod tests {
     use super::*;
 
+    fn index_with<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Arc<Index> {
+        let index = Index::in_memory();
+        let mut batch = Batch::default();
+        batch.put_spellings(&texts.into_iter().map(Some).collect::<Vec<_>>(), 0);
+        index.apply(batch);
+        Arc::new(index)
+    }
+
     #[test]
     fn early_answers_are_those_of_later() {
-        let index = Arc::new(Index::in_memory());
-        let texts = ["a.h", "/usr/include/b.h", "../c.h"].map(Some);
-        let mut batch = Batch::default();
-        batch.put_spellings(&texts, 0);
-        index.apply(batch);
+        let index = index_with(["a.h", "/usr/include/b.h", "../c.h"]);
         let early = Spellings {
             index: index.clone(),
             inner: Arc::new(OnceLock::new()),
@@ -196,11 +199,7 @@ mod tests {
 
     #[test]
     fn numbers_wait_for_all() {
-        let index = Arc::new(Index::in_memory());
-        let texts: Vec<_> = (0..2000).map(|n| Some(format!("h{n}.h"))).collect();
-        let mut batch = Batch::default();
-        batch.put_spellings(&texts, 0);
-        index.apply(batch);
+        let index = index_with((0..2000).map(|n| format!("h{n}.h")));
         let spellings = Spellings::load(&index);
         assert_eq!(spellings.number(b"new.h"), 2000);
         let mut batch = Batch::default();

@@ -20,6 +20,7 @@ pub mod watch;
 pub use hash::{ContentHash, FileStat};
 pub use nodes::Counter;
 pub use table::{FileTable, Seen};
+pub use walk::look_plainly;
 
 /// An absolute path, by number. Numbers are never reused while the daemon lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

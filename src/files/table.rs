@@ -252,7 +252,7 @@ impl FileTable {
             }
         }
         self.lock().version += 1;
-        self.look_plainly(&path, content)
+        walk::look_plainly(&path, content)
     }
 
     /// Writes a walk's end into the entry. None when something changed meanwhile.
@@ -320,7 +320,7 @@ impl FileTable {
     /// A path the watch does not vouch for: stat it, and read it unless the stat proves it
     /// to be what it was.
     fn look_volatile(&self, path: &[u8], earlier: Option<Seen>, content: bool) -> Seen {
-        let now = self.look_plainly(path, false);
+        let now = walk::look_plainly(path, false);
         let Seen::File { stat, .. } = now else { return now };
         if !content {
             return now;
@@ -333,7 +333,7 @@ impl FileTable {
         }
         match self.read(path, &stat) {
             Ok((stat, hash @ Some(_))) => Seen::File { stat, hash },
-            _ => self.look_plainly(path, true),
+            _ => walk::look_plainly(path, true),
         }
     }
 

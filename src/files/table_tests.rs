@@ -161,7 +161,7 @@ fn agrees_with_the_disk(seed: u64) {
         let version = table.version();
         for ((before, _, at), path) in said.iter().zip(&asked) {
             if *at == version {
-                let truth = table.look_plainly(bytes(path), true);
+                let truth = walk::look_plainly(bytes(path), true);
                 let (is, was) = (truth.identity(), before.identity());
                 assert_eq!(
                     (content(*before), was),
@@ -176,7 +176,7 @@ fn agrees_with_the_disk(seed: u64) {
             if random.below(3) != 0 {
                 continue;
             }
-            let truth = content(table.look_plainly(bytes(&asked[number]), true));
+            let truth = content(walk::look_plainly(bytes(&asked[number]), true));
             let (before, since, _) = said[number];
             if table.unchanged([*id], since) {
                 assert_eq!(content(before), truth, "seed {seed} step {step} {:?}", asked[number]);

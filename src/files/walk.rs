@@ -132,32 +132,6 @@ impl FileTable {
         finish(&mut inner, passed, end)
     }
 
-    /// Asks the kernel, without watching anything: for paths that can't be watched.
-    pub(super) fn look_plainly(&self, path: &[u8], content: bool) -> Seen {
-        let stat = match rustix::fs::stat(path) {
-            Ok(stat) => stat,
-            Err(error) => return absent_or_unreadable(error),
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Seen::Folder { identity: FileStat::of(&stat).identity() },
-            FileType::RegularFile if !content => {
-                Seen::File { stat: FileStat::of(&stat), hash: None }
-            }
-            FileType::RegularFile => {
-                // Twice at most: a file that changes under each reading is nobody's input.
-                for _ in 0..2 {
-                    match hash::read_stored(path) {
-                        Ok((stat, Some(hash))) => return Seen::File { stat, hash: Some(hash) },
-                        Ok((_, None)) => {}
-                        Err(_) => return Seen::Unreadable,
-                    }
-                }
-                Seen::Unreadable
-            }
-            _ => Seen::Special,
-        }
-    }
-
     /// What is at a physical path whose parent folder is watched. A folder is watched before
     /// its name is believed.
     fn inspect(&self, path: &[u8]) -> Found {
@@ -229,6 +203,30 @@ impl FileTable {
             // Another one by now, or gone, which the folder will have told.
             _ => Kind::Unknown,
         }
+    }
+}
+
+/// Asks the kernel, without watching anything: for paths that can't be watched, or are not to be.
+pub fn look_plainly(path: &[u8], content: bool) -> Seen {
+    let stat = match rustix::fs::stat(path) {
+        Ok(stat) => stat,
+        Err(error) => return absent_or_unreadable(error),
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Seen::Folder { identity: FileStat::of(&stat).identity() },
+        FileType::RegularFile if !content => Seen::File { stat: FileStat::of(&stat), hash: None },
+        FileType::RegularFile => {
+            // Twice at most: a file that changes under each reading is nobody's input.
+            for _ in 0..2 {
+                match hash::read_stored(path) {
+                    Ok((stat, Some(hash))) => return Seen::File { stat, hash: Some(hash) },
+                    Ok((_, None)) => {}
+                    Err(_) => return Seen::Unreadable,
+                }
+            }
+            Seen::Unreadable
+        }
+        _ => Seen::Special,
     }
 }
 

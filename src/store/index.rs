@@ -127,16 +127,17 @@ impl Batch {
     }
 
     /// Spellings are paths as some action wrote them, by number; `None` for one that was lost. Puts all of those from
-    /// `from` on, and writes some before that once more: to be applied before the next such batch.
+    /// `from` on, and with them some before that once more: to be applied before the next such batch.
     pub fn put_spellings<T: AsRef<[u8]>>(&mut self, all: &[Option<T>], from: usize) {
-        let first = from - from % SPELLINGS as usize;
-        let together = all.get(first..).unwrap_or_default().chunks(SPELLINGS as usize);
-        for (nth, some) in together.enumerate() {
-            let some =
-                some.iter().map(|one| one.as_ref().map(|text| text.as_ref().to_vec().into()));
-            let some: Spellings = some.collect();
-            let first = (first + nth * SPELLINGS as usize) as u32;
-            self.changes.insert(spellings_key(first), Some(some.encode()));
+        const TOGETHER: usize = SPELLINGS as usize;
+        if from >= all.len() {
+            return;
+        }
+        for first in (from - from % TOGETHER..all.len()).step_by(TOGETHER) {
+            let some = all[first..].iter().take(TOGETHER);
+            let some: Spellings =
+                some.map(|text| Some(text.as_ref()?.as_ref().to_vec().into())).collect();
+            self.changes.insert(spellings_key(first as u32), Some(some.encode()));
         }
     }
 

@@ -1,18 +1,15 @@
 //! An input set in the making.
 
-use std::io::ErrorKind;
-
 use super::meaning::Ground;
-use crate::files::ContentHash;
+use crate::files::{ContentHash, Seen, look_plainly};
 use crate::inputs::resolve::{InputSet, Presence};
 use crate::protocol::message::LookedAt;
 use crate::session::reason::Reason;
-use crate::terms::as_path;
 
 /// Whether nothing is at an absolute path that only this run of the tool can have used, as its temporary files. Asked past the
 /// file table, which would know each of those names for good, and watch a folder in which compilers write all the time.
 pub(super) fn is_gone(path: &[u8]) -> bool {
-    std::fs::metadata(as_path(path)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    look_plainly(path, false) == Seen::Absent
 }
 
 /// What a result depends on, as it is found out.
