@@ -5,7 +5,6 @@ In each round each cache runs the same phase, one after the other, in an order t
 with each round; so whatever else the machine does meets all of them.
 """
 
-import math
 import os
 import shutil
 import subprocess
@@ -129,6 +128,20 @@ class CargoSubject(Subject):
 SUBJECTS = {"c": GitSubject, "cxx": AbseilSubject, "rust": CargoSubject}
 
 
+def find_subject(name, lab, env, folder_name=None):
+    """The project of a row, in a folder of its own."""
+    subject = SUBJECTS[name]
+    kind = subject.kind
+    need_tools([tool for tool in kind.tools if tool != "cargo"], getattr(kind, "headers", {}))
+    jobs = os.cpu_count() or 1
+    if kind is Application:
+        project = Application(lab, jobs, env)
+    else:
+        project = kind(lab, jobs, debian_source(kind.package, lab.tarballs), folder_name)
+    project.patience = 900
+    return subject(project, lab.folder / f"{folder_name or name}.log")
+
+
 def machine_cpu():
     """Seconds for which the machine's processors have worked since its start, for whomever."""
     with open("/proc/stat") as file:
@@ -138,15 +151,13 @@ def machine_cpu():
 
 class Builds:
     """The rows of one project. `limits`: cold and warm rounds, and how many seconds there are: each phase runs
-    once, and again while its last round would still fit. `cold`: so many cold rounds, however long they take."""
+    once, and again while its last round would still fit."""
 
-    def __init__(self, name, lab, env, caches, figures, limits, cold=None):
-        self.kind = SUBJECTS[name]
+    def __init__(self, name, lab, env, caches, figures, limits):
         self.name = name
         self.cold_rounds, self.warm_rounds, self.seconds = limits
-        self.cold_asked = cold
         language = "rust" if name == "rust" else "c"
-        subject = self.subject = self.find_subject(lab, env)
+        subject = self.subject = find_subject(name, lab, env)
         folder = lab.folder / f"caches-{name}"
         self.caches = [Bare("env", folder, env)]
         if language == "c":
@@ -162,17 +173,6 @@ class Builds:
         # Caches that do not hit: their warm builds are cold ones, and not measured again and again.
         self.missing = set()
 
-    def find_subject(self, lab, env):
-        kind = self.kind.kind
-        need_tools([tool for tool in kind.tools if tool != "cargo"], getattr(kind, "headers", {}))
-        jobs = os.cpu_count() or 1
-        if kind is Application:
-            project = Application(lab, jobs, env)
-        else:
-            project = kind(lab, jobs, debian_source(kind.package, lab.tarballs))
-        project.patience = 900
-        return self.kind(project, lab.folder / f"{self.name}.log")
-
     def make_instant(self, lab, env):
         program = lab.folder / "instant"
         source = os.path.join(os.path.dirname(__file__), "instant.c")
@@ -186,10 +186,7 @@ class Builds:
             for cache in self.caches:
                 self.guarded(cache, self.subject.prepare, cache)
             # Cold builds are the long ones: they leave room for the others.
-            until = math.inf if self.cold_asked else start + 0.6 * self.seconds
-            self.rounds(self.cold_asked or self.cold_rounds, until, [("cold", self.cold)])
-            if self.cold_asked:
-                start = time.monotonic() - 0.6 * self.seconds
+            self.rounds(self.cold_rounds, start + 0.6 * self.seconds, [("cold", self.cold)])
             self.measure_footprint()
             warm = list(zip(WARM, (self.warm, self.restarted, self.branch)))
             self.rounds(self.warm_rounds, start + 0.9 * self.seconds, warm)

@@ -25,12 +25,12 @@ class Project:
     # Seconds that one build may take.
     patience = 3600
 
-    def __init__(self, lab, jobs, tarball):
+    def __init__(self, lab, jobs, tarball, folder_name=None):
         self.lab = lab
         self.jobs = jobs
         # What the way `prefix` puts before the compiler.
         self.prefix = "zccache"
-        self.folder = lab.folder / self.name
+        self.folder = lab.folder / (folder_name or self.name)
         unpack(tarball, self.folder)
         self.make_branches()
 

@@ -138,6 +138,9 @@ global_asm!(
 const PATIENCE_S: u8 = 4;
 /// The rest of an answer comes at once: so often it is waited for, a tenth of a second each.
 const PIECES_MAX: u8 = 8;
+/// So long the answer is looked for again and again: some 80 µs of a processor's clock. Who sleeps meanwhile lets
+/// the processor sleep, too, and a virtual one takes as long to wake as the whole answer.
+const AWAKE_TICKS: u64 = 200_000;
 /// `getsockopt`'s words for the peer's process, user and group.
 const SOL_SOCKET: usize = 1;
 const SO_PEERCRED: usize = 17;
@@ -419,30 +422,19 @@ unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
         let reply = (&raw mut (*state).buffer).cast::<u8>();
         let mut received = 0;
         let mut pieces = 0;
+        let asked = ticks();
         loop {
-            let mut wait: [u32; 2] = [socket as u32, 1]; // POLLIN
-            let nap = if received == 0 { 1000 } else { 100 };
-            let ready = call(nr::POLL, wait.as_mut_ptr() as usize, 1, nap, 0, 0);
-            if ready == EINTR {
-                continue;
-            }
-            if received == 0 && ready == 0 {
-                (*state).waited += 1;
-            }
-            if received > 0 {
-                pieces += 1;
-            }
-            let enough = (*state).waited >= PATIENCE_S || pieces > PIECES_MAX;
-            if ready < 0 || enough {
-                (*state).mute = true;
-                return false;
-            }
-            if ready == 0 {
-                continue;
-            }
-            let got =
-                call(nr::READ, socket, reply.add(received) as usize, REPLY_BYTES - received, 0, 0);
+            let room = REPLY_BYTES - received;
+            let got = call(nr::READ, socket, reply.add(received) as usize, room, 0, 0);
             if got == EINTR {
+                continue;
+            }
+            if got == EAGAIN {
+                if received == 0 && ticks().wrapping_sub(asked) < AWAKE_TICKS {
+                    pause();
+                } else if !sleep(state, socket, received, &mut pieces) {
+                    return false;
+                }
                 continue;
             }
             if got <= 0 {
@@ -477,5 +469,27 @@ unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
                 return false;
             }
         }
+    }
+}
+
+/// Sleeps until more of the answer is there, or for a while. False: that was too often.
+#[inline(always)]
+unsafe fn sleep(state: *mut State, socket: usize, received: usize, pieces: &mut u8) -> bool {
+    unsafe {
+        let mut wait: [u32; 2] = [socket as u32, 1]; // POLLIN
+        let nap = if received == 0 { 1000 } else { 100 };
+        let ready = call(nr::POLL, wait.as_mut_ptr() as usize, 1, nap, 0, 0);
+        if ready == EINTR {
+            return true;
+        }
+        if received == 0 && ready == 0 {
+            (*state).waited += 1;
+        }
+        if received > 0 {
+            *pieces += 1;
+        }
+        let enough = (*state).waited >= PATIENCE_S || *pieces > PIECES_MAX;
+        (*state).mute = ready < 0 || enough;
+        !(*state).mute
     }
 }

@@ -22,6 +22,22 @@ pub(super) unsafe fn call(
     result
 }
 
+/// The processor's clock: some two or three a nanosecond.
+#[inline(always)]
+pub(super) fn ticks() -> u64 {
+    // SAFETY: every x86-64 processor has it.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Lets the other half of the processor work for about a microsecond.
+#[inline(always)]
+pub(super) fn pause() {
+    // SAFETY: nothing but the register is touched.
+    unsafe {
+        asm!("2:", "pause", "dec {left:e}", "jnz 2b", left = inout(reg) 32 => _, options(nostack, nomem));
+    }
+}
+
 #[inline(always)]
 pub(super) unsafe fn byte(at: *const u8, offset: usize) -> u8 {
     unsafe { at.add(offset).read_volatile() }
