@@ -9,7 +9,7 @@
 
 typedef unsigned long word;
 
-enum { READ = 0, WRITE = 1, CLOSE = 3, SOCKET = 41, CONNECT = 42, ACCEPT = 43, BIND = 49, LISTEN = 50, LINK = 86, UNLINK = 87, EXIT = 231, SIGACTION = 13 };
+enum { READ = 0, WRITE = 1, CLOSE = 3, SOCKET = 41, CONNECT = 42, ACCEPT = 43, BIND = 49, LISTEN = 50, LINK = 86, EXIT = 231, SIGACTION = 13 };
 enum { BYTES = 1 << 17, STREAM = 1, CLOEXEC = 02000000, WAITING = 64, BROKEN_PIPE = 13 };
 
 static struct { unsigned short family; char path[108]; } address = {1, ""};

@@ -1,13 +1,12 @@
 """Cold compiles in pieces: what a miss costs in a real project, on a machine that is never the same for long.
 
 A whole build takes half a minute, and on a shared machine two bare ones differ by more than a good cache costs. So a
-project's compiles are cut into pieces of a few seconds; each piece is compiled bare and through every cache, one after
+project's compiles are cut into pieces of one to three seconds; each piece is compiled bare and through every cache, one after
 the other in an order that moves on, by as many at a time as there are processors, and always into the same folder.
 Linear drift meets all alike; of a piece's rounds the median counts, so that no single pause does.
 """
 
 import json
-import os
 import random
 import re
 import shlex
@@ -16,7 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from builds import Bare, find_subject, machine_cpu
+from builds import BREAKS, Bare, find_subject, machine_cpu
 from figures import cell
 from lab import Failure, say
 
@@ -151,6 +150,9 @@ def measure(figures, lab, env, kinds, rounds, seconds):
         pieces = Pieces(name, lab, env, kinds)
         try:
             pieces.measure(figures, rounds, start + seconds * (n + 1) / len(COMPILES))
+        except BREAKS as failure:
+            say(f"{name} in pieces broke off: {failure}")
+            figures.row(f"{name}-pieces", f"{name} in pieces broke off: {failure}", "")
         finally:
             pieces.end()
         figures.write()
