@@ -1,10 +1,10 @@
-/* An instant cache: the limit for a hit.
+/* An instant cache: what a hit is measured beside.
  *
  *   asker serve SOCKET             answers whoever asks, without looking at the question
  *   asker SOCKET (FROM TO)...      asks, then hard-links each file FROM to TO
  *
  * The question is its own argument and environment block, as it lies on the stack, and the answer a few bytes: it knows
- * nothing, checks nothing, watches nothing. No cache that asks another process can be faster. The client is
+ * nothing, checks nothing, watches nothing. It sleeps until it is answered: only a cache that waits awake can be faster. The client is
  * a raw program like noop.c; so is the server, for one file. x86-64 Linux. */
 
 typedef unsigned long word;

@@ -146,7 +146,7 @@ class Singles:
         row["notes"].append("zccache's hits take " + ", ".join(f"{each:.2f}" for each in limits if each) + " of an instant cache's (asker.c)")
 
     def instant(self, compile):
-        """What the limit for any cache runs: it links what is there by now into place."""
+        """What the instant cache runs: it links what is there by now into place."""
         stored = self.folder / "stored"
         pairs = []
         for name in compile.outputs:
