@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lab import Failure
 
-# Runs after which a compile must be known.
-WARM_UPS = 3
+# Runs after which a compile must be known, also to those that first see it often.
+WARM_UPS = 5
 
 
 class Hit:
@@ -51,6 +51,7 @@ class Hit:
         words = [shutil.which("strace"), "-f", "-qq", "-o", str(trace)]
         for _ in range(WARM_UPS):
             self.run()
+            time.sleep(0.02)
         self.hits_only(1, *words)
         return calls(trace, without="= -1 EAGAIN")
 

@@ -40,6 +40,7 @@ impl EventLoop {
         let Some(client) = self.hub.clients.get_mut(&token) else { return };
         let (foreign, began) = (client.peer == Peer::Foreign, client.heard);
         let earlier = client.standing.command.take();
+        let asked = invocation.clone();
         self.shared.configured.complete_shared(&mut invocation);
         let command = self.begin(invocation.clone(), began);
         if let Some(client) = self.hub.clients.get_mut(&token) {
@@ -61,7 +62,10 @@ impl EventLoop {
         if let Some(key) = key
             && let Some((deliveries, about, saved_ns)) = self.remembered(key, &invocation)
         {
-            return self.hit(token, &deliveries, about, saved_ns, quick);
+            if self.hit(token, &deliveries, about, saved_ns, quick) {
+                self.put_up(key, &asked, &invocation);
+            }
+            return;
         }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
@@ -123,7 +127,7 @@ impl EventLoop {
         Some((memo.deliveries.clone(), memo.about.clone(), memo.saves_ns))
     }
 
-    /// Sends a hit, in the short form where it fits.
+    /// Sends a hit, in the short form where it fits: then true.
     fn hit(
         &mut self,
         token: Token,
@@ -131,7 +135,7 @@ impl EventLoop {
         about: Arc<About>,
         saved_ns: u64,
         quick: bool,
-    ) {
+    ) -> bool {
         self.counters.hit(about.kind, saved_ns);
         self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
         self.fate(token, Fate::Hit { about, saved_ns });
@@ -144,7 +148,7 @@ impl EventLoop {
         if let Some(Some(payload)) = short {
             self.send(token, &frame::around(Verb::QuickHit, &payload));
             self.drop_if_told(token);
-            return;
+            return true;
         }
         let steps = deliveries.iter();
         let steps =
@@ -160,6 +164,7 @@ impl EventLoop {
             stays: false,
         };
         self.reply(token, &Reply::Answer(Answer::Work(work)));
+        false
     }
 
     /// Lets go of a client that has got all it came for, without waiting for it to leave.
@@ -273,6 +278,7 @@ impl EventLoop {
 
     /// Nothing that is remembered, or about to be, answers any more.
     pub(super) fn forget(&mut self) {
+        self.clear_board();
         let retired = self.memos.clear();
         self.finishers.give(move || drop(retired));
     }

@@ -38,6 +38,10 @@ impl Configured {
         Configured { root: root.to_vec(), path, state: Mutex::new(state) }
     }
 
+    pub(super) fn path(&self) -> PathId {
+        self.path
+    }
+
     /// Whether what is known is what the file says now.
     pub(super) fn is_current(&self, table: &FileTable) -> bool {
         let mut state = self.state.lock();

@@ -26,13 +26,14 @@ use super::in_flight::{self, InFlight};
 use super::jobs::{Caller, Done};
 use super::lookup::Ticket;
 use super::memo::Memos;
+use super::notices::Notices;
 use super::scribe::Scribe;
 use super::shared::Shared;
 use super::underway::{Ended, Fate, Lanes, Underway};
 use super::upkeep::{self, Upkeep};
 use super::workers::Workers;
 use crate::protocol::message::Invocation;
-use crate::server::hub::{Arrived, Hub, OWN};
+use crate::server::hub::{Arrived, Hub, OWN, WAKES};
 use crate::session::stats::Counters;
 use crate::settings::Settings;
 
@@ -51,6 +52,8 @@ pub(super) struct Config {
     pub(super) socket: PathBuf,
     /// Where stats of blobs wait for the next daemon.
     pub(super) kept_stats: PathBuf,
+    /// By which wrappers find the board.
+    pub(super) board: PathBuf,
     /// The daemon's own settings: its environment and command line, over the file.
     pub(super) settings: Settings,
     /// Where no setting says how large the store may grow.
@@ -83,6 +86,8 @@ pub(super) struct EventLoop {
     /// The last command that a worker had to find out was a miss.
     pub(super) finds_misses: bool,
     pub(super) memos: Memos,
+    /// None: there is no board.
+    pub(super) notices: Option<Notices>,
     pub(super) counters: Counters,
     pub(super) scribe: Scribe,
     lanes: Lanes,
@@ -101,6 +106,10 @@ impl EventLoop {
         config: Config,
     ) -> std::io::Result<EventLoop> {
         let hub = Hub::new(listener, &config.socket, config.signals, config.idle())?;
+        let notices = Notices::new(&shared, &config.board);
+        if let Some(wake) = notices.as_ref().map(Notices::wake) {
+            hub.poll.registry().register(&mut SourceFd(&wake), WAKES, Interest::READABLE)?;
+        }
         if let Some(watch) = shared.table.descriptor() {
             hub.poll.registry().register(&mut SourceFd(&watch), OWN, Interest::READABLE)?;
         }
@@ -119,6 +128,7 @@ impl EventLoop {
             in_flight: InFlight::new(),
             finds_misses: false,
             memos: Memos::new(),
+            notices,
             counters,
             scribe,
             lanes: Lanes::default(),
@@ -133,11 +143,15 @@ impl EventLoop {
     pub(super) fn run(mut self) {
         let (mut arrived, mut new) = (Vec::new(), Vec::new());
         while !self.hub.is_over() {
-            let nap = if new.is_empty() { self.nap() } else { Duration::ZERO };
+            let mut nap = if new.is_empty() { self.nap() } else { Duration::ZERO };
+            if let Some(notices) = &mut self.notices {
+                nap = notices.nap(nap);
+            }
             if let Err(error) = self.hub.turn(nap, &mut arrived) {
                 log::error!("poll: {error}");
                 break;
             }
+            self.hear_tellings();
             if self.hub.make_round(&mut arrived) {
                 self.end_if_index_is_lost();
                 self.rest();
@@ -257,6 +271,7 @@ impl EventLoop {
 
     fn end(mut self) {
         self.hub.remove_socket();
+        self.close_board();
         let left: Vec<Token> = self.hub.clients.keys().copied().collect();
         left.into_iter().for_each(|token| self.drop_client(token));
         // A worker that hangs (in the index, on a dead network disk) must not keep the root's lock
@@ -302,8 +317,12 @@ impl EventLoop {
 
     /// A command has ended just now: its line goes to the journal.
     pub(super) fn ended(&mut self, command: Underway) {
+        self.ended_at(command, self.hub.last_active);
+    }
+
+    pub(super) fn ended_at(&mut self, command: Underway, at: Instant) {
         self.lanes.release(command.lane);
-        self.scribe.tell(Ended { command, at: self.hub.last_active });
+        self.scribe.tell(Ended { command, at });
     }
 
     /// Its lane is free; its line follows from a worker.

@@ -74,6 +74,7 @@ impl Hit {
             saves_ns,
             variables,
             verified,
+            hits: 0,
         });
         Hit { deliveries, results, saves_ns, about, memo }
     }

@@ -39,6 +39,10 @@ pub(super) enum Done {
     Abandoned {
         reasons: Vec<Reason>,
     },
+    /// Notices that are not on the board any more.
+    TakenDown {
+        notices: Vec<u64>,
+    },
     Reply {
         client: Token,
         reply: Box<Reply>,

@@ -36,6 +36,8 @@ pub(super) struct Memo {
     pub(super) saves_ns: u64,
     /// Nothing it depends on had changed at that count.
     pub(super) verified: Counter,
+    /// How often it was the answer.
+    pub(super) hits: u32,
 }
 
 /// Keys are hashes already.
@@ -193,6 +195,7 @@ mod tests {
             variables: Box::new([]),
             saves_ns: 0,
             verified: 0,
+            hits: 0,
         }
     }
 

@@ -5,7 +5,7 @@
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
 //! * `requests`, `answers`, `endings`: what it does with each message, with questions about commands, with the ends of compiles;
 //! * `jobs`: what it hands to workers and gets back;
-//! * `memo`: answers by request, for the warm path;
+//! * `memo`: answers by request, for the warm path; `notices`: what of that is on the board;
 //! * `lookup` and `finish`: the two jobs of the workers, before and after a compile;
 //! * `hit`: what becomes of results once they are known to fit;
 //! * `explain`, `compare`, `known`: why something was missed;
@@ -40,6 +40,11 @@ mod known;
 pub mod line;
 mod lookup;
 mod memo;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod notices;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[path = "no_notices.rs"]
+mod notices;
 mod picture;
 mod pieces;
 mod processor;

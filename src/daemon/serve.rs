@@ -15,6 +15,7 @@ use super::kept_hashes::KeptHashes;
 use super::shared::Shared;
 use super::upkeep::load_counters;
 use crate::files::FileTable;
+use crate::protocol::board;
 use crate::protocol::message::Cleared;
 use crate::protocol::told::Inspected;
 use crate::server::life::{self, take_lock};
@@ -52,6 +53,7 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     let config = Config {
         socket: root.socket().to_owned(),
         kept_stats,
+        board: root.file(board::LINK),
         settings: settings.clone(),
         default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),

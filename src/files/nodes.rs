@@ -397,9 +397,13 @@ impl Nodes {
         }
     }
 
-    pub(super) fn full_name(&self, id: NodeId) -> Option<Vec<u8>> {
+    /// The folder's path and the name in it.
+    pub(super) fn place(&self, id: NodeId) -> Option<(&[u8], &[u8])> {
         let node = self.node(id);
-        let folder = self.folder(node.folder)?;
-        Some([&*folder.path, &*node.name].concat())
+        Some((&self.folder(node.folder)?.path, &node.name))
+    }
+
+    pub(super) fn full_name(&self, id: NodeId) -> Option<Vec<u8>> {
+        self.place(id).map(|(folder, name)| [folder, name].concat())
     }
 }

@@ -50,6 +50,14 @@ impl Seen {
     }
 }
 
+/// What `each_name` tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameIs {
+    /// It may be written to by other names, too.
+    File,
+    Other,
+}
+
 /// Hashes kept from earlier, so that a restarted daemon need not read every file again. A stat proves
 /// nothing once the clock was set, so all comes with how often it was since the start.
 pub trait Remembered: Send + Sync {
@@ -212,6 +220,32 @@ impl FileTable {
         paths.into_iter().all(|id| {
             let entry = &inner.entries[id.0 as usize];
             entry.known && !entry.volatile && entry.changed <= since
+        })
+    }
+
+    /// The names that lead to these paths, and to what is not there: each with the physical path of its folder, which ends
+    /// in `/`. False where the watch does not vouch for one of them.
+    pub fn each_name(
+        &self,
+        lists: &[&[PathId]],
+        mut each: impl FnMut(&[u8], &[u8], NameIs),
+    ) -> bool {
+        let inner = self.lock();
+        let nodes = &inner.nodes;
+        lists.iter().flat_map(|list| list.iter()).all(|id| {
+            let entry = &inner.entries[id.0 as usize];
+            entry.known
+                && !entry.volatile
+                && entry.chain.iter().all(|node| {
+                    let Some((folder, name)) = nodes.place(*node) else { return false };
+                    let is = match &nodes.node(*node).kind {
+                        Kind::File(..) => NameIs::File,
+                        Kind::Folder(_) | Kind::Link { .. } | Kind::Absent => NameIs::Other,
+                        Kind::Unknown | Kind::Unwatched | Kind::Special => return false,
+                    };
+                    each(folder, name, is);
+                    true
+                })
         })
     }
 

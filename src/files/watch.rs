@@ -43,6 +43,12 @@ pub struct Watch {
     clock: Option<OwnedFd>,
 }
 
+/// How many watches this user may have, in all instances together.
+pub fn watches_allowed() -> usize {
+    let allowed = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
+    allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(8192)
+}
+
 const BUFFER_BYTES: usize = 64 << 10;
 /// An event with the longest name; a read leaves less room than this unused.
 const EVENT_BYTES_MAX: u64 = 16 + 256;

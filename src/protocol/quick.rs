@@ -8,7 +8,8 @@
 //! each output: u8 flags (1: executable, 2: in place, 4: inline, 8: replaces a file
 //!              only: see `WriteStyle::ReplaceFile`, 16: a hard link where it is safe,
 //!              32: only what may be written to: see `WriteStyle::ReplaceWritable`,
-//!              64: what is empty stays: see `WriteStyle::ReplaceFilled`)
+//!              64: what is empty stays: see `WriteStyle::ReplaceFilled`,
+//!              128, on the board only: its watch judges the blob, whatever its times are)
 //!              u16 length, path ended by NUL
 //!   inline:    u32 length, bytes
 //!   else:      [u8; 32] blob id, u64 size, u64 inode, i64 mtime ns, i64 ctime ns,
@@ -28,6 +29,7 @@ pub const REPLACES_FILE: u8 = 8;
 pub const LINK: u8 = 16;
 pub const REPLACES_WRITABLE: u8 = 32;
 pub const REPLACES_FILLED: u8 = 64;
+pub const WATCHED: u8 = 128;
 /// More outputs than this take the long form.
 pub const OUTPUTS_MAX: usize = 8;
 /// A longer payload takes the long form; the client's buffer holds it with the header.
@@ -39,6 +41,8 @@ pub enum Handing {
     Copied(BlobStat),
     /// As `Copied`; links need not be reported, since the daemon watches it.
     Linked(BlobStat),
+    /// The same, where the board watches it.
+    LinkedFromBoard(BlobStat),
 }
 
 /// A hit in the short form, which is for success only. `handing` tells how each blob may be handed out, if it
@@ -79,6 +83,7 @@ pub fn encode(
                 let (stat, link) = match handing(output)? {
                     Handing::Copied(stat) => (stat, 0),
                     Handing::Linked(stat) => (stat, LINK),
+                    Handing::LinkedFromBoard(stat) => (stat, LINK | WATCHED),
                 };
                 out.push(flags | link);
                 put_name(&mut out, &output.path)?;

@@ -26,6 +26,8 @@ use crate::sys::fault::{self, Point};
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const SIGNALS: Token = Token(2);
+/// A source that only ends `turn`.
+pub const WAKES: Token = WAKER;
 /// The daemon's own source, if it has one.
 pub const OWN: Token = Token(3);
 const NAME: Token = Token(4);

@@ -124,10 +124,11 @@ fn looks_like_ours(path: &Path) -> io::Result<bool> {
 }
 
 fn is_name_of_ours(name: &OsStr) -> bool {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 16] = [
         "artifacts",
         "config.toml",
         "crashes",
+        "daemon.board",
         "daemon.lock",
         "daemon.sock",
         "download-start.lock",

@@ -21,6 +21,7 @@ use rustix::fs::{Mode, OFlags, fstat, link, open, unlink};
 
 use super::blob::{BlobDir, is_regular};
 use crate::files::trust;
+use crate::files::watch::watches_allowed;
 use crate::sys;
 use crate::terms::blob::{BlobId, BlobStat};
 
@@ -120,9 +121,7 @@ impl WatchedBlobs {
 impl Watch {
     fn new() -> Option<Watch> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let allowed = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
-        let allowed = allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(8192);
-        let room = WATCHES_MAX.min(allowed / SHARE);
+        let room = WATCHES_MAX.min(watches_allowed() / SHARE);
         Some(Watch { inotify, held: HashMap::new(), ids: HashMap::new(), room })
     }
 

@@ -1,11 +1,11 @@
 //! A hit before the C library starts.
 //!
 //! Starting a static glibc costs more than everything a hit does (in a virtual machine its
-//! `cpuid` calls trap). So the ELF entry point is ours: it sends the raw invocation straight
-//! from the initial stack, and on a plain hit puts the files in place and exits. In every
-//! other case it goes on to glibc's `_start` as if nothing had happened, and the ordinary
-//! path, which is complete without this file, picks up the connection if an answer is
-//! already there.
+//! `cpuid` calls trap). So the ELF entry point is ours: it looks for the raw invocation, as it lies on
+//! the initial stack, on the daemon's `board`, or else sends it to the daemon, and on a plain hit
+//! puts the files in place and exits. In every other case it goes on to glibc's `_start` as if nothing
+//! had happened, and the ordinary path, which is complete without this file, picks up the connection
+//! if an answer is already there.
 //!
 //! Rules, kept by `tests/it/quick.rs` on the finished binary: nothing here may use
 //! thread-local storage, allocate, panic, or call anything outside the section
@@ -18,13 +18,18 @@
 //! were checked (`is_whole`).
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 
+mod board;
 mod deliver;
+mod key;
 mod raw;
 
 use std::arch::global_asm;
 use std::cell::UnsafeCell;
 
-use self::deliver::deliver;
+pub use self::board::{MOUNTS, WATCH};
+use self::deliver::{Delivered, Looked};
+pub use self::key::{Around, is_in_key, key, minded};
+pub use self::raw::ticks;
 use self::raw::*;
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::view::VIEW_BYTES;
@@ -67,7 +72,7 @@ struct State {
     received: usize,
     /// A `sockaddr_un`.
     address: [u8; 112],
-    /// First the cwd; once that is sent the reply, and behind its end (`scratch`) whatever else is needed.
+    /// First the cwd and a notice; once the cwd is sent the reply; and behind the end of either whatever else is needed.
     buffer: [u8; REPLY_BYTES + SCRATCH_BYTES],
 }
 
@@ -169,11 +174,58 @@ unsafe extern "C" fn quick(stack: *const usize) {
         if cwd_bytes < 2 || byte(buffer, 0) != b'/' {
             return;
         }
-        let Some(socket) = connect(address, address_bytes, laid.auxv) else { return };
         let cwd = Piece { at: buffer, bytes: cwd_bytes as usize - 1 };
-        let kept = ask(socket, &laid, cwd) && hear(state, socket, laid.auxv);
-        if !kept {
-            call(nr::CLOSE, socket, 0, 0, 0, 0);
+        let Some(around) = look_around(laid.masquerade) else { return };
+        // Behind the cwd, which may still be sent.
+        let room = buffer.add((cwd_bytes as usize + 63) & !63);
+        let name = Piece { at: address.add(2), bytes: address_bytes - 3 };
+        let mut notice = board::find(&laid, &around, cwd, name, room);
+        loop {
+            let (hit, bytes, socket) = match &notice {
+                Some(notice) => (notice.payload, notice.bytes, 0),
+                None => {
+                    let Some(socket) = connect(address, address_bytes, laid.auxv) else { return };
+                    match heard(state, &laid, &around, cwd, socket) {
+                        Heard::Hit(hit, bytes) => (hit, bytes, socket),
+                        Heard::Other => return,
+                        Heard::Nothing => {
+                            call(nr::CLOSE, socket, 0, 0, 0, 0);
+                            return;
+                        }
+                    }
+                }
+            };
+            let scratch = buffer.add((hit as usize - buffer as usize + bytes + 63) & !63);
+            let mut looked = core::mem::MaybeUninit::<Looked>::uninit();
+            let looked = looked.as_mut_ptr();
+            Looked::begin(looked);
+            let mut delivered = Delivered::Nothing;
+            // Blobs are looked at before the board's watch is: what happens to them from then on their times tell.
+            let holds = deliver::is_whole(hit, bytes)
+                && deliver::look(hit, looked)
+                && match &notice {
+                    Some(notice) => board::holds(notice, scratch),
+                    None => true,
+                };
+            if holds {
+                delivered = deliver::put_in_place(hit, looked, laid.auxv, scratch);
+            }
+            match &notice {
+                Some(notice) if delivered == Delivered::All => board::tell(notice),
+                Some(notice) => board::drop(notice),
+                None => {
+                    (*state).retry = delivered != Delivered::All;
+                    call(nr::CLOSE, socket, 0, 0, 0, 0);
+                }
+            }
+            if delivered == Delivered::All {
+                call(nr::EXIT_GROUP, 0, 0, 0, 0, 0);
+            }
+            // What the board says of a blob may be old; the daemon knows better.
+            if notice.is_none() || delivered != Delivered::Nothing {
+                return;
+            }
+            notice = None;
         }
     }
 }
@@ -192,6 +244,8 @@ struct Laid {
     /// The tool and its arguments, each ended by NUL.
     argv: Piece,
     env: Piece,
+    /// The strings in `env`, ended by null.
+    envp: *const *const u8,
     auxv: *const usize,
     /// The root of the cache, or the home folder that it is in.
     base: *const u8,
@@ -253,7 +307,7 @@ unsafe fn read_stack(stack: *const usize) -> Option<Laid> {
             return None;
         }
         let auxv = envp.add(count + 1).cast::<usize>();
-        Some(Laid { masquerade, argv, env, auxv, base, at_home })
+        Some(Laid { masquerade, argv, env, envp, auxv, base, at_home })
     }
 }
 
@@ -330,10 +384,9 @@ unsafe fn is_of(socket: usize, user: usize) -> bool {
     }
 }
 
-/// Sends the request, as postcard encodes `Request::Compile(Invocation { .. })`, with what we see, as
-/// `protocol::view` makes it.
+/// None where the kernel does not tell all of it.
 #[inline(always)]
-unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
+unsafe fn look_around(masquerade: bool) -> Option<Around> {
     unsafe {
         let mut root = core::mem::MaybeUninit::<KernelStatx>::uninit();
         let root_at = root.as_mut_ptr();
@@ -342,8 +395,32 @@ unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
         let name = slash.as_ptr() as usize;
         let told = call(nr::STATX, AT_FDCWD, name, 0, flags, root_at as usize);
         if told != 0 || (*root_at).mask as usize & STATX_MNT_ID == 0 {
-            return false;
+            return None;
         }
+        let mut around = Around::new([0; VIEW_BYTES], masquerade);
+        let view = (&raw mut around.view).cast::<u8>();
+        view.cast::<u32>().write_unaligned((*root_at).device_major);
+        view.add(4).cast::<u32>().write_unaligned((*root_at).device_minor);
+        view.add(8).cast::<u64>().write_unaligned((*root_at).inode);
+        view.add(16).cast::<u64>().write_unaligned((*root_at).mount);
+        // The size of standard error's terminal, and of standard input's, to which gcc cuts its messages.
+        let mut size = [0u16; 4];
+        let at = size.as_mut_ptr() as usize;
+        if call(nr::IOCTL, 2, TIOCGWINSZ, at, 0, 0) == 0 {
+            (around.is_terminal[0], around.columns[0]) = (1, size[1]);
+            if call(nr::IOCTL, 0, TIOCGWINSZ, at, 0, 0) == 0 {
+                (around.is_terminal[1], around.columns[1]) = (1, size[1]);
+            }
+        }
+        Some(around)
+    }
+}
+
+/// Sends the request, as postcard encodes `Request::Compile(Invocation { .. })`, with what we see, as
+/// `protocol::view` makes it.
+#[inline(always)]
+unsafe fn ask(socket: usize, laid: &Laid, around: &Around, cwd: Piece) -> bool {
+    unsafe {
         let mut head = [0u8; BEGIN + 8];
         let mut middle = [0u8; 8];
         let mut before_cwd = [0u8; 8];
@@ -354,7 +431,7 @@ unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
         let before_cwd_used = put_number(before_cwd.as_mut_ptr(), cwd.bytes);
         let end_at = end.as_mut_ptr();
         end_at.write_volatile(u8::from(laid.masquerade));
-        let end_used = 1 + put_terminal(end_at.add(1)) + AFTER_TERMINAL;
+        let end_used = 1 + put_terminal(end_at.add(1), around) + AFTER_TERMINAL;
         let payload = head_used - HEADER_BYTES
             + laid.argv.bytes
             + middle_used
@@ -369,11 +446,7 @@ unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
         words.add(3).write_unaligned(1 | 2);
         head_at.add(16).cast::<u64>().write_unaligned(OWN.version);
         head_at.add(24).cast::<u64>().write_unaligned(OWN.id);
-        let view = head_at.add(HEADER_BYTES);
-        view.cast::<u32>().write_unaligned((*root_at).device_major);
-        view.add(4).cast::<u32>().write_unaligned((*root_at).device_minor);
-        view.add(8).cast::<u64>().write_unaligned((*root_at).inode);
-        view.add(16).cast::<u64>().write_unaligned((*root_at).mount);
+        copy((&raw const around.view).cast(), head_at.add(HEADER_BYTES), VIEW_BYTES);
         let pieces = [
             Piece { at: head_at, bytes: head_used },
             laid.argv,
@@ -394,31 +467,46 @@ unsafe fn ask(socket: usize, laid: &Laid, cwd: Piece) -> bool {
 /// declared. All of these are zeros, which are there.
 const AFTER_TERMINAL: usize = 4;
 
-/// Writes of which size standard error's terminal is, and standard input's, to which gcc cuts its messages; gives how
-/// many bytes. What is not written is zero.
+/// Writes of which size the terminals are; gives how many bytes. What is not written is zero.
 #[inline(always)]
-unsafe fn put_terminal(to: *mut u8) -> usize {
+unsafe fn put_terminal(to: *mut u8, around: &Around) -> usize {
     unsafe {
-        let mut size = [0u16; 4];
-        if call(nr::IOCTL, 2, TIOCGWINSZ, size.as_mut_ptr() as usize, 0, 0) != 0 {
+        if around.is_terminal[0] == 0 {
             return 1;
         }
         to.write_volatile(1);
-        let used = 1 + put_number(to.add(1), size[1] as usize);
-        let mut input = [0u16; 4];
-        if call(nr::IOCTL, 0, TIOCGWINSZ, input.as_mut_ptr() as usize, 0, 0) != 0 {
+        let used = 1 + put_number(to.add(1), around.columns[0] as usize);
+        if around.is_terminal[1] == 0 {
             return used + 1;
         }
         to.add(used).write_volatile(1);
-        used + 1 + put_number(to.add(used + 1), input[1] as usize)
+        used + 1 + put_number(to.add(used + 1), around.columns[1] as usize)
     }
 }
 
-/// Waits for the answer; a short hit is put in place, and that is the end of the process. True: the connection is
-/// for the ordinary path, with what came.
+/// What came of a question.
+enum Heard {
+    /// A short hit's payload, and how much it is.
+    Hit(*mut u8, usize),
+    /// The connection is for the ordinary path, with what came.
+    Other,
+    /// It is for nobody.
+    Nothing,
+}
+
+/// Asks, and waits for the answer.
 #[inline(always)]
-unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
+unsafe fn heard(
+    state: *mut State,
+    laid: &Laid,
+    around: &Around,
+    cwd: Piece,
+    socket: usize,
+) -> Heard {
     unsafe {
+        if !ask(socket, laid, around, cwd) {
+            return Heard::Nothing;
+        }
         let reply = (&raw mut (*state).buffer).cast::<u8>();
         let mut received = 0;
         let mut pieces = 0;
@@ -433,12 +521,12 @@ unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
                 if received == 0 && ticks().wrapping_sub(asked) < AWAKE_TICKS {
                     pause();
                 } else if !sleep(state, socket, received, &mut pieces) {
-                    return false;
+                    return Heard::Nothing;
                 }
                 continue;
             }
             if got <= 0 {
-                return false;
+                return Heard::Nothing;
             }
             received += got as usize;
             if received < HEADER_BYTES {
@@ -452,21 +540,16 @@ unsafe fn hear(state: *mut State, socket: usize, auxv: *const usize) -> bool {
             if !ours {
                 (*state).socket = socket as i32;
                 (*state).received = received;
-                return true;
+                return Heard::Other;
             }
             let length = get::<u32>(reply.add(8)) as usize;
             let whole = HEADER_BYTES + length;
             // One that can't be delivered this way: the ordinary path asks anew.
             if whole > REPLY_BYTES {
-                return false;
+                return Heard::Nothing;
             }
             if received >= whole {
-                (*state).retry = true;
-                if deliver::is_whole(reply.add(HEADER_BYTES), length) {
-                    let scratch = reply.add((whole + 63) & !63);
-                    deliver(reply.add(HEADER_BYTES), auxv, scratch);
-                }
-                return false;
+                return Heard::Hit(reply.add(HEADER_BYTES), length);
             }
         }
     }

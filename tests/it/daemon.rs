@@ -124,7 +124,7 @@ fn status_with_and_without_a_daemon() {
     let output = s.z("status").code(1);
     assert!(output.out().contains("not running"), "{}", output.out());
     assert!(s.daemons().is_empty());
-    s.warm(COMPILE);
+    s.warm_once(COMPILE);
     let output = s.z("status").code(0);
     assert_eq!(output.err(), "");
     for word in ["version", "socket", "uptime", "cache dir", "compilations", "hit rate", "50.0%"] {

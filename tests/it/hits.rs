@@ -10,10 +10,10 @@ fn c_and_cxx_with_gcc() {
     let s = Sandbox::new();
     s.write("a.c", HELLO);
     s.write("a.cpp", "template<class T> T twice(T t) { return t + t; }\nint v = twice(4);\n");
-    s.warm("gcc -c a.c -o a.o");
-    s.warm("g++ -O2 -c a.cpp -o b.o");
-    s.warm("cc -c a.c -o a.o");
-    s.warm("c++ -c a.cpp -o b.o");
+    s.warm_once("gcc -c a.c -o a.o");
+    s.warm_once("g++ -O2 -c a.cpp -o b.o");
+    s.warm_once("cc -c a.c -o a.o");
+    s.warm_once("c++ -c a.cpp -o b.o");
     let status = s.status();
     assert_eq!((&status["hits"], &status["misses"]), (&4.into(), &4.into()));
 }

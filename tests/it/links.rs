@@ -44,7 +44,7 @@ fn programs_by_every_linker_and_driver() {
     for compiler in COMPILERS {
         for linker in LINKERS {
             let line = format!("{compiler} -fuse-ld={linker} main.o one.o -o app-{linker}");
-            s.warm(&line);
+            s.warm_once(&line);
             assert_eq!(status_of(&s, &format!("app-{linker}")), Some(0));
             assert!(s.path(format!("app-{linker}")).metadata().unwrap().mode() & 0o111 != 0);
         }

@@ -6,6 +6,8 @@ mod kit;
 
 // Outputs that are no files, messages, terminals, and files nobody names.
 mod beside;
+// Hits that nobody is asked for.
+mod board;
 // How the daemon comes, goes, and survives what is done to it.
 mod daemon;
 // What breaks inside: every step of daemon and wrapper, by order.

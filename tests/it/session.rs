@@ -238,7 +238,7 @@ fn a_full_disk_loses_lines_and_no_build() {
     fs::create_dir_all(s.cache.join("logs")).unwrap();
     symlink("/dev/full", s.cache.join("logs/compile_journal.jsonl")).unwrap();
     join(&mut s, "--stats");
-    s.warm(COMPILE);
+    s.warm_once(COMPILE);
     assert_eq!(stats(&s, "session-stats")["hits"], 1);
     assert_eq!(s.status()["journal_lines_lost"], 2);
 }
@@ -267,7 +267,7 @@ fn a_fallback_is_told_as_well() {
 fn a_hit_that_can_not_be_delivered_is_told_once() {
     let s = Sandbox::new();
     s.write("a.c", HELLO);
-    s.warm("gcc -g3 -c a.c -o a.o");
+    s.warm_once("gcc -g3 -c a.c -o a.o");
     for blob in s.blobs() {
         fs::write(blob, "damaged").unwrap();
     }

@@ -297,7 +297,7 @@ fn explain_says_what_would_happen_and_does_nothing() {
     assert_eq!(s.status()["compilations"], 0);
     assert!(s.blobs().is_empty());
 
-    s.warm(COMPILE);
+    s.warm_once(COMPILE);
     let told = explain();
     assert_eq!(told["outcome"], "hit");
     let unit = &told["units"][0];

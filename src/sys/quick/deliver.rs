@@ -2,10 +2,10 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{PATH_BYTES, SCRATCH_BYTES};
+use super::{PATH_BYTES, Piece, SCRATCH_BYTES};
 use crate::protocol::quick::{
     EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_FILLED,
-    REPLACES_WRITABLE,
+    REPLACES_WRITABLE, WATCHED,
 };
 
 /// Where the first output begins, behind the numbers of outputs and chunks.
@@ -75,52 +75,112 @@ unsafe fn after_bytes(hit: *const u8, at: usize, count: usize) -> usize {
     }
 }
 
-/// Puts a short hit in place and exits; returns when anything is not as it should be. At `scratch` there is
-/// room for `SCRATCH_BYTES`.
+/// How far a delivery came.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Delivered {
+    All,
+    /// Something is not as it should be, and some outputs may be in place.
+    Some,
+    /// The same, and nothing was touched.
+    Nothing,
+}
+
+/// What was found of an output's blob.
+#[derive(Clone, Copy)]
+struct Blob {
+    file: usize,
+    stat: KernelStat,
+}
+
+/// The blobs of a hit, opened, each at the place of its output; and what need not be asked of the kernel again.
+pub(super) struct Looked {
+    blobs: [core::mem::MaybeUninit<Blob>; OUTPUTS_MAX],
+    /// The folder that links may be made in, if one is known: a name's beginning, and its device.
+    folder: Piece,
+    device: u64,
+    /// Not asked for yet: the largest number.
+    umask: usize,
+}
+
+impl Looked {
+    /// Where it is to be. (As a value it would be made by `memset`, which is not there yet.)
+    #[inline(always)]
+    pub(super) unsafe fn begin(at: *mut Looked) {
+        unsafe {
+            (&raw mut (*at).folder.at).write_volatile(core::ptr::null());
+            (&raw mut (*at).umask).write_volatile(usize::MAX);
+        }
+    }
+}
+
+/// The room for what is found of an output's blob.
 #[inline(always)]
-pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u8) {
+unsafe fn blob_at(looked: *mut Looked, index: usize) -> *mut Blob {
+    unsafe { (&raw mut (*looked).blobs).cast::<Blob>().add(index) }
+}
+
+/// Opens the blobs of a whole short hit, and makes sure that each is what it was. Of one that the board's watch judges
+/// the times are written into the hit as they are now, for it is not known yet what the watch says. False: it is to be
+/// asked for again, and nothing was touched.
+#[inline(always)]
+pub(super) unsafe fn look(hit: *mut u8, looked: *mut Looked) -> bool {
     unsafe {
         let outputs = byte(hit, 0) as usize;
-        let chunks = byte(hit, 1);
-        if outputs > OUTPUTS_MAX {
-            return;
-        }
-        let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
-        let stat = found.as_mut_ptr();
-        let mut blobs = [-1isize; OUTPUTS_MAX];
-        // Those that somebody else has a link to, a bit each.
-        let mut shared = 0usize;
-        // Nothing is touched before every blob is known to be what it was.
         let mut at = hit.add(OUTPUTS_AT);
         let mut index = 0;
         while index < outputs {
             let flags = byte(at, 0);
             let name = at.add(3);
             let rest = name.add(get::<u16>(at.add(1)) as usize);
+            let blob = blob_at(looked, index);
+            let stat = &raw mut (*blob).stat;
             if flags & REPLACES_FILE != 0
                 && stat_with(nr::LSTAT, name as usize, stat)
                 && ((*stat).mode & S_IFMT != S_IFREG || (*stat).size == 0)
             {
-                return;
+                return false;
             }
             if flags & INLINE != 0 {
                 at = rest.add(4 + get::<u32>(rest) as usize);
             } else {
-                let blob = call(nr::OPEN, rest.add(66) as usize, O_RDONLY_BLOB, 0, 0, 0);
-                if blob < 0 || !stat_with(nr::FSTAT, blob as usize, stat) {
-                    return;
+                let file = call(nr::OPEN, rest.add(66) as usize, O_RDONLY_BLOB, 0, 0, 0);
+                let may_be_good = file >= 0
+                    && (flags & WATCHED == 0 || !may_be_written(file as usize))
+                    && stat_with(nr::FSTAT, file as usize, stat);
+                if !may_be_good {
+                    return false;
+                }
+                if flags & WATCHED != 0 {
+                    rest.add(48).cast::<i64>().write_unaligned(KernelStat::ns((*stat).mtime));
+                    rest.add(56).cast::<i64>().write_unaligned(KernelStat::ns((*stat).ctime));
                 }
                 if !is_unchanged(stat, rest) {
-                    return;
+                    return false;
                 }
-                shared |= usize::from((*stat).links > 1) << index;
-                blobs.as_mut_ptr().add(index).write_volatile(blob);
+                (&raw mut (*blob).file).write(file as usize);
                 at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
             }
             index += 1;
         }
-        at = hit.add(OUTPUTS_AT);
-        index = 0;
+        true
+    }
+}
+
+/// Puts a short hit in place whose blobs were looked at. At `scratch` there is room for `SCRATCH_BYTES`.
+#[inline(always)]
+pub(super) unsafe fn put_in_place(
+    hit: *const u8,
+    looked: *mut Looked,
+    auxv: *const usize,
+    scratch: *mut u8,
+) -> Delivered {
+    unsafe {
+        let outputs = byte(hit, 0) as usize;
+        let chunks = byte(hit, 1);
+        let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
+        let stat = found.as_mut_ptr();
+        let mut at = hit.add(OUTPUTS_AT);
+        let mut index = 0;
         while index < outputs {
             let flags = byte(at, 0);
             let name = at.add(3);
@@ -129,25 +189,26 @@ pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u
                 let count = get::<u32>(rest) as usize;
                 let file = create(name, flags, auxv, stat);
                 if file < 0 || !write_all(file as usize, rest.add(4), count) {
-                    return;
+                    return Delivered::Some;
                 }
                 call(nr::CLOSE, file as usize, 0, 0, 0, 0);
                 at = rest.add(4 + count);
             } else {
-                let blob = blobs.as_ptr().add(index).read_volatile() as usize;
-                let size = get::<u64>(rest.add(32));
+                let blob = blob_at(looked, index);
+                let file = (*blob).file;
                 let linked = flags & LINK != 0
                     && flags & IN_PLACE == 0
-                    && link(rest, name, flags, blob, auxv, stat, scratch);
-                if !linked && !copy_file(name, flags, blob, size, auxv, stat, scratch) {
-                    return;
+                    && link(rest, name, flags, blob, looked, auxv, scratch);
+                let size = get::<u64>(rest.add(32));
+                if !linked && !copy_file(name, flags, file, size, auxv, stat, scratch) {
+                    return Delivered::Some;
                 }
                 // A build tree that has a link to the blob could have written to it meanwhile.
                 if !linked
-                    && shared >> index & 1 != 0
-                    && !(stat_with(nr::FSTAT, blob, stat) && is_unchanged(stat, rest))
+                    && (*blob).stat.links > 1
+                    && !(stat_with(nr::FSTAT, file, stat) && is_unchanged(stat, rest))
                 {
-                    return;
+                    return Delivered::Some;
                 }
                 at = rest.add(66 + get::<u16>(rest.add(64)) as usize);
             }
@@ -161,7 +222,17 @@ pub(super) unsafe fn deliver(hit: *const u8, auxv: *const usize, scratch: *mut u
             at = at.add(5 + count);
             chunk += 1;
         }
-        call(nr::EXIT_GROUP, 0, 0, 0, 0, 0);
+        Delivered::All
+    }
+}
+
+/// Whether somebody may have it open for writing: as `sys::lease` finds out, which says why it asks for that signal.
+#[inline(always)]
+unsafe fn may_be_written(file: usize) -> bool {
+    unsafe {
+        call(nr::FCNTL, file, F_SETSIG, SIGURG, 0, 0) != 0
+            || call(nr::FCNTL, file, F_SETLEASE, F_RDLCK, 0, 0) != 0
+            || call(nr::FCNTL, file, F_SETLEASE, F_UNLCK, 0, 0) != 0
     }
 }
 
@@ -245,12 +316,26 @@ unsafe fn copy_file(
             return false;
         }
         let mut left = size;
+        // Within the kernel no page of ours is touched: each of a buffer's costs more than the bytes in it.
+        let mut by_kernel = true;
         while left > 0 {
-            let got = call(nr::READ, blob, buffer as usize, SCRATCH_BYTES, 0, 0);
+            let got = if by_kernel {
+                call(nr::SENDFILE, file as usize, blob, 0, left as usize, 0)
+            } else {
+                call(nr::READ, blob, buffer as usize, SCRATCH_BYTES, 0, 0)
+            };
             if got == EINTR {
                 continue;
             }
-            if got <= 0 || got as u64 > left || !write_all(file as usize, buffer, got as usize) {
+            if got < 0 && by_kernel && left == size {
+                // Not between these file systems.
+                by_kernel = false;
+                continue;
+            }
+            if got <= 0 || got as u64 > left {
+                return false;
+            }
+            if !by_kernel && !write_all(file as usize, buffer, got as usize) {
                 return false;
             }
             left -= got as u64;
@@ -278,65 +363,49 @@ unsafe fn link(
     entry: *const u8,
     name: *const u8,
     flags: u8,
-    blob: usize,
+    blob: *mut Blob,
+    looked: *mut Looked,
     auxv: *const usize,
-    stat: *mut KernelStat,
     folder_at: *mut u8,
 ) -> bool {
     unsafe {
         let from = entry.add(66);
-        if !stat_with(nr::FSTAT, blob, stat) {
-            return false;
-        }
+        let (file, stat) = ((*blob).file, &raw mut (*blob).stat);
         if (*stat).links == 2 {
             // Our own earlier delivery may still be there: then it makes way first.
             let (device, inode) = ((*stat).device, (*stat).inode);
             let ours = stat_with(nr::LSTAT, name as usize, stat)
                 && (*stat).device == device
                 && (*stat).inode == inode;
-            if !ours
-                || call(nr::UNLINK, name as usize, 0, 0, 0, 0) != 0
-                || !stat_with(nr::FSTAT, blob, stat)
-            {
+            let made_way = ours && call(nr::UNLINK, name as usize, 0, 0, 0, 0) == 0;
+            // As it is now, for who copies it, too.
+            if !stat_with(nr::FSTAT, file, stat) || !made_way {
                 return false;
             }
         }
         let device = (*stat).device;
         let (uid, gid) = (auxiliary(auxv, AT_EUID), auxiliary(auxv, AT_EGID));
-        let umask = call(nr::UMASK, 0, 0, 0, 0, 0) as usize;
-        call(nr::UMASK, umask, 0, 0, 0, 0);
+        if (*looked).umask == usize::MAX {
+            (*looked).umask = call(nr::UMASK, 0, 0, 0, 0, 0) as usize;
+            call(nr::UMASK, (*looked).umask, 0, 0, 0, 0);
+        }
         if (*stat).links != 1
             || (*stat).uid as usize != uid
             || (*stat).gid as usize != gid
-            || ((*stat).mode & 0o7777) as usize != mode_of(flags) & !umask
+            || ((*stat).mode & 0o7777) as usize != mode_of(flags) & !(*looked).umask
         {
             return false;
         }
-        // The folder may hand down a group or access rules of its own.
         let mut end = length(name);
         while end > 0 && byte(name, end - 1) != b'/' {
             end -= 1;
         }
-        if end >= PATH_BYTES {
-            return false;
-        }
-        if end == 0 {
-            folder_at.write_volatile(b'.');
-            folder_at.add(1).write_volatile(0);
-        } else {
-            copy(name, folder_at, end);
-            folder_at.add(end).write_volatile(0);
-        }
-        if !stat_with(nr::STAT, folder_at as usize, stat)
-            || (*stat).mode & S_ISGID != 0
-            || (*stat).device != device
-        {
-            return false;
-        }
-        let rules = c"system.posix_acl_default".as_ptr() as usize;
-        let has_rules = call(nr::GETXATTR, folder_at as usize, rules, 0, 0, 0);
-        if has_rules != ENODATA && has_rules != EOPNOTSUPP {
-            return false;
+        let folder = Piece { at: name, bytes: end };
+        if !is_same(folder, (*looked).folder) || (*looked).device != device {
+            if !may_be_linked_into(folder, device, folder_at) {
+                return false;
+            }
+            ((*looked).folder, (*looked).device) = (folder, device);
         }
         let mut made = call(nr::LINK, from as usize, name as usize, 0, 0, 0);
         if made == EEXIST && make_way(name, flags, auxv, stat) {
@@ -346,14 +415,60 @@ unsafe fn link(
             return false;
         }
         // Still the blob we looked at, and no second link made at the same time? (Who makes one sets its times.)
-        let alone = stat_with(nr::FSTAT, blob, stat)
+        let alone = stat_with(nr::FSTAT, file, stat)
             && (*stat).links == 2
             && (*stat).size == get::<u64>(entry.add(32))
             && KernelStat::ns((*stat).mtime) == get::<i64>(entry.add(48));
-        if alone && call(nr::UTIMENSAT, blob, 0, 0, 0, 0) == 0 {
+        if alone && call(nr::UTIMENSAT, file, 0, 0, 0, 0) == 0 {
             return true;
         }
         call(nr::UNLINK, name as usize, 0, 0, 0, 0);
         false
+    }
+}
+
+/// Whether both are the same name of a folder.
+#[inline(always)]
+unsafe fn is_same(one: Piece, other: Piece) -> bool {
+    if one.bytes != other.bytes || other.at.is_null() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.bytes {
+        if unsafe { byte(one.at, at) != byte(other.at, at) } {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Whether a folder is on that device and hands down neither a group nor access rules of its own.
+#[inline(always)]
+unsafe fn may_be_linked_into(folder: Piece, device: u64, path: *mut u8) -> bool {
+    unsafe {
+        let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
+        let stat = found.as_mut_ptr();
+        if folder.bytes >= PATH_BYTES {
+            return false;
+        }
+        if folder.bytes == 0 {
+            path.write_volatile(b'.');
+            path.add(1).write_volatile(0);
+        } else {
+            copy(folder.at, path, folder.bytes);
+            path.add(folder.bytes).write_volatile(0);
+        }
+        if !stat_with(nr::STAT, path as usize, stat)
+            || (*stat).mode & S_ISGID != 0
+            || (*stat).device != device
+        {
+            return false;
+        }
+        // Behind the path; from the instructions, since another page of the program would have to be touched.
+        let rules = path.add(folder.bytes + 2);
+        put(rules, b"system.posix_acl_default\0");
+        let has_rules = call(nr::GETXATTR, path as usize, rules as usize, 0, 0, 0);
+        has_rules == ENODATA || has_rules == EOPNOTSUPP
     }
 }

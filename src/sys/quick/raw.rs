@@ -22,9 +22,22 @@ pub(super) unsafe fn call(
     result
 }
 
+/// `mmap` of a descriptor from its beginning, which is one argument more than `call` takes.
+#[inline(always)]
+pub(super) unsafe fn map(bytes: usize, access: usize, flags: usize, descriptor: usize) -> isize {
+    let result: isize;
+    // SAFETY: the caller passes what `mmap` takes.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr::MMAP as isize => result,
+            in("rdi") 0usize, in("rsi") bytes, in("rdx") access, in("r10") flags, in("r8") descriptor, in("r9") 0usize,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
 /// The processor's clock: some two or three a nanosecond.
 #[inline(always)]
-pub(super) fn ticks() -> u64 {
+pub fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has it.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
@@ -186,19 +199,28 @@ pub(super) mod nr {
     pub(in crate::sys::quick) const FSTAT: usize = 5;
     pub(in crate::sys::quick) const LSTAT: usize = 6;
     pub(in crate::sys::quick) const POLL: usize = 7;
+    pub(in crate::sys::quick) const MMAP: usize = 9;
+    pub(in crate::sys::quick) const MUNMAP: usize = 11;
     pub(in crate::sys::quick) const IOCTL: usize = 16;
+    pub(in crate::sys::quick) const PREAD: usize = 17;
+    pub(in crate::sys::quick) const SENDFILE: usize = 40;
     pub(in crate::sys::quick) const SOCKET: usize = 41;
     pub(in crate::sys::quick) const CONNECT: usize = 42;
     pub(in crate::sys::quick) const SENDMSG: usize = 46;
     pub(in crate::sys::quick) const GETSOCKOPT: usize = 55;
+    pub(in crate::sys::quick) const FCNTL: usize = 72;
     pub(in crate::sys::quick) const GETCWD: usize = 79;
     pub(in crate::sys::quick) const LINK: usize = 86;
     pub(in crate::sys::quick) const UNLINK: usize = 87;
+    pub(in crate::sys::quick) const READLINK: usize = 89;
     pub(in crate::sys::quick) const UMASK: usize = 95;
     pub(in crate::sys::quick) const GETXATTR: usize = 191;
     pub(in crate::sys::quick) const EXIT_GROUP: usize = 231;
+    pub(in crate::sys::quick) const EPOLL_WAIT: usize = 232;
     pub(in crate::sys::quick) const UTIMENSAT: usize = 280;
     pub(in crate::sys::quick) const STATX: usize = 332;
+    pub(in crate::sys::quick) const PIDFD_OPEN: usize = 434;
+    pub(in crate::sys::quick) const PIDFD_GETFD: usize = 438;
 }
 
 pub(super) const EEXIST: isize = -17;
@@ -214,6 +236,13 @@ pub(super) const S_IWUSR: u32 = 0o200;
 pub(super) const O_RDONLY_BLOB: usize = 0o2000000 | 0o400000 | 0o4000; // CLOEXEC, NOFOLLOW, NONBLOCK
 pub(super) const O_CREATE_NEW: usize = 0o1 | 0o100 | 0o200 | 0o2000000;
 pub(super) const O_IN_PLACE: usize = 0o1 | 0o100 | 0o1000 | 0o2000000;
+
+// asm-generic/fcntl.h, linux/fcntl.h, asm/signal.h
+pub(super) const F_SETSIG: usize = 10;
+pub(super) const F_SETLEASE: usize = 1024;
+pub(super) const F_RDLCK: usize = 0;
+pub(super) const F_UNLCK: usize = 2;
+pub(super) const SIGURG: usize = 23;
 
 pub(super) const AT_FDCWD: usize = -100isize as usize;
 pub(super) const STATX_INO: usize = 0x100;
