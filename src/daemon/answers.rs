@@ -127,6 +127,11 @@ impl EventLoop {
         Some((memo.deliveries.clone(), memo.about.clone(), memo.saves_ns))
     }
 
+    pub(super) fn count_hit(&mut self, about: &About, saved_ns: u64) {
+        self.counters.hit(about.kind, saved_ns);
+        self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
+    }
+
     /// Sends a hit, in the short form where it fits: then true.
     fn hit(
         &mut self,
@@ -136,8 +141,7 @@ impl EventLoop {
         saved_ns: u64,
         quick: bool,
     ) -> bool {
-        self.counters.hit(about.kind, saved_ns);
-        self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
+        self.count_hit(&about, saved_ns);
         self.fate(token, Fate::Hit { about, saved_ns });
         let shared = &self.shared;
         let link_mode = shared.configured.link_mode();

@@ -21,7 +21,7 @@ use super::memo::{Memo, RequestKey};
 use super::shared::Shared;
 use super::underway::{Fate, Underway};
 use crate::files::table::NameIs;
-use crate::files::watch::watches_allowed;
+use crate::files::watch::room_beside;
 use crate::files::{Counter, PathId};
 use crate::protocol::board::NOTICES_MAX;
 use crate::protocol::message::{Content, Delivered, Delivery, Invocation};
@@ -40,10 +40,6 @@ const HITS_FIRST: u32 = 2;
 /// After a hit tellings are looked for by ourselves for so long, so often.
 const AWAKE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_millis(50);
-/// What the board watches at most; each takes the kernel about 1 KiB.
-const WATCHES_MAX: usize = 20_000;
-/// And at most one in so many of what the user may have.
-const SHARE: usize = 8;
 
 /// What the board calls a request, as it came: with all variables, also those that nobody reads.
 type BoardKey = [u64; 2];
@@ -118,10 +114,7 @@ impl Notices {
             age: 0,
             notices: HashMap::new(),
             by_key: HashMap::new(),
-            watching: Arc::new(Mutex::new(Watching {
-                room: WATCHES_MAX.min(watches_allowed() / SHARE),
-                ..Watching::default()
-            })),
+            watching: Arc::new(Mutex::new(Watching { room: room_beside(), ..Watching::default() })),
             last: 0,
             awake: None,
             began: (ticks(), Instant::now()),
@@ -144,7 +137,8 @@ impl Notices {
             self.awake = None;
         }
         let nap = if self.awake.is_some() { nap.min(ROUND) } else { nap };
-        if self.board.set_asleep(nap > ROUND) { nap } else { Duration::ZERO }
+        // What somebody has told by now, or has only begun to, is looked for soon.
+        if self.board.set_asleep(nap > ROUND) { nap } else { nap.min(ROUND) }
     }
 
     fn key(&self, invocation: &Invocation) -> BoardKey {
@@ -398,8 +392,7 @@ impl EventLoop {
             let saved_ns = notice.saves_ns;
             self.upkeep.used(&notice.results);
             let command = self.begin(invocation, began);
-            self.counters.hit(about.kind, saved_ns);
-            self.counters.worktree_hits += u64::from(about.is_from_elsewhere);
+            self.count_hit(&about, saved_ns);
             self.ended_at(Underway { fate: Fate::Hit { about, saved_ns }, ..command }, at);
         }
     }

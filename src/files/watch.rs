@@ -43,10 +43,14 @@ pub struct Watch {
     clock: Option<OwnedFd>,
 }
 
-/// How many watches this user may have, in all instances together.
-pub fn watches_allowed() -> usize {
+/// How much another instance than the table's may watch; each watch takes the kernel about 1 KiB. At most one in so many
+/// of what the user may have in all instances together, for the folders of inputs need them more.
+pub fn room_beside() -> usize {
+    const WATCHES_MAX: usize = 20_000;
+    const SHARE: usize = 8;
     let allowed = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
-    allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(8192)
+    let allowed = allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(8192);
+    WATCHES_MAX.min(allowed / SHARE)
 }
 
 const BUFFER_BYTES: usize = 64 << 10;

@@ -21,14 +21,10 @@ use rustix::fs::{Mode, OFlags, fstat, link, open, unlink};
 
 use super::blob::{BlobDir, is_regular};
 use crate::files::trust;
-use crate::files::watch::watches_allowed;
+use crate::files::watch::room_beside;
 use crate::sys;
 use crate::terms::blob::{BlobId, BlobStat};
 
-/// What is watched at most; each takes the kernel about 1 KiB.
-const WATCHES_MAX: usize = 20_000;
-/// And at most one in so many of what the user may have, for the folders of inputs need them more.
-const SHARE: usize = 8;
 /// A blob that somebody keeps touching is not waited for.
 const TRIES: usize = 3;
 const BUFFER_BYTES: usize = 16 << 10;
@@ -121,8 +117,7 @@ impl WatchedBlobs {
 impl Watch {
     fn new() -> Option<Watch> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let room = WATCHES_MAX.min(watches_allowed() / SHARE);
-        Some(Watch { inotify, held: HashMap::new(), ids: HashMap::new(), room })
+        Some(Watch { inotify, held: HashMap::new(), ids: HashMap::new(), room: room_beside() })
     }
 
     /// Whether a write through another link is told here, and open files are: tried out, since overlays and

@@ -92,8 +92,8 @@ impl Open {
     }
 }
 
-/// The notice for this request, if there is one; whether it `holds` is another question. `socket` is the socket's path, whose end is changed and
-/// put back; at `to` there is room for a payload.
+/// The notice for this request, if there is one; whether it `holds` is another question. `socket` is the socket's path,
+/// whose end is changed and put back; at `to` there is room for a payload.
 #[inline(always)]
 pub(super) unsafe fn find(
     laid: &Laid,
