@@ -12,7 +12,7 @@ use super::pieces::{self, LookedFor};
 use super::result_key::date_slot;
 use super::shared::Shared;
 use super::{explain, ground};
-use crate::files::table::Opened;
+use crate::files::ticket::Opened;
 use crate::files::{Counter, Seen};
 use crate::protocol::message::{Invocation, Step, Work};
 use crate::protocol::told::{ExplainedUnit, Explanation};

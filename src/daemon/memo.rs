@@ -36,7 +36,7 @@ pub(super) struct Memo {
     pub(super) saves_ns: u64,
     /// Nothing it depends on had changed at that count.
     pub(super) verified: Counter,
-    /// How often it was the answer.
+    /// How often it was the answer, since it last went up on the board.
     pub(super) hits: u32,
 }
 

@@ -20,7 +20,7 @@ use super::jobs::{Done, wake};
 use super::memo::{Memo, RequestKey};
 use super::shared::Shared;
 use super::underway::{Fate, Underway};
-use crate::files::table::NameIs;
+use crate::files::table::NameNumber;
 use crate::files::watch::room_beside;
 use crate::files::{Counter, PathId};
 use crate::protocol::board::NOTICES_MAX;
@@ -35,8 +35,16 @@ use crate::terms::key::ResultKey;
 use crate::terms::output::LinkMode;
 use crate::tools::environment::{Environment, names_that_matter};
 
-/// From this hit on a request has a notice: most are asked for once or twice.
+/// As many hits a request needs before it gets a notice, at first: most are asked for once or twice.
 const HITS_FIRST: u32 = 2;
+/// And at most, where notices did not pay.
+const HITS_MAX: u32 = 64;
+/// To put one up takes the time that so many hits by it save.
+const PAYS_FROM: u64 = 4;
+/// With fewer notices than this it does not matter what they cost.
+const FEW: u64 = 16;
+/// So many paths are gone through at a time: the table is locked meanwhile, and the loop needs it.
+const PATHS_AT_ONCE: usize = 256;
 /// After a hit tellings are looked for by ourselves for so long, so often.
 const AWAKE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_millis(50);
@@ -63,9 +71,38 @@ struct Watching {
     age: u64,
     /// By physical path, which ends in `/`.
     folders: HashMap<Box<[u8]>, i32>,
-    /// Names, by full path, that are minded already.
-    names: HashSet<Box<[u8]>>,
+    /// What is minded already.
+    names: HashSet<NameNumber>,
     files: usize,
+}
+
+/// A name that is to be minded.
+struct NewName {
+    number: NameNumber,
+    full: Vec<u8>,
+    /// So much of it is the folder's path.
+    folder_bytes: usize,
+    is_file: bool,
+}
+
+/// Whether notices pay.
+struct Worth {
+    /// Hits that a request needs before it gets one.
+    needed: u32,
+    /// Put up, and made use of, since the age last turned.
+    put_up: u64,
+    used: u64,
+}
+
+impl Worth {
+    /// The age has turned: where the notices of the last one cost more than they gave, ever fewer are put up.
+    fn turned(&mut self) {
+        if self.put_up >= FEW {
+            let paid = self.used >= PAYS_FROM * self.put_up;
+            self.needed = if paid { HITS_FIRST } else { (2 * self.needed).min(HITS_MAX) };
+        }
+        (self.put_up, self.used) = (0, 0);
+    }
 }
 
 /// A notice that is to be put up.
@@ -85,6 +122,7 @@ pub(super) struct Notices {
     names: HashSet<&'static [u8]>,
     /// The age of the board that they are of.
     age: u64,
+    worth: Worth,
     notices: HashMap<u64, Notice>,
     by_key: HashMap<BoardKey, u64>,
     watching: Arc<Mutex<Watching>>,
@@ -112,6 +150,7 @@ impl Notices {
             view,
             names: names_that_matter(),
             age: 0,
+            worth: Worth { needed: HITS_FIRST, put_up: 0, used: 0 },
             notices: HashMap::new(),
             by_key: HashMap::new(),
             watching: Arc::new(Mutex::new(Watching { room: room_beside(), ..Watching::default() })),
@@ -158,6 +197,7 @@ impl Notices {
         let (age, key) = (self.board.age(), self.key(asked));
         if self.age != age {
             self.clear();
+            self.worth.turned();
             self.age = age;
         }
         let up = self.by_key.get(&key).and_then(|number| self.notices.get_mut(number));
@@ -175,6 +215,7 @@ impl Notices {
         {
             return None;
         }
+        self.worth.put_up += 1;
         self.last += 1;
         let number = self.last;
         let notice = Notice {
@@ -253,18 +294,24 @@ fn put_up(
         let room = watching.room;
         *watching = Watching { age: draft.age, room, ..Watching::default() };
     }
-    let mut new = Vec::new();
-    let told = shared.table.each_name(&lists, |folder, name, is| {
-        let full = [folder, name].concat();
-        if !watching.names.contains(&*full) {
-            new.push((full.into_boxed_slice(), folder.len(), is));
+    for paths in lists.iter().flat_map(|list| list.chunks(PATHS_AT_ONCE)) {
+        let (mut numbers, mut new) = (HashSet::new(), Vec::new());
+        let told = shared.table.each_name(paths, |name| {
+            if !watching.names.contains(&name.number) && numbers.insert(name.number) {
+                new.push(NewName {
+                    number: name.number,
+                    full: [name.folder, name.name].concat(),
+                    folder_bytes: name.folder.len(),
+                    is_file: name.is_file,
+                });
+            }
+        });
+        if !told {
+            return Err(io::ErrorKind::Unsupported.into());
         }
-    });
-    if !told {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    for (full, at, is) in new {
-        watching.mind(board, full, at, is)?;
+        for name in new {
+            watching.mind(board, &name)?;
+        }
     }
     // Watched before it is looked at.
     for blob in blobs(&draft.deliveries) {
@@ -295,12 +342,8 @@ fn blobs(deliveries: &[Arc<Delivery>]) -> impl Iterator<Item = &BlobId> {
 }
 
 impl Watching {
-    /// Has the board mind a name, whose folder's path ends at `at`.
-    fn mind(&mut self, board: &Board, full: Box<[u8]>, at: usize, is: NameIs) -> io::Result<()> {
-        if self.names.contains(&full) {
-            return Ok(());
-        }
-        let (folder, name) = full.split_at(at);
+    fn mind(&mut self, board: &Board, new: &NewName) -> io::Result<()> {
+        let (folder, name) = new.full.split_at(new.folder_bytes);
         let watch = match self.folders.get(folder) {
             Some(watch) => *watch,
             None => {
@@ -310,11 +353,11 @@ impl Watching {
             }
         };
         board.mind(watch, name)?;
-        if is == NameIs::File {
-            let watch = self.watch(board, &full, Watched::File)?;
+        if new.is_file {
+            let watch = self.watch(board, &new.full, Watched::File)?;
             board.mind(watch, b"")?;
         }
-        self.names.insert(full);
+        self.names.insert(new.number);
         Ok(())
     }
 
@@ -340,10 +383,12 @@ impl EventLoop {
         };
         notices.stay_awake();
         memo.hits = memo.hits.saturating_add(1);
-        if memo.hits < HITS_FIRST || self.shared.configured.link_mode() != LinkMode::Auto {
+        if memo.hits < notices.worth.needed || self.shared.configured.link_mode() != LinkMode::Auto
+        {
             return;
         }
         let Some(draft) = notices.draft(memo, asked, understood) else { return };
+        memo.hits = 0;
         let (board, watching) = (notices.board.clone(), notices.watching.clone());
         let (shared, done, waker) =
             (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
@@ -388,6 +433,7 @@ impl EventLoop {
                 self.counters.hit(Kind::default(), 0);
                 continue;
             };
+            notices.worth.used += 1;
             let (invocation, about) = (notice.invocation.clone(), notice.about.clone());
             let saved_ns = notice.saves_ns;
             self.upkeep.used(&notice.results);
@@ -416,6 +462,25 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_pay_is_put_up_ever_more_seldom() {
+        let mut worth = Worth { needed: HITS_FIRST, put_up: 0, used: 0 };
+        let mut after = |put_up, used| {
+            (worth.put_up, worth.used) = (put_up, used);
+            worth.turned();
+            assert_eq!((worth.put_up, worth.used), (0, 0));
+            worth.needed
+        };
+        // Nothing, or next to nothing, was put up.
+        assert_eq!(after(0, 0), HITS_FIRST);
+        assert_eq!(after(FEW - 1, 0), HITS_FIRST);
+        assert_eq!(after(FEW, PAYS_FROM * FEW - 1), 2 * HITS_FIRST);
+        assert_eq!(after(FEW, 0), 4 * HITS_FIRST);
+        assert_eq!(after(FEW - 1, 0), 4 * HITS_FIRST);
+        assert_eq!((0..10).map(|_| after(100, 50)).last(), Some(HITS_MAX));
+        assert_eq!(after(100, 100 * PAYS_FROM), HITS_FIRST);
+    }
 
     #[test]
     fn nothing_that_matters_is_left_out_of_a_key() {

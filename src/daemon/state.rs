@@ -3,7 +3,7 @@
 
 use super::result_key::{Contents, ContentsHash};
 use super::shared::{Folder, Shared};
-use crate::files::table::Opened;
+use crate::files::ticket::Opened;
 use crate::files::{PathId, Seen};
 use crate::store::record::SetRecord;
 use crate::terms::key::ActionKey;

@@ -2,6 +2,7 @@
 //! still so. Knows nothing of compilers.
 //!
 //! * `table`: the one face of the room: paths, what is at them, when that last changed;
+//! * `ticket`: what changed since a compile began;
 //! * `walk`: from a path to what is there, hop by hop, watching every folder on the way;
 //! * `nodes`: the names in watched folders and the paths that depend on them;
 //! * `watch`: the inotify descriptor;
@@ -13,6 +14,7 @@ pub mod clock;
 pub mod hash;
 mod nodes;
 pub mod table;
+pub mod ticket;
 pub mod trust;
 mod walk;
 pub mod watch;

@@ -50,13 +50,20 @@ impl Seen {
     }
 }
 
-/// What `each_name` tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameIs {
-    /// It may be written to by other names, too.
-    File,
-    Other,
+/// A name that a path leads through, or ends at.
+#[derive(Clone, Copy)]
+pub struct Name<'a> {
+    /// No other place and name has this number, ever.
+    pub number: NameNumber,
+    /// The physical path of its folder, which ends in `/`.
+    pub folder: &'a [u8],
+    pub name: &'a [u8],
+    /// It is a file's, which may be written to by other names, too.
+    pub is_file: bool,
 }
+
+/// See [`Name::number`].
+pub type NameNumber = u64;
 
 /// Hashes kept from earlier, so that a restarted daemon need not read every file again. A stat proves
 /// nothing once the clock was set, so all comes with how often it was since the start.
@@ -88,23 +95,23 @@ pub(super) enum End {
     Unreadable,
 }
 
-struct Entry {
-    path: Box<[u8]>,
+pub(super) struct Entry {
+    pub(super) path: Box<[u8]>,
     /// What was seen is still so, as far as the watch tells.
-    known: bool,
+    pub(super) known: bool,
     /// The watch can't tell: look at each question.
-    volatile: bool,
+    pub(super) volatile: bool,
     /// When it last may have changed.
-    changed: Counter,
-    seen: Seen,
+    pub(super) changed: Counter,
+    pub(super) seen: Seen,
     /// When that was seen.
     seen_after: ClockSettings,
     /// The nodes this path is registered with.
-    chain: Vec<NodeId>,
+    pub(super) chain: Vec<NodeId>,
     /// Since when the watch has vouched for all of them, as far as they are known.
-    vouched: Counter,
+    pub(super) vouched: Counter,
     /// The same for what is written to the file at their end, by whatever name.
-    file_vouched: Counter,
+    pub(super) file_vouched: Counter,
 }
 
 pub(super) struct Inner {
@@ -112,7 +119,7 @@ pub(super) struct Inner {
     pub(super) nodes: Nodes,
     /// None: it can't be watched, and so nothing can.
     pub(super) root: Option<FolderId>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     by_path: HashMap<Box<[u8]>, PathId>,
     clock_settings: ClockSettings,
     version: Version,
@@ -223,27 +230,23 @@ impl FileTable {
         })
     }
 
-    /// The names that lead to these paths, and to what is not there: each with the physical path of its folder, which ends
-    /// in `/`. False where the watch does not vouch for one of them.
-    pub fn each_name(
-        &self,
-        lists: &[&[PathId]],
-        mut each: impl FnMut(&[u8], &[u8], NameIs),
-    ) -> bool {
+    /// The names that lead to these paths, and to what is not there. False where the watch does not vouch for one of them.
+    pub fn each_name(&self, paths: &[PathId], mut each: impl FnMut(Name<'_>)) -> bool {
         let inner = self.lock();
         let nodes = &inner.nodes;
-        lists.iter().flat_map(|list| list.iter()).all(|id| {
+        paths.iter().all(|id| {
             let entry = &inner.entries[id.0 as usize];
             entry.known
                 && !entry.volatile
-                && entry.chain.iter().all(|node| {
-                    let Some((folder, name)) = nodes.place(*node) else { return false };
-                    let is = match &nodes.node(*node).kind {
-                        Kind::File(..) => NameIs::File,
-                        Kind::Folder(_) | Kind::Link { .. } | Kind::Absent => NameIs::Other,
+                && entry.chain.iter().all(|id| {
+                    let node = nodes.node(*id);
+                    let is_file = match &node.kind {
+                        Kind::File(..) => true,
+                        Kind::Folder(_) | Kind::Link { .. } | Kind::Absent => false,
                         Kind::Unknown | Kind::Unwatched | Kind::Special => return false,
                     };
-                    each(folder, name, is);
+                    let Some((folder, name)) = nodes.place(*id) else { return false };
+                    each(Name { number: node.birth, folder, name, is_file });
                     true
                 })
         })
@@ -400,57 +403,6 @@ impl FileTable {
         (found.as_ref() == Some(hash)).then_some(text)
     }
 
-    /// A compile begins: the moment to ask `unchanged_during` about later.
-    pub fn open_ticket(&self) -> Opened {
-        let mut inner = self.lock();
-        inner.drain();
-        Opened { since: inner.nodes.open_ticket(), clock: Clock::now() }
-    }
-
-    pub fn close_ticket(&self) {
-        self.lock().nodes.close_ticket();
-    }
-
-    /// True when the path, just looked at, certainly is what it was when the compile began:
-    /// by the watch, or for what was not watched then, by change times: its own, and those of the folders and links
-    /// that lead to it.
-    pub fn unchanged_during(&self, id: PathId, opened: &Opened) -> bool {
-        let inner = self.lock();
-        let entry = &inner.entries[id.0 as usize];
-        if !entry.known || entry.changed > opened.since {
-            return false;
-        }
-        let nodes = &inner.nodes;
-        let records = nodes.records_since(opened.since);
-        let by_watch = records && entry.vouched <= opened.since;
-        let Seen::File { stat, .. } = entry.seen else { return by_watch };
-        let by_watch = by_watch && !entry.volatile;
-        if by_watch && entry.file_vouched <= opened.since {
-            return true;
-        }
-        if !opened.clock.goes_on() {
-            return false;
-        }
-        // A file of one name can only be written to unnoticed by a link that is made for it and removed again: one that
-        // was written just before the compile need not be older by a tick.
-        if by_watch && stat.links == 1 && stat.ctime_ns <= opened.clock.wall_ns {
-            return true;
-        }
-        let bound_ns = opened.clock.wall_ns - TICK_NS;
-        if stat.ctime_ns >= bound_ns {
-            return false;
-        }
-        if entry.chain.iter().any(|node| matches!(nodes.node(*node).kind, Kind::Unwatched)) {
-            let path = entry.path.clone();
-            drop(inner);
-            return walk::way_is_older(&path, bound_ns);
-        }
-        entry.chain.iter().all(|node| {
-            records && nodes.vouched_since(*node) <= opened.since
-                || nodes.ctime_ns(*node).is_some_and(|ctime_ns| ctime_ns < bound_ns)
-        })
-    }
-
     /// True when something may have happened to the path since that count.
     pub fn changed_since(&self, id: PathId, since: Counter) -> bool {
         self.lock().entries[id.0 as usize].changed > since
@@ -469,46 +421,6 @@ impl FileTable {
                  If watches are used up, raise fs.inotify.max_user_watches"
             );
         }
-    }
-}
-
-/// When a compile began, by the change counter and by the clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Opened {
-    pub since: Counter,
-    clock: Clock,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    wall_ns: i64,
-    steady: std::time::Instant,
-}
-
-/// The kernel stamps files with a clock that lags by up to one tick.
-const TICK_NS: i64 = 10_000_000;
-
-impl Clock {
-    /// Both at one moment: anew where this thread lost the processor between them.
-    fn now() -> Clock {
-        const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
-        let mut steady = std::time::Instant::now();
-        for _ in 0..8 {
-            let wall_ns = now_stat_ns();
-            if steady.elapsed() < AT_ONCE {
-                return Clock { wall_ns, steady };
-            }
-            steady = std::time::Instant::now();
-        }
-        Clock { wall_ns: now_stat_ns(), steady }
-    }
-
-    /// False when the clock was set since, by as much as a tick.
-    fn goes_on(&self) -> bool {
-        let now = Clock::now();
-        let steady_ns = now.steady.saturating_duration_since(self.steady).as_nanos() as i64;
-        let jump = now.wall_ns - self.wall_ns - steady_ns;
-        jump.abs() < TICK_NS
     }
 }
 
