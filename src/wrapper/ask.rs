@@ -41,7 +41,7 @@ impl Patience {
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         let waited = crate::sys::quick::waited_s();
         #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-        let waited = 0;
+        let waited = 0u8;
         Patience { left: Patience::ALL.saturating_sub(Duration::from_secs(waited.into())) }
     }
 
