@@ -71,18 +71,18 @@ struct Watching {
     age: u64,
     /// By physical path, which ends in `/`.
     folders: HashMap<Box<[u8]>, i32>,
-    /// What is minded already.
-    names: HashSet<NameNumber>,
+    /// What is minded already, and whether as a file's name: where none was there at first, the file is yet to be watched.
+    names: HashSet<(NameNumber, bool)>,
     files: usize,
 }
 
 /// A name that is to be minded.
 struct NewName {
-    number: NameNumber,
+    /// As in `Watching::names`.
+    minded: (NameNumber, bool),
     full: Vec<u8>,
     /// So much of it is the folder's path.
     folder_bytes: usize,
-    is_file: bool,
 }
 
 /// Whether notices pay.
@@ -295,14 +295,14 @@ fn put_up(
         *watching = Watching { age: draft.age, room, ..Watching::default() };
     }
     for paths in lists.iter().flat_map(|list| list.chunks(PATHS_AT_ONCE)) {
-        let (mut numbers, mut new) = (HashSet::new(), Vec::new());
+        let (mut names, mut new) = (HashSet::new(), Vec::new());
         let told = shared.table.each_name(paths, |name| {
-            if !watching.names.contains(&name.number) && numbers.insert(name.number) {
+            let minded = (name.number, name.is_file);
+            if !watching.names.contains(&minded) && names.insert(minded) {
                 new.push(NewName {
-                    number: name.number,
+                    minded,
                     full: [name.folder, name.name].concat(),
                     folder_bytes: name.folder.len(),
-                    is_file: name.is_file,
                 });
             }
         });
@@ -353,11 +353,12 @@ impl Watching {
             }
         };
         board.mind(watch, name)?;
-        if new.is_file {
+        let (_, is_file) = new.minded;
+        if is_file {
             let watch = self.watch(board, &new.full, Watched::File)?;
             board.mind(watch, b"")?;
         }
-        self.names.insert(new.number);
+        self.names.insert(new.minded);
         Ok(())
     }
 
