@@ -78,8 +78,6 @@ struct Watching {
 
 /// A name that is to be minded.
 struct NewName {
-    /// As in `Watching::names`.
-    minded: (NameNumber, bool),
     full: Vec<u8>,
     /// So much of it is the folder's path.
     folder_bytes: usize,
@@ -295,12 +293,11 @@ fn put_up(
         *watching = Watching { age: draft.age, room, ..Watching::default() };
     }
     for paths in lists.iter().flat_map(|list| list.chunks(PATHS_AT_ONCE)) {
-        let (mut names, mut new) = (HashSet::new(), Vec::new());
+        let mut new = HashMap::new();
         let told = shared.table.each_name(paths, |name| {
             let minded = (name.number, name.is_file);
-            if !watching.names.contains(&minded) && names.insert(minded) {
-                new.push(NewName {
-                    minded,
+            if !watching.names.contains(&minded) {
+                new.entry(minded).or_insert_with(|| NewName {
                     full: [name.folder, name.name].concat(),
                     folder_bytes: name.folder.len(),
                 });
@@ -309,8 +306,10 @@ fn put_up(
         if !told {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        for name in new {
-            watching.mind(board, &name)?;
+        for (minded, name) in new {
+            let (_, is_file) = minded;
+            watching.mind(board, &name, is_file)?;
+            watching.names.insert(minded);
         }
     }
     // Watched before it is looked at.
@@ -342,7 +341,7 @@ fn blobs(deliveries: &[Arc<Delivery>]) -> impl Iterator<Item = &BlobId> {
 }
 
 impl Watching {
-    fn mind(&mut self, board: &Board, new: &NewName) -> io::Result<()> {
+    fn mind(&mut self, board: &Board, new: &NewName, is_file: bool) -> io::Result<()> {
         let (folder, name) = new.full.split_at(new.folder_bytes);
         let watch = match self.folders.get(folder) {
             Some(watch) => *watch,
@@ -353,12 +352,10 @@ impl Watching {
             }
         };
         board.mind(watch, name)?;
-        let (_, is_file) = new.minded;
         if is_file {
             let watch = self.watch(board, &new.full, Watched::File)?;
             board.mind(watch, b"")?;
         }
-        self.names.insert(new.minded);
         Ok(())
     }
 
