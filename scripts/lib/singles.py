@@ -133,19 +133,19 @@ class Singles:
         plan += [(compile.label, INSTANT, self.instant(compile), None, compile.outputs) for compile in self.compiles]
         # Each runs behind itself, as hit follows hit in a build, and the second time is entered. Behind another
         # it would pay for what that has pushed out of the processor's caches, some for more and some for less.
-        plan = [each for entry in plan for each in ((entry[0], None, *entry[2:]), entry)]
+        twice = [entry[2:] for entry in plan for _ in range(2)]
         server = subprocess.Popen(["./asker", "serve", "asked"], cwd=self.folder)
         try:
             before = counted(caches)
-            times = self.rounds(count, [entry[2:] for entry in plan])
+            times = self.rounds(count, twice)[1::2]
             after = counted(caches)
         finally:
             server.kill()
             server.wait()
         for (label, name, *_), samples in zip(plan, times):
-            if name:
-                self.enter(row, label, name, samples)
-        note_counts(row, before, after, {cache.name: count * sum(1 for entry in plan if entry[3] is cache) for cache in caches}, "hits")
+            self.enter(row, label, name, samples)
+        expected = {cache.name: count * sum(1 for _, used, _ in twice if used is cache) for cache in caches}
+        note_counts(row, before, after, expected, "hits")
         limits = [ratio(row["phases"], compile.label, "zccache", INSTANT) for compile in self.compiles]
         row["notes"].append("zccache's hits take " + ", ".join(f"{each:.2f}" for each in limits if each) + " of an instant cache's (asker.c)")
 
