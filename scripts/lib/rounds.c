@@ -1,14 +1,14 @@
 /* Times commands against each other, as whole processes: from the spawn to the end of the wait.
  *
- *   rounds ROUNDS FILE
+ *   rounds ROUNDS TIMES FILE
  *
  * FILE holds commands, one argument a line, a line `@END@` after each command. First lines `rm=PATH`
  * are removed before every start, outside the time taken; `env=NAME=VALUE` are set for it; `exit=N` is
  * the status that is right for it, where that is not 0. `@ROUND@`
- * in an argument becomes the round's number. In every round each command runs once, in turn, so
- * that whatever else the machine does meets all of them alike. Prints one line a command:
- * the nanoseconds of every round, -1 for one that did not end well. An interpreter would add its own
- * noise; this doesn't.
+ * in an argument becomes the round's number. In every round each command gets one turn, in an order drawn anew,
+ * so that whatever else the machine does, and whatever ran before, meets all of them alike. In its turn it runs
+ * TIMES times, one behind the other. Prints two lines a command: the nanoseconds of each turn's first run and of its last,
+ * -1 for one that did not end well. An interpreter would add its own noise; this doesn't.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -29,7 +29,7 @@ struct command {
     /* The argument that names the round, as printf wants it, or 0. */
     int changing;
     char *pattern;
-    long *times;
+    long *first, *last;
 };
 
 extern char **environ;
@@ -69,16 +69,44 @@ static void note_round(struct command *command) {
     command->words[command->changing] = malloc(strlen(word) + 16);
 }
 
+/* Draws an order; the same ones in each run of this program. */
+static void shuffle(struct command **order, int count) {
+    for (int i = count - 1; i > 0; i--) {
+        int other = rand() % (i + 1);
+        struct command *moved = order[i];
+        order[i] = order[other];
+        order[other] = moved;
+    }
+}
+
+/* Runs it once: nanoseconds, or -1. */
+static long run(struct command *command, posix_spawn_file_actions_t *quiet) {
+    for (int n = 0; n < command->removes; n++) unlink(command->removed[n]);
+    pid_t child;
+    int status;
+    struct rusage usage;
+    long start = now();
+    if (posix_spawn(&child, command->words[0], quiet, NULL, command->words, command->environment)) die(command->words[0]);
+    if (wait4(child, &status, 0, &usage) < 0) die("wait4");
+    long taken = now() - start;
+    return WIFEXITED(status) && WEXITSTATUS(status) == command->status ? taken : -1;
+}
+
+static void print(const long *times, int count) {
+    for (int i = 0; i < count; i++) printf("%ld ", times[i]);
+    printf("\n");
+}
+
 int main(int argc, char **argv) {
     static struct command commands[COMMANDS];
     int count = 0;
-    if (argc != 3) {
-        fprintf(stderr, "usage: rounds ROUNDS FILE\n");
+    if (argc != 4) {
+        fprintf(stderr, "usage: rounds ROUNDS TIMES FILE\n");
         return 2;
     }
-    int rounds = atoi(argv[1]);
-    FILE *list = fopen(argv[2], "r");
-    if (!list) die(argv[2]);
+    int rounds = atoi(argv[1]), times = atoi(argv[2]);
+    FILE *list = fopen(argv[3], "r");
+    if (!list) die(argv[3]);
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
@@ -86,7 +114,8 @@ int main(int argc, char **argv) {
         if (line[length - 1] == '\n') line[length - 1] = 0;
         struct command *command = &commands[count];
         if (!strcmp(line, "@END@")) {
-            command->times = calloc(rounds, sizeof(long));
+            command->first = calloc(rounds, sizeof(long));
+            command->last = calloc(rounds, sizeof(long));
             set_environment(command);
             if (++count == COMMANDS) break;
         } else if (!strncmp(line, "rm=", 3) && command->removes < EXTRAS) {
@@ -105,24 +134,23 @@ int main(int argc, char **argv) {
     posix_spawn_file_actions_init(&quiet);
     posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+    struct command *order[COMMANDS];
+    for (int i = 0; i < count; i++) order[i] = &commands[i];
     for (int round = 0; round < rounds; round++) {
+        shuffle(order, count);
         for (int i = 0; i < count; i++) {
-            struct command *command = &commands[i];
-            for (int n = 0; n < command->removes; n++) unlink(command->removed[n]);
+            struct command *command = order[i];
             if (command->pattern) sprintf(command->words[command->changing], command->pattern, round);
-            pid_t child;
-            int status;
-            struct rusage usage;
-            long start = now();
-            if (posix_spawn(&child, command->words[0], &quiet, NULL, command->words, command->environment)) die(command->words[0]);
-            if (wait4(child, &status, 0, &usage) < 0) die("wait4");
-            command->times[round] = now() - start;
-            if (!WIFEXITED(status) || WEXITSTATUS(status) != command->status) command->times[round] = -1;
+            for (int time = 0; time < times; time++) {
+                long taken = run(command, &quiet);
+                if (!time) command->first[round] = taken;
+                command->last[round] = taken;
+            }
         }
     }
     for (int i = 0; i < count; i++) {
-        for (int round = 0; round < rounds; round++) printf("%ld ", commands[i].times[round]);
-        printf("\n");
+        print(commands[i].first, rounds);
+        print(commands[i].last, rounds);
     }
     return 0;
 }

@@ -13,6 +13,9 @@ HEADERS = ["<algorithm>", "<functional>", "<iostream>", "<map>", "<memory>", "<r
 OWN_HEADERS = 420
 # Functions of the crate: its rlib is about 1 MiB.
 FUNCTIONS = 56
+# The so-manieth run in a row takes as long as each from then on (the second takes a fifth more behind a program that was
+# large, the third a twentieth).
+BEHIND_ITSELF = 5
 RAW, LIBC, STARTER, INSTANT = "process that exits", "static C program", "only starts it", "instant"
 
 
@@ -97,19 +100,20 @@ class Singles:
 
     # ------------------------------------------------------------------------ the interleaved run
 
-    def rounds(self, count, commands, status=0):
-        """Runs each (words, cache or None, outputs) `count` times in turn; gives their milliseconds. `status` is
-        the right one for them."""
+    def rounds(self, count, commands, status=0, times=1):
+        """Runs each (words, cache or None, outputs) `count` times in turn, `times` times in each turn; gives of each the
+        milliseconds of the first in each turn, and those of the last. `status` is the right one for them."""
         script = self.folder / "commands"
         with open(script, "w") as file:
             for words, cache, outputs in commands:
                 lines = [f"rm={path}" for path in outputs] + ([f"exit={status}"] if status else [])
                 lines += [f"env={name}={value}" for name, value in (cache.own.items() if cache else ())]
                 file.writelines(f"{line}\n" for line in [*lines, *words, "@END@"])
-        done = subprocess.run(["./rounds", str(count), str(script)], cwd=self.folder, env=self.env, capture_output=True, text=True)
+        done = subprocess.run(["./rounds", str(count), str(times), str(script)], cwd=self.folder, env=self.env, capture_output=True, text=True)
         if done.returncode:
             raise Failure(f"the timed run broke off: {done.stderr.strip()}")
-        return [[int(word) / 1e6 for word in line.split()] for line in done.stdout.splitlines()]
+        taken = [[int(word) / 1e6 for word in line.split()] for line in done.stdout.splitlines()]
+        return list(zip(taken[::2], taken[1::2]))
 
     def enter(self, row, label, name, times):
         """Enters the samples of those that ended well; the others are said."""
@@ -120,34 +124,35 @@ class Singles:
             into["note"] = f"failed {failed} times of {len(times)}"
 
     def hits(self, figures, caches, count):
-        """One warm hit of each cache for each compile, and of an instant cache."""
-        row = figures.row("hit", "One warm hit, whole process", "ms", RAW)
+        """One warm hit of each cache for each compile, and of an instant cache: behind itself, as hit follows hit in a
+        build, and behind whatever else was in the turn, which has pushed it out of the processor's caches."""
+        rows = [figures.row("hit-first", "One warm hit, whole process, behind other programs", "ms", RAW),
+                figures.row("hit", "One warm hit, whole process, behind itself", "ms", RAW)]
         plan = [("", RAW, ["./noop-raw"], None, []), ("", LIBC, ["./noop-libc"], None, [])]
         for compile, cache in self.pairs(caches):
             try:
                 self.warm_up(cache, compile)
             except Failure as failure:
-                cell(row["phases"].setdefault(compile.label, {}), cache.name)["note"] = str(failure)
+                cell(rows[1]["phases"].setdefault(compile.label, {}), cache.name)["note"] = str(failure)
                 continue
             plan.append((compile.label, cache.name, [cache.program, *compile.words], cache, compile.outputs))
         plan += [(compile.label, INSTANT, self.instant(compile), None, compile.outputs) for compile in self.compiles]
-        # Each runs behind itself, as hit follows hit in a build, and the second time is entered. Behind another
-        # it would pay for what that has pushed out of the processor's caches, some for more and some for less.
-        twice = [entry[2:] for entry in plan for _ in range(2)]
         server = subprocess.Popen(["./asker", "serve", "asked"], cwd=self.folder)
         try:
             before = counted(caches)
-            times = self.rounds(count, twice)[1::2]
+            times = self.rounds(count, [entry[2:] for entry in plan], times=BEHIND_ITSELF)
             after = counted(caches)
         finally:
             server.kill()
             server.wait()
-        for (label, name, *_), samples in zip(plan, times):
-            self.enter(row, label, name, samples)
-        expected = {cache.name: count * sum(1 for _, used, _ in twice if used is cache) for cache in caches}
-        note_counts(row, before, after, expected, "hits")
-        limits = [ratio(row["phases"], compile.label, "zccache", INSTANT) for compile in self.compiles]
-        row["notes"].append("zccache's hits take " + ", ".join(f"{each:.2f}" for each in limits if each) + " of an instant cache's (asker.c)")
+        for (label, name, *_), both in zip(plan, times):
+            for row, samples in zip(rows, both):
+                self.enter(row, label, name, samples)
+        expected = {cache.name: count * BEHIND_ITSELF * sum(1 for *_, used, _ in plan if used is cache) for cache in caches}
+        note_counts(rows[1], before, after, expected, "hits")
+        for row in rows:
+            limits = [ratio(row["phases"], compile.label, "zccache", INSTANT) for compile in self.compiles]
+            row["notes"].append("zccache's hits take " + ", ".join(f"{each:.2f}" for each in limits if each) + " of an instant cache's (asker.c)")
 
     def instant(self, compile):
         """What the instant cache runs: it links what is there by now into place."""
@@ -171,7 +176,7 @@ class Singles:
             before = counted(users)
             times = self.rounds(count, [(words, cache, compile.outputs) for _, words, cache in plan])
             after = counted(users)
-            for (name, *_), samples in zip(plan, times):
+            for (name, *_), (samples, _) in zip(plan, times):
                 self.enter(row, compile.label, name, samples)
             note_counts(row, before, after, {cache.name: count for cache in users}, "misses")
 

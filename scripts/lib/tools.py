@@ -96,7 +96,7 @@ class Tools:
         fresh = [ENV, "ZCCACHE_RECACHE=1", *ours]
         commands = [(tool.words, None), (fresh, self.cache), (ours, self.cache)]
         times = self.singles.rounds(count, [(words, cache, tool.outputs) for words, cache in commands], status)
-        for name, samples in zip(["bare", "a miss", "a hit"], times):
+        for name, (samples, _) in zip(["bare", "a miss", "a hit"], times):
             self.singles.enter(row, tool.label, name, samples)
         now = self.cache.counts()
         made = now[0] - hits, now[1] - misses

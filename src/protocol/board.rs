@@ -25,14 +25,18 @@ pub const LINK_BYTES: usize = 48;
 pub const NOTICES_MAX: usize = 4096;
 /// A notice is in one of so many places, from the one that its key names on.
 pub const PLACES: usize = 4;
-pub const TELLINGS_MAX: usize = 1024;
+/// So many fit into the front beside the head.
+pub const TELLINGS_MAX: usize = 124;
+/// When so many have not been heard, the daemon is woken; when twice as many, nobody makes use of the board.
+pub const TELLINGS_TO_WAKE: u64 = TELLINGS_MAX as u64 / 4;
 pub const TEXT_BYTES: usize = 16 << 20;
 pub const MINDED_MAX: usize = 1 << 16;
 /// The same for what is minded.
 pub const MINDED_PLACES: usize = 32;
 
 /// The whole of the board. Wrappers map only its front, and read the rest piece by piece: to touch a page costs
-/// more than a system call.
+/// more than a system call. The front is one page, since the kernel maps those beside it as well: with eight more
+/// mapping, touching and unmapping took 4.4 µs instead of 3.1.
 #[repr(C)]
 pub struct Board {
     pub front: Front,
@@ -48,6 +52,8 @@ pub struct Front {
     pub head: Head,
     pub tellings: [Telling; TELLINGS_MAX],
 }
+
+const _: () = assert!(size_of::<Front>() <= 4096);
 
 #[repr(C, align(64))]
 pub struct Head {

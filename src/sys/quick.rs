@@ -55,12 +55,16 @@ pub enum Outcome {
 }
 
 const REPLY_BYTES: usize = 64 << 10;
-/// A piece of a file, or a path.
-const SCRATCH_BYTES: usize = 64 << 10;
 const PATH_BYTES: usize = 4096;
+/// A `sockaddr_un`.
+const ADDRESS_BYTES: usize = 112;
+/// Room on the stack, of which a plain hit needs a few hundred bytes. The cwd is in it, too.
+const NEAR_BYTES: usize = 3 << 10;
+/// Room elsewhere, for a reply or a notice and a piece of a file behind it.
+const FAR_BYTES: usize = REPLY_BYTES + (16 << 10);
 
-/// One per process, used before there is a second thread. All zero at first, so that it is in no
-/// file; and what a plain hit touches lies together, for each page costs a fault.
+/// One per process, used before there is a second thread. A plain hit from the board does not touch it, for each page
+/// of the program that is written to costs a fault and a copy.
 #[repr(C, align(64))]
 struct State {
     /// 0: none. (A file descriptor up to 2 is never ours.)
@@ -70,10 +74,51 @@ struct State {
     /// Seconds spent waiting for the answer.
     waited: u8,
     received: usize,
-    /// A `sockaddr_un`.
-    address: [u8; 112],
-    /// First the cwd and a notice; once the cwd is sent the reply; and behind the end of either whatever else is needed.
-    buffer: [u8; REPLY_BYTES + SCRATCH_BYTES],
+    /// What has no room on the stack; once the request is sent the reply, and behind its end whatever else is needed.
+    far: [u8; FAR_BYTES],
+}
+
+/// Room for bytes that are needed one after the other.
+struct Rooms {
+    /// What is left of that on the stack.
+    near: Room,
+    far: Room,
+}
+
+#[derive(Clone, Copy)]
+struct Room {
+    at: *mut u8,
+    bytes: usize,
+}
+
+impl Room {
+    #[inline(always)]
+    unsafe fn behind(self, bytes: usize) -> Room {
+        let taken = (bytes + 7) & !7;
+        unsafe { Room { at: self.at.add(taken), bytes: self.bytes.saturating_sub(taken) } }
+    }
+}
+
+impl Rooms {
+    /// Room that nobody else gets from then on.
+    #[inline(always)]
+    unsafe fn take(&mut self, bytes: usize) -> *mut u8 {
+        unsafe {
+            let room = self.rest(bytes);
+            if room.at == self.near.at {
+                self.near = room.behind(bytes);
+            } else {
+                self.far = room.behind(bytes);
+            }
+            room.at
+        }
+    }
+
+    /// All that is left on the stack, if it is so much; else elsewhere. Whoever asks next gets it as well.
+    #[inline(always)]
+    unsafe fn rest(&self, least: usize) -> Room {
+        if least <= self.near.bytes { self.near } else { self.far }
+    }
 }
 
 struct Single(UnsafeCell<State>);
@@ -81,18 +126,19 @@ struct Single(UnsafeCell<State>);
 // SAFETY: written only by `quick`, which runs before any thread is started.
 unsafe impl Sync for Single {}
 
-// Where the file's data ends (quick.ld): the page that this is in is copied at every start, since the
-// kernel clears its rest.
-#[unsafe(link_section = ".bss.zccache_quick")]
 static STATE: Single = Single(UnsafeCell::new(State {
     socket: 0,
     mute: false,
     retry: false,
     waited: 0,
     received: 0,
-    address: [0; 112],
-    buffer: [0; REPLY_BYTES + SCRATCH_BYTES],
+    far: [0; FAR_BYTES],
 }));
+
+/// Has quick.ld write what is zero at first into the file.
+#[used]
+#[unsafe(link_section = ".zccache_nonzero")]
+static NONZERO: u8 = 1;
 
 /// Whether these bytes are a whole short hit: what the quick path asks of a reply before it reads it.
 pub fn is_whole(payload: &[u8]) -> bool {
@@ -115,7 +161,7 @@ pub fn outcome() -> Outcome {
     } else if state.retry {
         Outcome::Undelivered
     } else if state.socket > 0 {
-        Outcome::Asked(Handed { socket: state.socket, received: &state.buffer[..state.received] })
+        Outcome::Asked(Handed { socket: state.socket, received: &state.far[..state.received] })
     } else {
         Outcome::NotAsked
     }
@@ -164,29 +210,36 @@ unsafe extern "C" fn quick(stack: *const usize) {
     unsafe {
         let Some(laid) = read_stack(stack) else { return };
         let state = STATE.0.get();
-        let address = (&raw mut (*state).address).cast::<u8>();
+        let mut near = core::mem::MaybeUninit::<[u8; NEAR_BYTES]>::uninit();
+        let mut rooms = Rooms {
+            near: Room { at: near.as_mut_ptr().cast(), bytes: NEAR_BYTES },
+            far: Room { at: (&raw mut (*state).far).cast(), bytes: FAR_BYTES },
+        };
+        let address = rooms.take(ADDRESS_BYTES);
         let address_bytes = name_socket(&laid, address);
         if address_bytes == 0 {
             return;
         }
-        let buffer = (&raw mut (*state).buffer).cast::<u8>();
-        let cwd_bytes = call(nr::GETCWD, buffer as usize, PATH_BYTES, 0, 0, 0);
-        if cwd_bytes < 2 || byte(buffer, 0) != b'/' {
+        let cwd_bytes = call(nr::GETCWD, rooms.near.at as usize, rooms.near.bytes, 0, 0, 0);
+        if cwd_bytes < 2 || byte(rooms.near.at, 0) != b'/' {
             return;
         }
-        let cwd = Piece { at: buffer, bytes: cwd_bytes as usize - 1 };
+        let cwd_bytes = cwd_bytes as usize;
+        let cwd = Piece { at: rooms.take(cwd_bytes), bytes: cwd_bytes - 1 };
         let Some(around) = look_around(laid.masquerade) else { return };
-        // Behind the cwd, which may still be sent.
-        let room = buffer.add((cwd_bytes as usize + 63) & !63);
         let name = Piece { at: address.add(2), bytes: address_bytes - 3 };
-        let mut notice = board::find(&laid, &around, cwd, name, room);
+        let mut notice = board::find(&laid, &around, cwd, name, &mut rooms);
         loop {
             let (hit, bytes, socket) = match &notice {
                 Some(notice) => (notice.payload, notice.bytes, 0),
                 None => {
                     let Some(socket) = connect(address, address_bytes, laid.auxv) else { return };
                     match heard(state, &laid, &around, cwd, socket) {
-                        Heard::Hit(hit, bytes) => (hit, bytes, socket),
+                        Heard::Hit(hit, bytes) => {
+                            rooms.far = Room { at: hit, bytes: FAR_BYTES - HEADER_BYTES };
+                            rooms.far = rooms.far.behind(bytes);
+                            (hit, bytes, socket)
+                        }
                         Heard::Other => return,
                         Heard::Nothing => {
                             call(nr::CLOSE, socket, 0, 0, 0, 0);
@@ -195,7 +248,6 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     }
                 }
             };
-            let scratch = buffer.add((hit as usize - buffer as usize + bytes + 63) & !63);
             let mut looked = core::mem::MaybeUninit::<Looked>::uninit();
             let looked = looked.as_mut_ptr();
             Looked::begin(looked);
@@ -204,11 +256,11 @@ unsafe extern "C" fn quick(stack: *const usize) {
             let holds = deliver::is_whole(hit, bytes)
                 && deliver::look(hit, looked)
                 && match &notice {
-                    Some(notice) => board::holds(notice, scratch),
+                    Some(notice) => board::holds(notice, &rooms),
                     None => true,
                 };
             if holds {
-                delivered = deliver::put_in_place(hit, looked, laid.auxv, scratch);
+                delivered = deliver::put_in_place(hit, looked, laid.auxv, &rooms);
             }
             match &notice {
                 Some(notice) if delivered == Delivered::All => board::tell(notice),
@@ -507,7 +559,7 @@ unsafe fn heard(
         if !ask(socket, laid, around, cwd) {
             return Heard::Nothing;
         }
-        let reply = (&raw mut (*state).buffer).cast::<u8>();
+        let reply = (&raw mut (*state).far).cast::<u8>();
         let mut received = 0;
         let mut pieces = 0;
         let asked = ticks();

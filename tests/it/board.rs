@@ -84,6 +84,65 @@ fn nobody_is_asked_and_all_is_told() {
     assert!(last["args"].as_array().unwrap().iter().any(|arg| arg == "-DLARGE"));
 }
 
+/// The board holds so many until the daemon has heard of them; it is woken before.
+#[test]
+fn every_hit_is_told_of() {
+    let s = sandbox();
+    s.on_board(COMPILE);
+    let hits = || s.status()["hits"].as_u64().unwrap();
+    let before = hits();
+    (0..400).for_each(|_| drop(s.z(COMPILE).ok()));
+    assert_eq!(hits(), before + 400);
+    let (daemon, calls) = (s.daemon(), s.calls());
+    s.signal(daemon, Signal::STOP);
+    let start = Instant::now();
+    (0..60).for_each(|_| drop(s.z(COMPILE).ok()));
+    let waited = start.elapsed() > Duration::from_secs(3);
+    s.signal(daemon, Signal::CONT);
+    assert!(!waited && s.calls() == calls);
+    assert_eq!(hits(), before + 460);
+}
+
+/// What is longer than its room on the stack goes elsewhere.
+#[test]
+fn answers_and_queues_of_any_length() {
+    let s = sandbox();
+    let warnings: String = (0..80).map(|n| format!("#warning \"{n} {:060}\"\n", 0)).collect();
+    s.write("talks.c", format!("{warnings}int v() {{ return 1; }}\n"));
+    let talks = "gcc -c talks.c -o a.o";
+    s.on_board(talks);
+    assert!(s.same(talks).1 == 0 && s.is_hit_alone(talks));
+    s.on_board(COMPILE);
+    let come_and_go = |count: usize| {
+        for n in 0..count {
+            s.write(format!("made-{n}.o"), "");
+            s.remove(format!("made-{n}.o"));
+        }
+    };
+    // The first piece of the queue, the next ones, and more than one reader takes.
+    for count in [5, 50, 500] {
+        come_and_go(count);
+        assert!(s.is_hit_alone(COMPILE), "{count}");
+    }
+    come_and_go(3000);
+    s.hit(COMPILE);
+    s.on_board_again(COMPILE);
+    // A change behind them all is seen.
+    for (count, value) in [(5, 21), (50, 22), (500, 23), (3000, 24)] {
+        come_and_go(count);
+        s.write("i2/x.h", format!("#define X {value}\n"));
+        assert!(s.same(COMPILE).1 > 0, "{count}: an old hit");
+        s.on_board_again(COMPILE);
+    }
+    // A folder whose name has no room there is the ordinary way's.
+    let deep = format!("{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}/{0}", "d".repeat(240));
+    s.write(format!("{deep}/a.c"), "int v() { return 1; }\n");
+    let script =
+        format!("cd {deep} && {ZCCACHE} gcc -c a.c -o a.o && cmp a.o {}", s.path("b.o").display());
+    s.bare(&format!("gcc -c {deep}/a.c -o b.o")[..]).ok();
+    (0..5).for_each(|_| drop(s.bare(&["sh", "-c", &script]).ok()));
+}
+
 /// Each way in which an input, or what leads to it, can become another.
 #[test]
 fn every_change_is_seen() {

@@ -6,17 +6,19 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 use super::key::{self, Around, minded_at};
 use super::raw::*;
-use super::{Laid, OWN, Piece, SCRATCH_BYTES};
+use super::{Laid, OWN, Piece, Rooms};
 use crate::protocol::board::{
     Board, Front, Head, LINK_BYTES, MINDED_MAX, MINDED_PLACES, PLACES, Place, TELLINGS_MAX,
-    TEXT_BYTES, place_of,
+    TELLINGS_TO_WAKE, TEXT_BYTES, place_of,
 };
 use crate::protocol::quick::PAYLOAD_MAX;
 
 /// The marks by which the epoll tells of mounts, and of the watch.
 pub const MOUNTS: u64 = 1;
 pub const WATCH: u64 = 2;
-/// Events are read a piece at a time, and no more pieces than this: who finds the watch full has less to do by asking.
+/// Events are read a piece at a time, the first one of a few, and no more pieces than this: who finds the watch full has less
+/// to do by asking.
+const FIRST_PIECE_BYTES: usize = 1 << 10;
 const PIECE_BYTES: usize = 16 << 10;
 const PIECES_MAX: usize = 4;
 /// A read that leaves as much room has emptied the queue: an event with the longest name fits in.
@@ -93,20 +95,20 @@ impl Open {
 }
 
 /// The notice for this request, if there is one; whether it `holds` is another question. `socket` is the socket's path,
-/// whose end is changed and put back; at `to` there is room for a payload.
+/// whose end is changed and put back.
 #[inline(always)]
 pub(super) unsafe fn find(
     laid: &Laid,
     around: &Around,
     cwd: Piece,
     socket: Piece,
-    to: *mut u8,
+    rooms: &mut Rooms,
 ) -> Option<Notice> {
     unsafe {
         let began = ticks();
-        let open = open(laid, socket, to)?;
+        let open = open(laid, socket, rooms.rest(LINK_BYTES + 1).at)?;
         let key = key_of(open.head(), laid, around, cwd);
-        let notice = read(open, key, began, to);
+        let notice = read(open, key, began, rooms);
         if notice.is_none() {
             open.close();
         }
@@ -116,7 +118,7 @@ pub(super) unsafe fn find(
 
 /// Copies the notice of that key as it is at one moment, if there is one.
 #[inline(always)]
-unsafe fn read(open: Open, key: [u64; 2], began: u64, to: *mut u8) -> Option<Notice> {
+unsafe fn read(open: Open, key: [u64; 2], began: u64, rooms: &mut Rooms) -> Option<Notice> {
     unsafe {
         let head = open.head();
         let writing = (*head).writing.load(SeqCst);
@@ -137,9 +139,11 @@ unsafe fn read(open: Open, key: [u64; 2], began: u64, to: *mut u8) -> Option<Not
                 let number = (*place).notice.load(Relaxed);
                 let at = (*place).at.load(Relaxed) as usize;
                 let bytes = (*place).bytes.load(Relaxed) as usize;
-                let good = bytes <= PAYLOAD_MAX
-                    && at <= TEXT_BYTES - PAYLOAD_MAX
-                    && open.read(offset_of!(Board, text) + at, to, bytes)
+                if bytes > PAYLOAD_MAX || at > TEXT_BYTES - PAYLOAD_MAX {
+                    return None;
+                }
+                let to = rooms.take(bytes);
+                let good = open.read(offset_of!(Board, text) + at, to, bytes)
                     && writing & 1 == 0
                     && (*head).writing.load(SeqCst) == writing;
                 return match good {
@@ -153,10 +157,9 @@ unsafe fn read(open: Open, key: [u64; 2], began: u64, to: *mut u8) -> Option<Not
     }
 }
 
-/// Whether a notice may be believed: nothing has happened to what it depends on. At `scratch` there is room for
-/// `SCRATCH_BYTES`.
+/// Whether a notice may be believed: nothing has happened to what it depends on.
 #[inline(always)]
-pub(super) unsafe fn holds(notice: &Notice, scratch: *mut u8) -> bool {
+pub(super) unsafe fn holds(notice: &Notice, rooms: &Rooms) -> bool {
     unsafe {
         let (open, age) = (notice.open, notice.age);
         let head = open.head();
@@ -164,7 +167,7 @@ pub(super) unsafe fn holds(notice: &Notice, scratch: *mut u8) -> bool {
         // While the age is the same, it is the right one.
         let holds = news > 2
             && (*head).age.load(SeqCst) == age
-            && is_quiet(open, news as usize, age, scratch)
+            && is_quiet(open, news as usize, age, rooms)
             && (*head).age.load(SeqCst) == age;
         // Else this process is about to end.
         if !holds {
@@ -174,10 +177,9 @@ pub(super) unsafe fn holds(notice: &Notice, scratch: *mut u8) -> bool {
     }
 }
 
-/// Whether nothing has happened that is minded. Else the age turns, unless that was not found out. At `scratch` there is
-/// room for `SCRATCH_BYTES`.
+/// Whether nothing has happened that is minded. Else the age turns, unless that was not found out.
 #[inline(always)]
-unsafe fn is_quiet(open: Open, news: usize, age: u64, scratch: *mut u8) -> bool {
+unsafe fn is_quiet(open: Open, news: usize, age: u64, rooms: &Rooms) -> bool {
     unsafe {
         let head = open.head();
         let mine = ticks() | 1;
@@ -195,7 +197,7 @@ unsafe fn is_quiet(open: Open, news: usize, age: u64, scratch: *mut u8) -> bool 
             judged = if (*at.add(index as usize)).mark == MOUNTS || judged == Judged::Minded {
                 Judged::Minded
             } else {
-                judge_queued(open, age, scratch)
+                judge_queued(open, age, rooms)
             };
             index += 1;
         }
@@ -221,8 +223,7 @@ enum Judged {
 
 /// Takes what the watch has queued.
 #[inline(always)]
-unsafe fn judge_queued(open: Open, age: u64, piece: *mut u8) -> Judged {
-    const _: () = assert!(PIECE_BYTES <= SCRATCH_BYTES);
+unsafe fn judge_queued(open: Open, age: u64, rooms: &Rooms) -> Judged {
     unsafe {
         let watch = open.lend((*open.head()).watch.load(Relaxed));
         // Only if the age is the same it is the right one, and may be read from.
@@ -232,12 +233,13 @@ unsafe fn judge_queued(open: Open, age: u64, piece: *mut u8) -> Judged {
         }
         let (mut judged, mut pieces) = (Judged::NotAll, 0);
         while judged == Judged::NotAll && pieces < PIECES_MAX {
-            let count = call(nr::READ, watch as usize, piece as usize, PIECE_BYTES, 0, 0);
-            if count == EAGAIN || count > 0 && !is_harmless(open, piece, count as usize) {
+            let room = rooms.rest(if pieces == 0 { FIRST_PIECE_BYTES } else { PIECE_BYTES });
+            let count = call(nr::READ, watch as usize, room.at as usize, room.bytes, 0, 0);
+            if count == EAGAIN || count > 0 && !is_harmless(open, room.at, count as usize) {
                 judged = if count == EAGAIN { Judged::Harmless } else { Judged::Minded };
             } else if count <= 0 && count != EINTR {
                 break;
-            } else if count > 0 && count as usize <= PIECE_BYTES - EVENT_BYTES_MAX {
+            } else if count > 0 && count as usize <= room.bytes - EVENT_BYTES_MAX {
                 judged = Judged::Harmless;
             }
             pieces += 1;
@@ -310,7 +312,8 @@ pub(super) unsafe fn tell(notice: &Notice) {
         (*telling).ended.store(ticks(), Relaxed);
         (*telling).number.store(before + 1, Release);
         core::sync::atomic::fence(SeqCst);
-        if (*head).asleep.load(SeqCst) != 0 {
+        let unheard = (before + 1).wrapping_sub((*head).heard.load(Relaxed));
+        if (*head).asleep.load(SeqCst) != 0 || unheard % TELLINGS_TO_WAKE == 0 {
             let wake = notice.open.lend((*head).wake.load(Relaxed)) as usize;
             let one = 1u64;
             call(nr::WRITE, wake, (&raw const one) as usize, 8, 0, 0);
@@ -359,7 +362,7 @@ unsafe fn open(laid: &Laid, socket: Piece, text: *mut u8) -> Option<Open> {
             && (*head).build[0].load(Relaxed) == OWN.version
             && (*head).build[1].load(Relaxed) == OWN.id
             && (*head).told.load(Relaxed).wrapping_sub((*head).heard.load(Relaxed))
-                < TELLINGS_MAX as u64 / 2;
+                < 2 * TELLINGS_TO_WAKE;
         if !is_it {
             open.close();
             return None;

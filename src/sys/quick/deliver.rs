@@ -2,12 +2,14 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{PATH_BYTES, Piece, SCRATCH_BYTES};
+use super::{PATH_BYTES, Piece, Rooms};
 use crate::protocol::quick::{
     EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_FILLED,
     REPLACES_WRITABLE, WATCHED,
 };
 
+/// What the kernel does not copy is read in such pieces.
+const PIECE_BYTES: usize = 16 << 10;
 /// Where the first output begins, behind the numbers of outputs and chunks.
 const OUTPUTS_AT: usize = 2;
 
@@ -166,13 +168,13 @@ pub(super) unsafe fn look(hit: *mut u8, looked: *mut Looked) -> bool {
     }
 }
 
-/// Puts a short hit in place whose blobs were looked at. At `scratch` there is room for `SCRATCH_BYTES`.
+/// Puts a short hit in place whose blobs were looked at.
 #[inline(always)]
 pub(super) unsafe fn put_in_place(
     hit: *const u8,
     looked: *mut Looked,
     auxv: *const usize,
-    scratch: *mut u8,
+    rooms: &Rooms,
 ) -> Delivered {
     unsafe {
         let outputs = byte(hit, 0) as usize;
@@ -198,9 +200,9 @@ pub(super) unsafe fn put_in_place(
                 let file = (*blob).file;
                 let linked = flags & LINK != 0
                     && flags & IN_PLACE == 0
-                    && link(rest, name, flags, blob, looked, auxv, scratch);
+                    && link(rest, name, flags, blob, looked, auxv, rooms);
                 let size = get::<u64>(rest.add(32));
-                if !linked && !copy_file(name, flags, file, size, auxv, stat, scratch) {
+                if !linked && !copy_file(name, flags, file, size, auxv, stat, rooms) {
                     return Delivered::Some;
                 }
                 // A build tree that has a link to the blob could have written to it meanwhile.
@@ -308,7 +310,7 @@ unsafe fn copy_file(
     size: u64,
     auxv: *const usize,
     stat: *mut KernelStat,
-    buffer: *mut u8,
+    rooms: &Rooms,
 ) -> bool {
     unsafe {
         let file = create(name, flags, auxv, stat);
@@ -318,11 +320,12 @@ unsafe fn copy_file(
         let mut left = size;
         // Within the kernel no page of ours is touched: each of a buffer's costs more than the bytes in it.
         let mut by_kernel = true;
+        let buffer = rooms.rest(PIECE_BYTES);
         while left > 0 {
             let got = if by_kernel {
                 call(nr::SENDFILE, file as usize, blob, 0, left as usize, 0)
             } else {
-                call(nr::READ, blob, buffer as usize, SCRATCH_BYTES, 0, 0)
+                call(nr::READ, blob, buffer.at as usize, buffer.bytes, 0, 0)
             };
             if got == EINTR {
                 continue;
@@ -335,7 +338,7 @@ unsafe fn copy_file(
             if got <= 0 || got as u64 > left {
                 return false;
             }
-            if !by_kernel && !write_all(file as usize, buffer, got as usize) {
+            if !by_kernel && !write_all(file as usize, buffer.at, got as usize) {
                 return false;
             }
             left -= got as u64;
@@ -366,7 +369,7 @@ unsafe fn link(
     blob: *mut Blob,
     looked: *mut Looked,
     auxv: *const usize,
-    folder_at: *mut u8,
+    rooms: &Rooms,
 ) -> bool {
     unsafe {
         let from = entry.add(66);
@@ -402,7 +405,7 @@ unsafe fn link(
         }
         let folder = Piece { at: name, bytes: end };
         if !is_same(folder, (*looked).folder) || (*looked).device != device {
-            if !may_be_linked_into(folder, device, folder_at) {
+            if !may_be_linked_into(folder, device, rooms) {
                 return false;
             }
             ((*looked).folder, (*looked).device) = (folder, device);
@@ -445,13 +448,14 @@ unsafe fn is_same(one: Piece, other: Piece) -> bool {
 
 /// Whether a folder is on that device and hands down neither a group nor access rules of its own.
 #[inline(always)]
-unsafe fn may_be_linked_into(folder: Piece, device: u64, path: *mut u8) -> bool {
+unsafe fn may_be_linked_into(folder: Piece, device: u64, rooms: &Rooms) -> bool {
     unsafe {
         let mut found = core::mem::MaybeUninit::<KernelStat>::uninit();
         let stat = found.as_mut_ptr();
         if folder.bytes >= PATH_BYTES {
             return false;
         }
+        let path = rooms.rest(folder.bytes + 32).at;
         if folder.bytes == 0 {
             path.write_volatile(b'.');
             path.add(1).write_volatile(0);
