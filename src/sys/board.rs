@@ -365,15 +365,17 @@ impl Board {
         let mut writer = self.writer.lock();
         while heard != told {
             let slot = &self.shared().front.tellings[heard as usize % TELLINGS_MAX];
-            if slot.number.load(Acquire) == heard + 1 {
+            let number = slot.number.load(Acquire);
+            if number == heard + 1 {
                 tellings.push(Telling {
                     notice: slot.notice.load(Relaxed),
                     began: slot.began.load(Relaxed),
                     ended: slot.ended.load(Relaxed),
                 });
-            } else if !is_overdue(&mut writer.missing, heard) {
+            } else if number < heard + 1 && !is_overdue(&mut writer.missing, heard) {
                 break;
             }
+            // Else a later one took its place: more wrappers at once than the ring has room for.
             heard += 1;
         }
         head.heard.store(heard, SeqCst);
@@ -547,6 +549,12 @@ mod tests {
         assert!(board.hear().is_empty());
         board.writer.lock().missing = Some((3, Instant::now() - 2 * PATIENCE));
         assert_eq!(board.hear().iter().map(|told| told.notice).collect::<Vec<_>>(), [104]);
+        // One that another took the place of is not waited for.
+        let lap = TELLINGS_MAX as u64;
+        board.head().told.store(6 + lap, SeqCst);
+        (5..6 + lap).for_each(tell);
+        let heard: Vec<u64> = board.hear().iter().map(|told| told.notice).collect();
+        assert_eq!(heard, (106..106 + lap).collect::<Vec<_>>());
         assert!(!board.is_stuck());
         board.head().reader.store(7, SeqCst);
         assert!(!board.is_stuck());

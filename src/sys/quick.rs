@@ -22,6 +22,7 @@ mod board;
 mod deliver;
 mod key;
 mod raw;
+mod rooms;
 
 use std::arch::global_asm;
 use std::cell::UnsafeCell;
@@ -31,6 +32,7 @@ use self::deliver::{Delivered, Looked};
 pub use self::key::{Around, is_in_key, key, minded};
 pub use self::raw::ticks;
 use self::raw::*;
+use self::rooms::{NEAR_BYTES, PIECE_BYTES, Rooms};
 use crate::protocol::frame::{Build, HEADER_BYTES, MAGIC, Verb};
 use crate::protocol::view::VIEW_BYTES;
 
@@ -58,13 +60,9 @@ const REPLY_BYTES: usize = 64 << 10;
 const PATH_BYTES: usize = 4096;
 /// A `sockaddr_un`.
 const ADDRESS_BYTES: usize = 112;
-/// Room on the stack, of which a plain hit needs a few hundred bytes. The cwd is in it, too.
-const NEAR_BYTES: usize = 3 << 10;
-/// Room elsewhere, for a reply or a notice and a piece of a file behind it.
-const FAR_BYTES: usize = REPLY_BYTES + (16 << 10);
+const FAR_BYTES: usize = REPLY_BYTES + PIECE_BYTES;
 
-/// One per process, used before there is a second thread. A plain hit from the board does not touch it, for each page
-/// of the program that is written to costs a fault and a copy.
+/// One per process, used before there is a second thread. A plain hit from the board does not touch it (`rooms`).
 #[repr(C, align(64))]
 struct State {
     /// 0: none. (A file descriptor up to 2 is never ours.)
@@ -74,51 +72,8 @@ struct State {
     /// Seconds spent waiting for the answer.
     waited: u8,
     received: usize,
-    /// What has no room on the stack; once the request is sent the reply, and behind its end whatever else is needed.
+    /// `Rooms::far`; once the request is sent the reply, and behind its end whatever else is needed.
     far: [u8; FAR_BYTES],
-}
-
-/// Room for bytes that are needed one after the other.
-struct Rooms {
-    /// What is left of that on the stack.
-    near: Room,
-    far: Room,
-}
-
-#[derive(Clone, Copy)]
-struct Room {
-    at: *mut u8,
-    bytes: usize,
-}
-
-impl Room {
-    #[inline(always)]
-    unsafe fn behind(self, bytes: usize) -> Room {
-        let taken = (bytes + 7) & !7;
-        unsafe { Room { at: self.at.add(taken), bytes: self.bytes.saturating_sub(taken) } }
-    }
-}
-
-impl Rooms {
-    /// Room that nobody else gets from then on.
-    #[inline(always)]
-    unsafe fn take(&mut self, bytes: usize) -> *mut u8 {
-        unsafe {
-            let room = self.rest(bytes);
-            if room.at == self.near.at {
-                self.near = room.behind(bytes);
-            } else {
-                self.far = room.behind(bytes);
-            }
-            room.at
-        }
-    }
-
-    /// All that is left on the stack, if it is so much; else elsewhere. Whoever asks next gets it as well.
-    #[inline(always)]
-    unsafe fn rest(&self, least: usize) -> Room {
-        if least <= self.near.bytes { self.near } else { self.far }
-    }
 }
 
 struct Single(UnsafeCell<State>);
@@ -211,17 +166,16 @@ unsafe extern "C" fn quick(stack: *const usize) {
         let Some(laid) = read_stack(stack) else { return };
         let state = STATE.0.get();
         let mut near = core::mem::MaybeUninit::<[u8; NEAR_BYTES]>::uninit();
-        let mut rooms = Rooms {
-            near: Room { at: near.as_mut_ptr().cast(), bytes: NEAR_BYTES },
-            far: Room { at: (&raw mut (*state).far).cast(), bytes: FAR_BYTES },
-        };
+        let far = (&raw mut (*state).far).cast();
+        let mut rooms = Rooms::new(near.as_mut_ptr().cast(), far, FAR_BYTES);
         let address = rooms.take(ADDRESS_BYTES);
         let address_bytes = name_socket(&laid, address);
         if address_bytes == 0 {
             return;
         }
-        let cwd_bytes = call(nr::GETCWD, rooms.near.at as usize, rooms.near.bytes, 0, 0, 0);
-        if cwd_bytes < 2 || byte(rooms.near.at, 0) != b'/' {
+        let room = rooms.rest(1);
+        let cwd_bytes = call(nr::GETCWD, room.at as usize, room.bytes, 0, 0, 0);
+        if cwd_bytes < 2 || byte(room.at, 0) != b'/' {
             return;
         }
         let cwd_bytes = cwd_bytes as usize;
@@ -236,8 +190,7 @@ unsafe extern "C" fn quick(stack: *const usize) {
                     let Some(socket) = connect(address, address_bytes, laid.auxv) else { return };
                     match heard(state, &laid, &around, cwd, socket) {
                         Heard::Hit(hit, bytes) => {
-                            rooms.far = Room { at: hit, bytes: FAR_BYTES - HEADER_BYTES };
-                            rooms.far = rooms.far.behind(bytes);
+                            rooms.begin_far(hit.add(bytes), FAR_BYTES - HEADER_BYTES - bytes);
                             (hit, bytes, socket)
                         }
                         Heard::Other => return,

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 use super::key::{self, Around, minded_at};
 use super::raw::*;
-use super::{Laid, OWN, Piece, Rooms};
+use super::rooms::{PIECE_BYTES, Rooms};
+use super::{Laid, OWN, Piece};
 use crate::protocol::board::{
     Board, Front, Head, LINK_BYTES, MINDED_MAX, MINDED_PLACES, PLACES, Place, TELLINGS_MAX,
     TELLINGS_TO_WAKE, TEXT_BYTES, place_of,
@@ -19,7 +20,6 @@ pub const WATCH: u64 = 2;
 /// Events are read a piece at a time, the first one of a few, and no more pieces than this: who finds the watch full has less
 /// to do by asking.
 const FIRST_PIECE_BYTES: usize = 1 << 10;
-const PIECE_BYTES: usize = 16 << 10;
 const PIECES_MAX: usize = 4;
 /// A read that leaves as much room has emptied the queue: an event with the longest name fits in.
 const EVENT_BYTES_MAX: usize = 16 + 256;

@@ -2,14 +2,13 @@
 #![allow(clippy::undocumented_unsafe_blocks)] // `sys::quick` says why all of it is sound
 
 use super::raw::*;
-use super::{PATH_BYTES, Piece, Rooms};
+use super::rooms::{PIECE_BYTES, Rooms};
+use super::{PATH_BYTES, Piece};
 use crate::protocol::quick::{
     EXECUTABLE, IN_PLACE, INLINE, LINK, OUTPUTS_MAX, REPLACES_FILE, REPLACES_FILLED,
     REPLACES_WRITABLE, WATCHED,
 };
 
-/// What the kernel does not copy is read in such pieces.
-const PIECE_BYTES: usize = 16 << 10;
 /// Where the first output begins, behind the numbers of outputs and chunks.
 const OUTPUTS_AT: usize = 2;
 
