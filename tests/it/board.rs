@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::kit::{Sandbox, ZCCACHE, eventually, have, rustc};
+use crate::kit::{Sandbox, ZCCACHE, eventually, have, may_mount, rustc};
 
 const COMPILE: &str = "gcc -Ii1 -Ii2 -c a.c -o a.o";
 /// With an object that is handed out as a link.
@@ -308,7 +308,19 @@ fn another_view_asks() {
     s.bare("gcc -Ii1 -Ii9 -c a.c -o truth.o").ok();
     assert!(s.read("theirs.o") == s.read("truth.o"));
     assert!(s.is_hit_alone(COMPILE));
-    // The same here: every notice is gone, for any path may mean another file.
+}
+
+/// Every notice is gone then, for any path may mean another file.
+#[test]
+fn what_is_mounted_here_is_seen() {
+    if !may_mount("board::what_is_mounted_here_is_seen") {
+        return;
+    }
+    let s = sandbox();
+    s.on_board(COMPILE);
+    s.write("other.h", "#define X 99\n");
+    s.write("i9/x.h", "#define X 99\n");
+    s.bare("gcc -Ii1 -Ii9 -c a.c -o truth.o").ok();
     if s.bare("mount --bind other.h i2/x.h").status.success() {
         s.remove("a.o");
         let output = s.z(COMPILE);

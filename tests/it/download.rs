@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::kit::{Sandbox, ZCCACHE, eventually, finish, finish_within, have};
+use crate::kit::{Sandbox, ZCCACHE, eventually, finish, finish_within, have, may_mount};
 use crate::look::{is_as_documented, json_of};
 use crate::web_server::{Lie, Server, Site};
 
@@ -582,6 +582,9 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_is_said_and_leaves_no_target() {
+    if !may_mount("download::a_full_disk_is_said_and_leaves_no_target") {
+        return;
+    }
     let s = Sandbox::new();
     let Some(disk) = Disk::new(&s, 2 << 20) else {
         return eprintln!("skipped: no disk can be mounted");

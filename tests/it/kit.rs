@@ -691,6 +691,31 @@ pub fn eventually(patience: Duration, mut check: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// Runs the test of this name in a mount namespace of its own, so that it may mount what it likes: what is mounted for all makes
+/// every daemon on the machine look at everything anew, and what others compile meanwhile is not stored. True: this is
+/// that run. False: it is over, or not permitted.
+#[track_caller]
+pub fn may_mount(test: &str) -> bool {
+    const INSIDE: &str = "ZCC_IT_MAY_MOUNT";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private"]);
+        command
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no mount namespace can be made here");
+        return false;
+    }
+    let itself = std::env::current_exe().unwrap();
+    let output = unshare().arg(itself).args(["--exact", test]).env(INSIDE, "").output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && out.contains("1 passed"), "{out}");
+    false
+}
+
 /// Whether the tool is on this machine; says so when it is not.
 pub fn have(tool: &str) -> bool {
     let found = std::env::split_paths(SYSTEM_PATH).any(|folder| folder.join(tool).is_file());

@@ -313,7 +313,7 @@ pub(super) unsafe fn tell(notice: &Notice) {
         (*telling).number.store(before + 1, Release);
         core::sync::atomic::fence(SeqCst);
         let unheard = (before + 1).wrapping_sub((*head).heard.load(Relaxed));
-        if (*head).asleep.load(SeqCst) != 0 || unheard % TELLINGS_TO_WAKE == 0 {
+        if (*head).asleep.load(SeqCst) != 0 || unheard.is_multiple_of(TELLINGS_TO_WAKE) {
             let wake = notice.open.lend((*head).wake.load(Relaxed)) as usize;
             let one = 1u64;
             call(nr::WRITE, wake, (&raw const one) as usize, 8, 0, 0);
