@@ -17,8 +17,8 @@ use crate::protocol::quick::PAYLOAD_MAX;
 /// The marks by which the epoll tells of mounts, and of the watch.
 pub const MOUNTS: u64 = 1;
 pub const WATCH: u64 = 2;
-/// Events are read a piece at a time, the first one of a few, and no more pieces than this: who finds the watch full has less
-/// to do by asking.
+/// Events are read a piece at a time, first one of at least so much, for there are mostly few, and no more pieces than
+/// `PIECES_MAX`: who finds the watch full has less to do by asking.
 const FIRST_PIECE_BYTES: usize = 1 << 10;
 const PIECES_MAX: usize = 4;
 /// A read that leaves as much room has emptied the queue: an event with the longest name fits in.

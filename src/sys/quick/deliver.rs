@@ -445,6 +445,9 @@ unsafe fn is_same(one: Piece, other: Piece) -> bool {
     true
 }
 
+/// What a folder's rules for new files are called.
+const RULES: &[u8; 25] = b"system.posix_acl_default\0";
+
 /// Whether a folder is on that device and hands down neither a group nor access rules of its own.
 #[inline(always)]
 unsafe fn may_be_linked_into(folder: Piece, device: u64, rooms: &Rooms) -> bool {
@@ -454,7 +457,7 @@ unsafe fn may_be_linked_into(folder: Piece, device: u64, rooms: &Rooms) -> bool 
         if folder.bytes >= PATH_BYTES {
             return false;
         }
-        let path = rooms.rest(folder.bytes + 32).at;
+        let path = rooms.rest(folder.bytes + 2 + RULES.len()).at;
         if folder.bytes == 0 {
             path.write_volatile(b'.');
             path.add(1).write_volatile(0);
@@ -470,7 +473,7 @@ unsafe fn may_be_linked_into(folder: Piece, device: u64, rooms: &Rooms) -> bool 
         }
         // Behind the path; from the instructions, since another page of the program would have to be touched.
         let rules = path.add(folder.bytes + 2);
-        put(rules, b"system.posix_acl_default\0");
+        put(rules, RULES);
         let has_rules = call(nr::GETXATTR, path as usize, rules as usize, 0, 0, 0);
         has_rules == ENODATA || has_rules == EOPNOTSUPP
     }
