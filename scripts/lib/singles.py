@@ -13,8 +13,8 @@ HEADERS = ["<algorithm>", "<functional>", "<iostream>", "<map>", "<memory>", "<r
 OWN_HEADERS = 420
 # Functions of the crate: its rlib is about 1 MiB.
 FUNCTIONS = 56
-# The so-manieth run in a row takes as long as each from then on (the second takes a fifth more behind a program that was
-# large, the third a twentieth).
+# So many runs in a row: the last takes as long as any that came behind it (behind a large program the second takes a
+# fifth more, the third a twentieth).
 BEHIND_ITSELF = 5
 RAW, LIBC, STARTER, INSTANT = "process that exits", "static C program", "only starts it", "instant"
 
