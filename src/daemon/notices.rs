@@ -20,7 +20,7 @@ use super::jobs::{Done, wake};
 use super::memo::{Memo, RequestKey};
 use super::shared::Shared;
 use super::underway::{Fate, Underway};
-use crate::files::table::NameNumber;
+use crate::files::table::{NameNumber, PATHS_AT_ONCE};
 use crate::files::watch::room_beside;
 use crate::files::{Counter, PathId};
 use crate::protocol::board::NOTICES_MAX;
@@ -43,8 +43,6 @@ const HITS_MAX: u32 = 64;
 const PAYS_FROM: u64 = 4;
 /// With fewer notices than this it does not matter what they cost.
 const FEW: u64 = 16;
-/// So many paths are gone through at a time: the table is locked meanwhile, and the loop needs it.
-const PATHS_AT_ONCE: usize = 256;
 /// After a hit tellings are looked for by ourselves for so long, so often.
 const AWAKE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_millis(50);

@@ -193,6 +193,21 @@ impl Shared {
         Some(id)
     }
 
+    /// The paths of several spellings: `path_id`. None where one of them was lost.
+    pub(super) fn path_ids(&self, folder: &Folder, spellings: &[u32]) -> Option<Vec<PathId>> {
+        let mut paths = Vec::with_capacity(spellings.len());
+        while let Some(rest) = spellings.get(paths.len()..).filter(|rest| !rest.is_empty()) {
+            let ids = folder.ids.lock();
+            let known = rest.iter().map_while(|spelling| ids.get(*spelling as usize).copied()?);
+            paths.extend(known);
+            drop(ids);
+            if let Some(unknown) = spellings.get(paths.len()) {
+                paths.push(self.path_id(folder, *unknown)?);
+            }
+        }
+        Some(paths)
+    }
+
     /// The resolver for a search path and a cwd, with what it remembers.
     pub(super) fn resolver(
         &self,

@@ -108,6 +108,11 @@ impl Spellings {
         found
     }
 
+    /// Does something with a text: without a copy of it.
+    pub(super) fn with<T>(&self, number: u32, act: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.get(number, |spelling| act(&spelling.text))
+    }
+
     pub(super) fn text(&self, number: u32) -> Option<Arc<[u8]>> {
         self.get(number, |spelling| spelling.text.clone())
     }

@@ -4,7 +4,7 @@
 use super::result_key::{Contents, ContentsHash};
 use super::shared::{Folder, Shared};
 use crate::files::ticket::Opened;
-use crate::files::{PathId, Seen};
+use crate::files::{Counter, PathId, Seen};
 use crate::store::record::SetRecord;
 use crate::terms::key::ActionKey;
 use crate::tools::environment::Environment;
@@ -50,19 +50,24 @@ pub(super) fn state(
             return Err(Unfit::Other(id));
         }
         let stamp = set.stamped.binary_search(spelling).is_ok().then_some(stat.mtime_ns);
-        contents.add(&shared.spellings.text(*spelling).ok_or(Unfit::Lost)?, &hash.0, stamp);
+        let spelled = |text: &[u8]| contents.add(text, &hash.0, stamp);
+        shared.spellings.with(*spelling, spelled).ok_or(Unfit::Lost)?;
         paths.push(id);
     }
     for name in &set.env {
         contents.add_variable(name, folder.places.variable(env, name).as_deref());
     }
-    for spelling in &set.absent {
-        let id = find(spelling)?;
+    let absent = shared.path_ids(folder, &set.absent).ok_or(Unfit::Lost)?;
+    let since = during.map_or(Counter::MAX, |opened| opened.since);
+    let mut rest = &absent[..];
+    while let Some(at) = table.first_not_absent(rest, since) {
+        let id = rest[at];
         if table.look(id, false) != Seen::Absent || !is_untouched(id) {
             return Err(Unfit::Other(id));
         }
-        paths.push(id);
+        rest = &rest[at + 1..];
     }
+    paths.extend(absent);
     for spelling in &set.exists {
         let id = find(spelling)?;
         let seen = table.look(id, false);

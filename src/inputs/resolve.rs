@@ -4,8 +4,10 @@
 //! first are listed by the compiler (or found by text); the second follow from the directives of
 //! what was read and the search folders. More of either than needed costs at worst a miss.
 
+mod digest;
 mod memo;
 mod run;
+mod spots;
 #[cfg(test)]
 mod tests;
 
@@ -96,7 +98,7 @@ impl Question<'_> {
     /// The same before a compile, when only the looking matters and not what it says. The compiler's own headers are
     /// left out: nobody edits those in the middle of a build without changing what `stat` says of them. The places
     /// of precompiled ones are in folders that are looked at anyway.
-    pub fn ahead(self) -> Self {
+    fn ahead(self) -> Self {
         Question { precompiled: false, without_own: true, ..self }
     }
 }
@@ -162,6 +164,21 @@ impl InputSet {
         }
         self.env.sort_unstable();
         self.env.dedup();
+    }
+}
+
+/// Before a compile: looks at all that it will probably read, and where that is looked for, so that it is watched from then on.
+///
+/// The `resolver` must have been made for the same search path and the same cwd.
+pub fn look_ahead<W: World + ?Sized>(
+    world: &mut W,
+    resolver: &mut Resolver,
+    question: &Question<'_>,
+) {
+    let question = question.ahead();
+    let is_reached = run::Run::new(world, resolver, &question).is_ok_and(|run| run.walk());
+    if !is_reached {
+        let _ = resolve(world, resolver, &question);
     }
 }
 

@@ -1,40 +1,87 @@
 //! What stays true from one compile to the next: the candidate paths of every directive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use super::{PathRef, Presence, World};
-use crate::inputs::scan::{How, Include, Kind, MacroBody, Scan};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::digest::{File, FileNumber, Files, Known, Reading};
+use super::spots::{Spot, Spots};
+use super::{PathRef, World};
+use crate::inputs::scan::{How, Include, Kind, Scan};
 use crate::inputs::search::{SearchPath, join, normal, parent};
 
 /// Candidate lists for one search path and one cwd; paths are built once.
 #[derive(Default)]
 pub struct Resolver {
-    pub(super) folders: Vec<PathRef>,
+    pub(super) spots: Spots,
+    pub(super) folders: Vec<Spot>,
     /// `/dev/null`
-    pub(super) null: PathRef,
+    pub(super) null: Spot,
     names: HashMap<(How, Box<[u8]>), u32>,
     /// Of what compilers list as read.
-    paths: HashMap<Box<[u8]>, PathRef>,
-    pub(super) lists: Vec<Arc<[PathRef]>>,
+    paths: HashMap<Box<[u8]>, Spot, BuildHasherDefault<TextHasher>>,
+    pub(super) lists: Vec<List>,
+    /// Those of all lists.
+    candidates: Vec<Spot>,
     known: HashMap<Directive, u32, BuildHasherDefault<NumberHasher>>,
-    pub(super) directives: Vec<Directive>,
-    files: HashMap<(PathRef, bool), Filed, BuildHasherDefault<NumberHasher>>,
-    suffixed: HashMap<(PathRef, &'static str), PathRef>,
+    pub(super) directives: Vec<Noted>,
+    pub(super) files: Files,
+    numbers: HashMap<(Spot, Reading), FileNumber, BuildHasherDefault<NumberHasher>>,
+    suffixed: HashMap<(Spot, &'static str), Spot>,
     /// Numbers of texts, as their scans tell them apart.
     texts: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
-    /// The world's, when this run began.
-    version: u64,
-    /// What is there, as long as that version stays.
-    presences: HashMap<PathRef, Presence, BuildHasherDefault<NumberHasher>>,
-    /// Per path, directive and list: the run that last touched it, and how.
-    pub(super) path_marks: Vec<u64>,
-    pub(super) directive_marks: Vec<[u64; 2]>,
-    pub(super) list_marks: Vec<[u64; 2]>,
+    /// How often the world was another one when a run began.
+    epoch: u64,
+    /// Forgotten with each new epoch.
+    pub(super) walked: Walked,
     /// Per text: the run that last read it, and where.
     pub(super) text_marks: Vec<(u64, PathRef)>,
     pub(super) run: u64,
+}
+
+/// What runs before compiles have followed.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// Whose text, and that of all it includes; and whether own paths were minded (`Question::canonical`).
+    pub(super) spots: Numbers<(Spot, bool)>,
+    pub(super) files: Numbers<FileNumber>,
+    /// What these files ask for by macros, which may mean something else with each command.
+    pub(super) uses: Vec<Use>,
+    pub(super) callers: Vec<(FileNumber, Spot)>,
+    pub(super) wrappers: HashSet<Box<[u8]>>,
+}
+
+/// A macro that names a header: where it was used, and how.
+pub(super) struct Use {
+    pub(super) file: FileNumber,
+    pub(super) spot: Spot,
+    pub(super) kind: Kind,
+    pub(super) name: Box<[u8]>,
+    pub(super) by_text: bool,
+}
+
+/// The candidates of a directive in the search folders.
+#[derive(Clone, Copy)]
+pub(super) struct List {
+    from: u32,
+    to: u32,
+    /// For either way of following directives, by the list and by text: the run that last went through it, and whether
+    /// that found something.
+    pub(super) marks: [u64; 2],
+}
+
+impl List {
+    pub(super) fn count(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+}
+
+/// A directive, and the run that last followed it, by the list and by text.
+pub(super) struct Noted {
+    pub(super) directive: Directive,
+    pub(super) marks: [u64; 2],
 }
 
 /// How a directive is answered.
@@ -54,27 +101,9 @@ pub(super) enum Class {
 pub(super) struct Directive {
     pub(super) class: Class,
     /// The candidate beside the file itself.
-    pub(super) beside: Option<PathRef>,
+    pub(super) beside: Option<Spot>,
     /// Index into `lists`.
     pub(super) list: u32,
-}
-
-/// A file's scan, digested.
-pub(super) struct FileMemo {
-    pub(super) scan: Arc<Scan>,
-    /// The number of its text: equal for equal texts.
-    pub(super) text: u32,
-    pub(super) folder: Arc<[u8]>,
-    pub(super) folder_ref: PathRef,
-    pub(super) directives: Box<[u32]>,
-    /// Below a folder of the compiler's own.
-    pub(super) own: bool,
-}
-
-struct Filed {
-    memo: Arc<FileMemo>,
-    /// While the world has this version, it is what a new scan would give.
-    version: u64,
 }
 
 impl Resolver {
@@ -86,69 +115,75 @@ impl Resolver {
     pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
         self.run += 1;
         if self.run == 1 {
-            self.null = world.intern(b"/dev/null");
+            self.null = self.spots.intern(world, b"/dev/null");
         }
-        let version = world.version();
-        if version != self.version {
-            self.version = version;
-            self.presences.clear();
+        if self.spots.begin(world) {
+            self.epoch += 1;
+            self.walked = Walked::default();
         }
         if self.folders.len() != search.folders().len() {
-            self.folders = search.folders().iter().map(|folder| world.intern(folder)).collect();
+            let folders = search.folders().iter();
+            self.folders = folders.map(|folder| self.spots.intern(world, folder)).collect();
         }
     }
 
     /// A path as a compiler lists it.
-    pub(super) fn path<W: World + ?Sized>(&mut self, world: &mut W, listed: &[u8]) -> PathRef {
-        if let Some(path) = self.paths.get(listed) {
-            return *path;
+    pub(super) fn listed<W: World + ?Sized>(&mut self, world: &mut W, path: &[u8]) -> Spot {
+        if let Some(spot) = self.paths.get(path) {
+            return *spot;
         }
-        let path = world.intern(&normal(listed));
-        self.paths.insert(listed.into(), path);
-        path
+        let spot = self.spots.intern(world, &normal(path));
+        self.paths.insert(path.into(), spot);
+        spot
     }
 
-    /// What is there under a path.
-    pub(super) fn presence<W: World + ?Sized>(&mut self, world: &mut W, path: PathRef) -> Presence {
-        *self.presences.entry(path).or_insert_with(|| world.presence(path))
+    /// All that a directive may mean, in order.
+    pub(super) fn candidates(&self, directive: Directive) -> impl Iterator<Item = Spot> {
+        let List { from, to, .. } = self.lists[directive.list as usize];
+        let listed = &self.candidates[from as usize..to as usize];
+        directive.beside.into_iter().chain(listed.iter().copied())
+    }
+
+    /// One of a list.
+    pub(super) fn candidate(&self, list: u32, at: usize) -> Spot {
+        self.candidates[self.lists[list as usize].from as usize + at]
     }
 
     /// What `scanned` gave, if that still holds.
-    pub(super) fn unchanged(&self, path: PathRef, assembly: bool) -> Option<&Arc<FileMemo>> {
-        let filed = self.files.get(&(path, assembly))?;
-        (filed.version == self.version).then_some(&filed.memo)
+    pub(super) fn unchanged(&self, spot: Spot, reading: Reading) -> Option<FileNumber> {
+        let file = *self.numbers.get(&(spot, reading))?;
+        (self.files.digest(file).epoch == self.epoch).then_some(file)
     }
 
-    /// The scan of a file that is there, digested. None if it can't be read.
+    /// A file that is there, as its scan has it. None if it can't be read.
     pub(super) fn scanned<W: World + ?Sized>(
         &mut self,
         world: &mut W,
         search: &SearchPath,
-        path: PathRef,
-        assembly: bool,
-    ) -> Option<Arc<FileMemo>> {
-        let scan = world.scan(path, assembly)?;
-        if let Some(filed) = self.files.get_mut(&(path, assembly))
-            && Arc::ptr_eq(&filed.memo.scan, &scan)
+        spot: Spot,
+        reading: Reading,
+    ) -> Option<FileNumber> {
+        let scan = world.scan(self.spots.path(spot), reading == Reading::Assembly)?;
+        let before = self.numbers.get(&(spot, reading)).copied();
+        if let Some(file) = before
+            && Arc::ptr_eq(&self.files.file(file).scan, &scan)
         {
-            filed.version = self.version;
-            return Some(filed.memo.clone());
+            self.files.confirm(file, self.epoch);
+            return Some(file);
         }
-        let memo = self.digest(world, search, path, scan);
-        let filed = Filed { memo: memo.clone(), version: self.version };
-        self.files.insert((path, assembly), filed);
-        Some(memo)
+        Some(self.take_up(world, search, spot, reading, scan))
     }
 
-    /// A scan, digested.
-    pub(super) fn digest<W: World + ?Sized>(
+    /// A file with this scan.
+    pub(super) fn take_up<W: World + ?Sized>(
         &mut self,
         world: &mut W,
         search: &SearchPath,
-        path: PathRef,
+        spot: Spot,
+        reading: Reading,
         scan: Arc<Scan>,
-    ) -> Arc<FileMemo> {
-        let spelled = world.spelled(path);
+    ) -> FileNumber {
+        let spelled = world.spelled(self.spots.path(spot));
         let folder: Arc<[u8]> = parent(&spelled).into();
         let mut directives: Vec<u32> = Vec::with_capacity(scan.includes.len());
         for include in &scan.includes {
@@ -160,16 +195,15 @@ impl Resolver {
         let next = self.text_marks.len() as u32;
         let text = *self.texts.entry(scan.text).or_insert(next);
         if text == next {
-            self.text_marks.push((0, path));
+            self.text_marks.push((0, self.spots.path(spot)));
         }
-        Arc::new(FileMemo {
-            scan,
-            text,
-            folder_ref: world.intern(cwd),
-            folder,
-            directives: directives.into(),
-            own: search.is_own(&spelled),
-        })
+        let folder_spot = self.spots.intern(world, cwd);
+        let own = search.is_own(&spelled);
+        let known = Known { epoch: self.epoch, text, folder: folder_spot, own };
+        let before = self.numbers.get(&(spot, reading)).copied();
+        let file = self.files.put(before, File { scan, folder }, &directives, known);
+        self.numbers.insert((spot, reading), file);
+        file
     }
 
     /// The number of a directive that stands in a file of `folder`.
@@ -188,14 +222,13 @@ impl Resolver {
         };
         let absolute = include.name.first() == Some(&b'/');
         let beside = (include.how == How::Quote && !absolute)
-            .then(|| world.intern(&join(folder, &include.name)));
+            .then(|| self.spots.intern(world, &join(folder, &include.name)));
         let list = self.list(world, search, include.how, &include.name);
         let directive = Directive { class, beside, list };
         let next = self.directives.len() as u32;
         let number = *self.known.entry(directive).or_insert(next);
         if number == next {
-            self.directives.push(directive);
-            self.directive_marks.push([0; 2]);
+            self.directives.push(Noted { directive, marks: [0; 2] });
         }
         number
     }
@@ -210,18 +243,17 @@ impl Resolver {
         if let Some(&list) = self.names.get(&(how, name.into())) {
             return list;
         }
-        let paths: Arc<[PathRef]> = if name.first() == Some(&b'/') {
-            Arc::new([world.intern(&join(b"", name))])
+        let from = self.candidates.len() as u32;
+        if name.first() == Some(&b'/') {
+            self.candidates.push(self.spots.intern(world, &join(b"", name)));
         } else {
             let skip = if how == How::Angle { search.quotes() } else { 0 };
-            search.folders()[skip..]
-                .iter()
-                .map(|folder| world.intern(&join(folder, name)))
-                .collect()
-        };
+            for folder in &search.folders()[skip..] {
+                self.candidates.push(self.spots.intern(world, &join(folder, name)));
+            }
+        }
         let list = self.lists.len() as u32;
-        self.lists.push(paths);
-        self.list_marks.push([0; 2]);
+        self.lists.push(List { from, to: self.candidates.len() as u32, marks: [0; 2] });
         self.names.insert((how, name.into()), list);
         list
     }
@@ -230,53 +262,19 @@ impl Resolver {
     pub(super) fn suffixed<W: World + ?Sized>(
         &mut self,
         world: &mut W,
-        path: PathRef,
+        spot: Spot,
         suffix: &'static str,
-    ) -> PathRef {
-        *self.suffixed.entry((path, suffix)).or_insert_with(|| {
-            let mut spelled = world.spelled(path).to_vec();
+    ) -> Spot {
+        *self.suffixed.entry((spot, suffix)).or_insert_with(|| {
+            let mut spelled = world.spelled(self.spots.path(spot)).to_vec();
             spelled.extend_from_slice(suffix.as_bytes());
-            world.intern(&spelled)
+            self.spots.intern(world, &spelled)
         })
     }
 }
 
-/// The literal includes a macro may stand for, over all scans; and whether it may be anything else.
-pub(super) fn macro_values(
-    name: &[u8],
-    kind: Kind,
-    scans: &[Arc<FileMemo>],
-    defines: &Scan,
-) -> (Vec<Include>, bool) {
-    let mut found = Vec::new();
-    let mut opaque = false;
-    let mut names: Vec<&[u8]> = vec![name];
-    let mut at = 0;
-    while at < names.len() {
-        let wanted = names[at];
-        at += 1;
-        let all = scans.iter().map(|memo| &*memo.scan).chain([defines]);
-        for (_, body) in all.flat_map(|scan| &scan.header_macros).filter(|m| &*m.0 == wanted) {
-            match body {
-                MacroBody::Quote(name) => {
-                    found.push(Include { how: How::Quote, kind, name: name.clone() });
-                }
-                MacroBody::Angle(name) => {
-                    found.push(Include { how: How::Angle, kind, name: name.clone() });
-                }
-                MacroBody::Alias(other) => {
-                    if !names.contains(&&**other) {
-                        names.push(other);
-                    }
-                }
-                MacroBody::Opaque => opaque = true,
-            }
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    (found, opaque)
-}
+/// A set of small numbers.
+pub(super) type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
 
 /// For keys that are small numbers already.
 #[derive(Default)]
@@ -309,4 +307,20 @@ impl Hasher for NumberHasher {
     fn write_isize(&mut self, value: isize) {
         self.add(value as u64);
     }
+}
+
+/// For keys that are texts: several times as fast as the usual one, which is made against keys that somebody chose to collide. Here
+/// that would slow down no cache but their own.
+#[derive(Default)]
+pub(super) struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = self.0.rotate_left(29) ^ xxh3_64(bytes);
+    }
+    // The length, which `write` has hashed.
+    fn write_usize(&mut self, _: usize) {}
 }

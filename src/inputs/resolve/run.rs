@@ -2,45 +2,20 @@
 
 mod ahead;
 mod canonical;
+mod forced;
 mod late;
 mod times;
 mod twins;
 
 use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use super::memo::{Class, Directive, FileMemo, NumberHasher, Resolver};
+use super::digest::{Digest, FileNumber, Reading};
+use super::memo::{Class, Directive, Numbers, Resolver, Use};
+use super::spots::{Spot, Touch};
 use super::{InputSet, PathRef, Presence, Question, Read, Reason, World};
 use crate::inputs::dialect::{Flavor, Language};
-use crate::inputs::scan::{Kind, Scan, scan};
-
-type Numbers<T> = HashSet<T, BuildHasherDefault<NumberHasher>>;
-
-const READ: u64 = 1;
-const ABSENT: u64 = 2;
-const EXISTS: u64 = 4;
-/// Its text was taken up, or waits for that: as a file of the list, or by text.
-const QUEUED: [u64; 2] = [8, 16];
-/// Below the bits of a mark stands the number of the run.
-const MARK_BITS: u32 = 5;
-
-/// A macro that names a header: where it was used, and how.
-struct Use {
-    file: Arc<FileMemo>,
-    path: PathRef,
-    kind: Kind,
-    name: Box<[u8]>,
-    by_text: bool,
-}
-
-/// `F(NAME)` in an `#if` line.
-struct Call {
-    file: Arc<FileMemo>,
-    path: PathRef,
-    wrapper: Box<[u8]>,
-    argument: Box<[u8]>,
-}
+use crate::inputs::scan::{Scan, scan};
 
 pub(super) struct Run<'a, W: World + ?Sized> {
     world: &'a mut W,
@@ -53,18 +28,21 @@ pub(super) struct Run<'a, W: World + ?Sized> {
     explained: Numbers<u64>,
     /// For each search folder: no later one is the same folder.
     stops: Vec<bool>,
-    queue: Vec<(PathRef, bool)>,
+    queue: Vec<(Spot, bool)>,
     visited: Numbers<(u64, u64, bool)>,
-    scans: Vec<Arc<FileMemo>>,
-    listed: Vec<PathRef>,
+    scans: Vec<FileNumber>,
+    /// Those whose macros count; `know_scans` fills it.
+    known: Numbers<FileNumber>,
+    listed: Vec<Spot>,
     uses: Vec<Use>,
-    calls: Vec<Call>,
+    /// With `F(NAME)` in `#if` lines.
+    callers: Vec<(FileNumber, Spot)>,
     wrappers: HashSet<Box<[u8]>>,
     folders_with_computed: Vec<Arc<[u8]>>,
     assembly: bool,
     /// Directives mean something: neither preprocessed nor plain assembly.
     directives: bool,
-    source: PathRef,
+    source: Spot,
     /// Something was read whose text is not known well enough.
     opaque_by_text: bool,
     /// Paths of equal content.
@@ -74,9 +52,12 @@ pub(super) struct Run<'a, W: World + ?Sized> {
     /// With `#pragma once`.
     once: Vec<PathRef>,
     /// Named by some directive and there, but not in the list.
-    unlisted: Vec<PathRef>,
+    unlisted: Vec<Spot>,
     /// What the paths of system headers begin with that may be called by their own: see `canonical`.
     canonical: Vec<Vec<u8>>,
+    /// What was walked before is passed over, and what was not is noted: see `ahead`.
+    passes_walked: bool,
+    walked: Vec<(Spot, bool)>,
 }
 
 impl<'a, W: World + ?Sized> Run<'a, W> {
@@ -89,11 +70,11 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         let mut stops = vec![true; memo.folders.len()];
         let mut seen = Numbers::<u64>::default();
         for (at, stop) in stops.iter_mut().enumerate().rev() {
-            if let Presence::Folder(id) = memo.presence(world, memo.folders[at]) {
+            if let Presence::Folder(id) = memo.spots.presence(world, memo.folders[at]) {
                 *stop = seen.insert(id);
             }
         }
-        let source = memo.path(world, question.source);
+        let source = memo.listed(world, question.source);
         let language = question.language;
         let mut run = Run {
             world,
@@ -106,9 +87,10 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             queue: Vec::new(),
             visited: Numbers::default(),
             scans: Vec::new(),
+            known: Numbers::default(),
             listed: Vec::new(),
             uses: Vec::new(),
-            calls: Vec::new(),
+            callers: Vec::new(),
             wrappers: HashSet::new(),
             folders_with_computed: Vec::new(),
             // What assembler there is in LLVM's own text stands in no literals as C has them.
@@ -130,10 +112,13 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             once: Vec::new(),
             unlisted: Vec::new(),
             canonical: Vec::new(),
+            passes_walked: false,
+            walked: Vec::new(),
         };
         run.find_canonical();
         if run.directives && question.search.has_others() {
-            run.out.related.clone_from(&run.memo.folders);
+            let folders = run.memo.folders.iter();
+            run.out.related = folders.map(|folder| run.memo.spots.path(*folder)).collect();
         }
         let (list, by_text) = match question.read {
             Read::Complete(list) => (list, false),
@@ -145,14 +130,14 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         run.visited.reserve(list.len());
         run.listed.push(source);
         for path in list {
-            let path = run.memo.path(run.world, path);
-            run.listed.push(path);
+            let spot = run.memo.listed(run.world, path);
+            run.listed.push(spot);
         }
         // The source comes last here, so that it is taken up first, as what it is.
         for at in (0..run.listed.len()).rev() {
-            let path = run.listed[at];
+            let spot = run.listed[at];
             // A name that is not there is gone already (or was misread).
-            run.join(path, by_text).ok_or(Reason::ChangedDuringCompile)?;
+            run.join(spot, by_text).ok_or(Reason::ChangedDuringCompile)?;
         }
         Ok(run)
     }
@@ -185,14 +170,11 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             self.question.language,
             Language::Cxx | Language::ObjCxx | Language::CxxHeader | Language::PreprocessedCxx
         );
-        for FileMemo { scan, own, .. } in self.scans.iter().map(|file| &**file) {
-            if *own {
-                continue;
-            }
-            if scan.modules && cxx {
+        for digest in self.digests().filter(|digest| !digest.own) {
+            if digest.modules && cxx {
                 return Err(Reason::Modules);
             }
-            if scan.dependency_pragma {
+            if digest.dependency_pragma {
                 return Err(Reason::UncacheableArgument);
             }
         }
@@ -218,120 +200,137 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         scan(&text)
     }
 
-    fn presence(&mut self, path: PathRef) -> Presence {
-        self.memo.presence(self.world, path)
+    /// Of all files whose text counts.
+    fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.scans.iter().map(|file| self.memo.files.digest(*file))
     }
 
-    fn mark(&mut self, path: PathRef, bit: u64) -> bool {
-        let at = path.0 as usize;
-        if at >= self.memo.path_marks.len() {
-            self.memo.path_marks.resize(at + 1 + at / 2, 0);
-        }
-        let mark = &mut self.memo.path_marks[at];
-        if *mark >> MARK_BITS != self.memo.run {
-            *mark = self.memo.run << MARK_BITS;
-        }
-        let fresh = *mark & bit == 0;
-        *mark |= bit;
-        fresh
+    fn scan(&self, file: FileNumber) -> &Arc<Scan> {
+        &self.memo.files.file(file).scan
     }
 
-    fn absent(&mut self, path: PathRef) {
-        if self.mark(path, ABSENT) {
-            self.out.absent.push(path);
+    fn folder(&self, file: FileNumber) -> &Arc<[u8]> {
+        &self.memo.files.file(file).folder
+    }
+
+    fn reading(&self) -> Reading {
+        if self.assembly { Reading::Assembly } else { Reading::Preprocessed }
+    }
+
+    fn presence(&mut self, spot: Spot) -> Presence {
+        self.memo.spots.presence(self.world, spot)
+    }
+
+    fn path(&self, spot: Spot) -> PathRef {
+        self.memo.spots.path(spot)
+    }
+
+    /// True the first time in this run.
+    fn mark(&mut self, spot: Spot, touch: Touch) -> bool {
+        self.memo.spots.mark(self.memo.run, spot, touch)
+    }
+
+    fn absent(&mut self, spot: Spot) {
+        if self.mark(spot, Touch::Absent) {
+            self.out.absent.push(self.path(spot));
         }
     }
 
-    fn read(&mut self, path: PathRef) {
-        if self.mark(path, READ) {
-            self.out.read.push(path);
+    fn read(&mut self, spot: Spot) {
+        if self.mark(spot, Touch::Read) {
+            self.out.read.push(self.path(spot));
         }
     }
 
-    fn exists(&mut self, path: PathRef) {
-        if self.mark(path, READ) {
-            // Not read so far: take the mark back.
-            let at = path.0 as usize;
-            self.memo.path_marks[at] &= !READ;
-            if self.mark(path, EXISTS) {
-                self.out.exists.push(path);
-            }
+    fn exists(&mut self, spot: Spot) {
+        let is_read = self.memo.spots.is_marked(self.memo.run, spot, Touch::Read);
+        if !is_read && self.mark(spot, Touch::Exists) {
+            self.out.exists.push(self.path(spot));
         }
     }
 
     /// A candidate before the one that was read. If it is there, it may have come since.
-    fn passed_over(&mut self, path: PathRef) {
-        match self.presence(path) {
-            Presence::Absent => self.absent(path),
-            Presence::File(_) | Presence::Folder(_) => self.exists(path),
+    fn passed_over(&mut self, spot: Spot) {
+        match self.presence(spot) {
+            Presence::Absent => self.absent(spot),
+            Presence::File(_) | Presence::Folder(_) => self.exists(spot),
         }
     }
 
     /// The file was read; its text is scanned later. `None` where it is not there.
-    fn join(&mut self, path: PathRef, by_text: bool) -> Option<()> {
-        let Presence::File(id) = self.presence(path) else { return None };
+    fn join(&mut self, spot: Spot, by_text: bool) -> Option<()> {
+        let Presence::File(id) = self.presence(spot) else { return None };
         self.identities.insert(id);
-        if self.is_null(path) {
-            self.exists(path);
+        if self.is_null(spot) {
+            self.exists(spot);
             return Some(());
         }
-        self.read(path);
-        self.enqueue(path, by_text);
+        self.read(spot);
+        self.enqueue(spot, by_text);
         Some(())
     }
 
     /// Once for each way: what is found in every round must not begin another one.
-    fn enqueue(&mut self, path: PathRef, by_text: bool) {
-        if self.mark(path, QUEUED[usize::from(by_text)]) {
-            self.queue.push((path, by_text));
+    fn enqueue(&mut self, spot: Spot, by_text: bool) {
+        let touch = if by_text { Touch::QueuedByText } else { Touch::QueuedAsListed };
+        if self.mark(spot, touch) {
+            self.queue.push((spot, by_text));
         }
     }
 
     /// `/dev/null`, as long as it is the device: it never holds anything.
-    fn is_null(&mut self, path: PathRef) -> bool {
-        path == self.memo.null && self.world.dated(path).is_none()
+    fn is_null(&mut self, spot: Spot) -> bool {
+        spot == self.memo.null && self.world.dated(self.path(spot)).is_none()
     }
 
     /// Scans what waits, and follows its directives.
     fn drain(&mut self) -> Result<(), Reason> {
-        while let Some((path, by_text)) = self.queue.pop() {
-            let Presence::File(id) = self.presence(path) else {
+        while let Some((spot, by_text)) = self.queue.pop() {
+            let Presence::File(id) = self.presence(spot) else {
                 return Err(Reason::ChangedDuringCompile);
             };
-            let Some(file) = self.text(path)? else { continue };
-            if file.scan.precompiled {
+            if self.passes(spot) {
+                continue;
+            }
+            let Some(file) = self.text(spot)? else { continue };
+            let path = self.path(spot);
+            let Digest { precompiled, once, text, folder, .. } = *self.memo.files.digest(file);
+            if precompiled {
                 self.precompiled.push(path);
             }
-            self.compare(path, &file);
+            self.compare(path, text);
             if by_text {
-                self.join_own(path);
+                self.join_own(spot);
             }
             // The same file in the same folder says the same again under any other spelling;
             // this is what ends `a/../a/../a/x.h`.
-            let folder = match self.presence(file.folder_ref) {
+            let folder = match self.presence(folder) {
                 Presence::Folder(folder) => folder,
-                _ => u64::from(file.folder_ref.0),
+                _ => u64::from(self.path(folder).0),
             };
             if !self.visited.insert((id, folder, by_text)) {
                 continue;
             }
-            self.scans.push(file.clone());
-            if file.scan.once {
+            self.scans.push(file);
+            if once {
                 self.once.push(path);
             }
             if self.directives {
-                self.follow(path, &file, by_text)?;
+                self.follow(spot, file, by_text)?;
             }
         }
         Ok(())
     }
 
     /// The text of a file that was read. None if what it says does not matter.
-    fn text(&mut self, path: PathRef) -> Result<Option<Arc<FileMemo>>, Reason> {
+    fn text(&mut self, spot: Spot) -> Result<Option<FileNumber>, Reason> {
         let Question { search, without_own, .. } = *self.question;
-        if let Some(file) = self.memo.unchanged(path, self.assembly) {
-            return Ok((!(without_own && file.own)).then(|| file.clone()));
+        let reading = self.reading();
+        if let Some(file) = self.memo.unchanged(spot, reading) {
+            let is_left_out = without_own && self.memo.files.digest(file).own;
+            return Ok((!is_left_out).then_some(file));
         }
+        let path = self.path(spot);
         let spelled = self.world.spelled(path);
         // Tokens, not text. What they were made from is found through the header itself.
         let precompiled = spelled.ends_with(b".gch") || spelled.ends_with(b".pch");
@@ -341,43 +340,47 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
         if precompiled || without_own && search.is_own(&spelled) {
             return Ok(None);
         }
-        let file = self.memo.scanned(self.world, search, path, self.assembly);
+        let file = self.memo.scanned(self.world, search, spot, reading);
         file.map(Some).ok_or(Reason::ChangedDuringCompile)
     }
 
-    fn follow(&mut self, path: PathRef, file: &Arc<FileMemo>, by_text: bool) -> Result<(), Reason> {
-        let main = path == self.source;
-        for &number in &file.directives {
-            self.directive(number, by_text, main)?;
+    fn follow(&mut self, spot: Spot, file: FileNumber, by_text: bool) -> Result<(), Reason> {
+        let main = spot == self.source;
+        for at in 0..self.memo.files.directive_count(file) {
+            self.directive(self.memo.files.directive(file, at), by_text, main)?;
         }
-        let scan = &file.scan;
+        let Digest { has_calls, computes, .. } = *self.memo.files.digest(file);
+        if has_calls {
+            self.callers.push((file, spot));
+        }
+        // So it is with nearly all.
+        if !computes {
+            return Ok(());
+        }
+        let scan = self.scan(file).clone();
         if scan.computed {
-            self.folders_with_computed.push(file.folder.clone());
+            self.folders_with_computed.push(self.folder(file).clone());
         }
         // In a full list a computed include is explained by what it read.
         if scan.has_opaque || by_text && scan.computed_opaque {
             self.opaque_by_text = true;
         }
         for (kind, name) in scan.computed_names.iter().chain(&scan.has_names) {
-            let (file, name) = (file.clone(), name.clone());
-            self.uses.push(Use { file, path, kind: *kind, name, by_text });
-        }
-        for (wrapper, argument) in &scan.has_calls {
-            let (file, wrapper, argument) = (file.clone(), wrapper.clone(), argument.clone());
-            self.calls.push(Call { file, path, wrapper, argument });
+            let name = name.clone();
+            self.uses.push(Use { file, spot, kind: *kind, name, by_text });
         }
         self.wrappers.extend(scan.has_wrappers.iter().cloned());
         Ok(())
     }
 
     fn directive(&mut self, number: u32, by_text: bool, main: bool) -> Result<(), Reason> {
-        let directive = self.memo.directives[number as usize];
+        let directive = self.memo.directives[number as usize].directive;
         let includes = matches!(directive.class, Class::Plain | Class::Next);
         if main && includes && self.question.precompiled && self.question.flavor == Flavor::Gcc {
             self.precompiled(directive, &[".gch"])?;
         }
         let run = self.memo.run;
-        let mark = &mut self.memo.directive_marks[number as usize][usize::from(by_text)];
+        let mark = &mut self.memo.directives[number as usize].marks[usize::from(by_text)];
         if *mark == run {
             return Ok(());
         }
@@ -412,8 +415,8 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
             directive.beside.into_iter().for_each(|beside| self.passed_over(beside));
         } else if by_text || !self.canonical.is_empty() {
             // Not taken, or what was read is gone already, and no list names it, or by another name.
-            self.out.passed.extend(directive.beside);
-            self.out.passed.extend(&self.memo.lists[directive.list as usize][..]);
+            let passed = self.memo.candidates(directive).map(|spot| self.memo.spots.path(spot));
+            self.out.passed.extend(passed);
         }
         found
     }
@@ -421,75 +424,79 @@ impl<'a, W: World + ?Sized> Run<'a, W> {
     fn plain_list(&mut self, list: u32, by_text: bool) -> bool {
         let run = self.memo.run;
         let slot = usize::from(by_text);
-        let mark = self.memo.list_marks[list as usize][slot];
+        let mark = self.memo.lists[list as usize].marks[slot];
         if mark >> 1 == run {
             return mark & 1 == 1;
         }
-        let paths = self.memo.lists[list as usize].clone();
-        let stops = self.stops.len() - paths.len().min(self.stops.len());
-        let absolute = paths.len() == 1 && self.stops.len() != 1;
+        let count = self.memo.lists[list as usize].count();
+        let stops = self.stops.len() - count.min(self.stops.len());
+        let absolute = count == 1 && self.stops.len() != 1;
         let mut found = false;
-        let mut until = paths.len();
-        for (at, &path) in paths.iter().enumerate() {
-            let Presence::File(id) = self.presence(path) else { continue };
+        let mut until = count;
+        for at in 0..count {
+            let spot = self.memo.candidate(list, at);
+            let Presence::File(id) = self.presence(spot) else { continue };
             if by_text {
-                self.join(path, true);
+                self.join(spot, true);
             } else if !self.identities.contains(&id) {
-                self.unlisted.push(path);
+                self.unlisted.push(spot);
                 continue;
             }
             self.explained.insert(id);
             found = true;
             // Should the folder come again later, that is its place; should it become another
             // folder, this spelling notices.
-            self.also_read(path);
+            self.also_read(spot);
             if absolute || self.stops[stops + at] {
                 until = at;
                 break;
             }
         }
         if found {
-            for &path in &paths[..until] {
-                self.passed_over(path);
+            for at in 0..until {
+                self.passed_over(self.memo.candidate(list, at));
             }
         }
-        self.memo.list_marks[list as usize][slot] = run << 1 | u64::from(found);
+        self.memo.lists[list as usize].marks[slot] = run << 1 | u64::from(found);
         found
     }
 
+    /// All that a directive may mean, in order.
+    fn candidates(&self, directive: Directive) -> Vec<Spot> {
+        self.memo.candidates(directive).collect()
+    }
+
     fn has(&mut self, directive: Directive) {
-        let paths = self.memo.lists[directive.list as usize].clone();
-        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            match self.presence(path) {
-                Presence::Absent => self.absent(path),
+        for spot in self.candidates(directive) {
+            match self.presence(spot) {
+                Presence::Absent => self.absent(spot),
                 Presence::File(_) => {
-                    self.exists(path);
+                    self.exists(spot);
                     break;
                 }
-                Presence::Folder(_) => self.exists(path),
+                Presence::Folder(_) => self.exists(spot),
             }
         }
     }
 
     fn next(&mut self, directive: Directive, by_text: bool) {
-        let paths = self.memo.lists[directive.list as usize].clone();
-        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            match self.presence(path) {
-                Presence::Absent => self.absent(path),
+        for spot in self.candidates(directive) {
+            match self.presence(spot) {
+                Presence::Absent => self.absent(spot),
                 Presence::File(id) => {
                     if directive.class == Class::HasNext {
-                        self.exists(path);
+                        self.exists(spot);
                     } else if by_text {
-                        self.join(path, true);
+                        self.join(spot, true);
                     }
                     if self.identities.contains(&id) {
                         self.explained.insert(id);
-                        self.also_read(path);
+                        self.also_read(spot);
                     } else {
-                        self.unlisted.push(path);
+                        self.unlisted.push(spot);
                     }
                 }
-                Presence::Folder(_) => self.exists(path),
+                Presence::Folder(_) => self.exists(spot),
             }
         }
     }

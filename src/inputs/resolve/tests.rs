@@ -1,5 +1,7 @@
+mod ahead;
+
 use crate::files::ContentHash;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 use crate::inputs::scan::{scan, scan_assembly};
@@ -15,6 +17,8 @@ struct Fake {
     version: u64,
     /// Of what lies behind links.
     own_paths: HashMap<Vec<u8>, Vec<u8>>,
+    /// The names that somebody asked about.
+    looked: BTreeSet<Vec<u8>>,
 }
 
 impl Fake {
@@ -28,7 +32,7 @@ impl Fake {
 
     fn add(&mut self, name: &str, text: &str) {
         self.version += 1;
-        let id = 100 + self.files.len() as u64;
+        let id = 100 + self.version;
         self.files.insert(name.into(), (id, text.into()));
         let folder = crate::inputs::search::parent(name.as_bytes());
         let next = 1 + self.folders.len() as u64;
@@ -61,6 +65,7 @@ impl World for Fake {
     }
     fn presence(&mut self, path: PathRef) -> Presence {
         let name: &[u8] = &self.names[path.0 as usize];
+        self.looked.insert(name.to_vec());
         if let Some(file) = self.files.get(name) {
             Presence::File(file.0)
         } else if let Some(&id) = self.folders.get(if name == b"." { &b""[..] } else { name }) {

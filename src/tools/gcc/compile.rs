@@ -61,11 +61,11 @@ impl Meaning for Compile {
 
     fn look_ahead(&self, ground: &mut Ground<'_>, unit: usize) {
         let search = self.search_path(unit, ground.env);
-        let question = self.question(unit, &search, Read::Nothing, true).ahead();
+        let question = self.question(unit, &search, Read::Nothing, true);
         let resolver = (ground.resolver)(&search);
         let named = self.named_by_options(ground, unit);
         let mut world = Placed { world: ground.world, places: &self.places };
-        let _ = resolve::resolve(&mut world, &mut resolver.lock(), &question);
+        resolve::look_ahead(&mut world, &mut resolver.lock(), &question);
         for path in named {
             let path = world.intern(&path);
             world.presence(path);

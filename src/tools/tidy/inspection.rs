@@ -91,8 +91,8 @@ impl Meaning for Inspection {
         for view in &self.views {
             let search = view.search_path(ground.env);
             let mut world = From { world: ground.world, folder: &view.folder };
-            let question = view.question(&search, Read::Nothing).ahead();
-            let _ = resolve::resolve(&mut world, &mut Resolver::default(), &question);
+            let question = view.question(&search, Read::Nothing);
+            resolve::look_ahead(&mut world, &mut Resolver::default(), &question);
         }
         for path in &self.files {
             let path = ground.world.intern(path);

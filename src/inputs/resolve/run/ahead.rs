@@ -1,87 +1,63 @@
-//! What is read before the source's first line: `-include` and its like, gcc's own first header, and the
-//! compiled forms that may be taken instead of headers.
+//! Before a compile: everything that it will probably read, and the places where that is looked for, is looked at, so that it
+//! is watched from then on. What the set would be does not matter.
+//!
+//! Nearly all of that was looked at before an earlier compile. As long as the world has stayed the same since, it need not be
+//! gone through again: of those texts only the macros count which make names of headers.
 
 use super::Run;
-use crate::inputs::dialect::Flavor;
-use crate::inputs::resolve::memo::Directive;
-use crate::inputs::resolve::{Presence, Reason, World};
-use crate::inputs::scan::{How, Include, Kind};
+use crate::inputs::resolve::World;
+use crate::inputs::resolve::memo::Walked;
+use crate::inputs::resolve::spots::Spot;
 
 impl<W: World + ?Sized> Run<'_, W> {
-    /// `-include` and its like, gcc's own first header, and their precompiled forms.
-    pub(super) fn forced(&mut self, by_text: bool) -> Result<(), Reason> {
-        let search = self.question.search;
-        // gcc looks for a compiled form of the source itself first of all.
-        if self.question.precompiled && self.question.flavor == Flavor::Gcc {
-            let compiled = self.memo.suffixed(self.world, self.source, ".gch");
-            match self.presence(compiled) {
-                Presence::Absent => self.absent(compiled),
-                Presence::File(_) => self.read(compiled),
-                Presence::Folder(_) => return Err(Reason::UncacheableArgument),
-            }
+    /// Follows what no run before a compile has followed in this epoch. False where this does not reach everything.
+    pub(in crate::inputs::resolve) fn walk(mut self) -> bool {
+        let defines = self.defines();
+        // In assembly and in what is preprocessed the same text may say something else, and where the command line asks for
+        // a header, it does so in every text.
+        if self.assembly || !self.directives || !defines.includes.is_empty() {
+            return false;
         }
-        for header in self.question.forced {
-            let name = header.name.as_slice().into();
-            let include = Include { how: How::Quote, kind: Kind::Include, name };
-            // The cwd stands where the includer's folder would.
-            let number = self.memo.directive(self.world, search, b"", &include);
-            let directive = self.memo.directives[number as usize];
-            if self.question.precompiled && header.or_compiled {
-                let suffixes: &[&str] = match self.question.flavor {
-                    Flavor::Gcc => &[".gch"],
-                    Flavor::Clang => &[".pch", ".gch"],
-                };
-                self.precompiled(directive, suffixes)?;
-            }
-            // It was read for sure: where the list does not show it, it was a precompiled one.
-            if !self.plain(directive, by_text) && !by_text {
-                let first = directive.beside.unwrap_or(self.memo.lists[directive.list as usize][0]);
-                if matches!(self.presence(first), Presence::Folder(_)) {
-                    return Err(Reason::UncacheableArgument);
-                }
-                self.plain(directive, true);
-            }
-        }
-        let include =
-            Include { how: How::Angle, kind: Kind::Include, name: b"stdc-predef.h"[..].into() };
-        let number = self.memo.directive(self.world, search, b"", &include);
-        // gcc looks for a compiled form of it, too, as of a header that the source names.
-        self.directive(number, by_text, true)
-    }
-
-    /// A compiled form of a header may have been taken in its place, which no list shows (gcc then
-    /// leaves out the header and all that it includes, too).
-    pub(super) fn precompiled(
-        &mut self,
-        directive: Directive,
-        suffixes: &[&'static str],
-    ) -> Result<(), Reason> {
-        let paths = self.memo.lists[directive.list as usize].clone();
-        let mut taken = false;
-        for path in directive.beside.into_iter().chain(paths.iter().copied()) {
-            for suffix in suffixes {
-                let compiled = self.memo.suffixed(self.world, path, suffix);
-                match self.presence(compiled) {
-                    Presence::Absent => self.absent(compiled),
-                    Presence::File(_) => {
-                        self.join(compiled, false);
-                        taken = true;
-                    }
-                    // A folder of several: which one fits is the compiler's choice.
-                    Presence::Folder(_) => return Err(Reason::UncacheableArgument),
-                }
-            }
-            if !taken
-                && let Presence::File(id) = self.presence(path)
-                && self.identities.contains(&id)
-            {
+        self.passes_walked = true;
+        let walked = &mut self.memo.walked;
+        self.known = std::mem::take(&mut walked.files);
+        self.uses = std::mem::take(&mut walked.uses);
+        self.callers = std::mem::take(&mut walked.callers);
+        self.wrappers = std::mem::take(&mut walked.wrappers);
+        let mut reached = self.forced(true).is_ok();
+        while reached {
+            reached = self.drain().is_ok();
+            self.computed(&defines);
+            if self.queue.is_empty() {
                 break;
             }
         }
-        // What it was made from holds the macros that still expand here, `__TIME__` for one.
-        if taken && !self.plain(directive, true) {
-            return Err(Reason::DependencyOutput);
+        // Whether those are looked for depends on what stands elsewhere.
+        reached &= !self.digests().any(|digest| digest.assembler_files);
+        if !reached {
+            self.memo.walked = Walked::default();
+            return false;
         }
-        Ok(())
+        // Where that ends early, there is nothing to be stored.
+        let _ = self.quoted();
+        self.know_scans();
+        let Run { memo, known, uses, callers, wrappers, walked, .. } = self;
+        let Walked { mut spots, .. } = std::mem::take(&mut memo.walked);
+        spots.extend(walked);
+        memo.walked = Walked { spots, files: known, uses, callers, wrappers };
+        true
+    }
+
+    /// True when the text is not to be taken up: it was, with all it includes.
+    pub(super) fn passes(&mut self, spot: Spot) -> bool {
+        if !self.passes_walked {
+            return false;
+        }
+        let walked = (spot, self.question.canonical);
+        let is_walked = self.memo.walked.spots.contains(&walked);
+        if !is_walked {
+            self.walked.push(walked);
+        }
+        is_walked
     }
 }

@@ -5,6 +5,7 @@
 //! `--sysroot`, are minded: no link is expected to come to be in `/usr/include`.
 
 use super::Run;
+use crate::inputs::resolve::spots::Spot;
 use crate::inputs::resolve::{PathRef, Presence, World};
 
 impl<W: World + ?Sized> Run<'_, W> {
@@ -15,7 +16,7 @@ impl<W: World + ?Sized> Run<'_, W> {
             return;
         }
         for at in search.systems()..search.folders().len() {
-            let folder = self.memo.folders[at];
+            let folder = self.path(self.memo.folders[at]);
             let spelled = [&search.folders()[at][..], b"/"].concat();
             let own = self.world.own_path(folder);
             if search.is_own(&spelled) {
@@ -37,11 +38,12 @@ impl<W: World + ?Sized> Run<'_, W> {
     }
 
     /// What is known by text alone is read under its own path as well.
-    pub(super) fn join_own(&mut self, path: PathRef) {
+    pub(super) fn join_own(&mut self, spot: Spot) {
+        let path = self.path(spot);
         if self.is_canonical(path)
             && let Some(own) = self.world.own_path(path)
         {
-            let own = self.world.intern(&own);
+            let own = self.memo.spots.intern(self.world, &own);
             if let Presence::File(_) = self.presence(own) {
                 self.join(own, true);
             }

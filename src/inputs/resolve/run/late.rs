@@ -4,11 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Call, Run, Use};
+use super::Run;
 use crate::inputs::dialect::Language;
-use crate::inputs::resolve::memo::macro_values;
-use crate::inputs::resolve::{PathRef, Presence, Question, Reason, World};
-use crate::inputs::scan::{How, Include, Kind, Scan};
+use crate::inputs::resolve::digest::{Digest, Reading};
+use crate::inputs::resolve::memo::Use;
+use crate::inputs::resolve::spots::Spot;
+use crate::inputs::resolve::{Presence, Question, Reason, World};
+use crate::inputs::scan::{How, Include, Kind, MacroBody, Scan};
 use crate::inputs::search::join;
 
 /// Macros that compilers define themselves and that make a header's name.
@@ -25,25 +27,19 @@ impl<W: World + ?Sized> Run<'_, W> {
     pub(super) fn computed(&mut self, defines: &Scan) -> bool {
         let mut unresolved = defines.has_opaque;
         let mut uses = std::mem::take(&mut self.uses);
-        for Call { file, path, wrapper, argument } in &self.calls {
-            if self.wrappers.contains(wrapper) || defines.has_wrappers.contains(wrapper) {
-                uses.push(Use {
-                    file: file.clone(),
-                    path: *path,
-                    kind: Kind::HasInclude,
-                    name: argument.clone(),
-                    by_text: false,
-                });
-            }
-        }
+        let own = uses.len();
+        uses.extend(self.called(defines));
         let mut values = Values::new();
+        if !uses.is_empty() {
+            self.know_scans();
+        }
         for used in &uses {
             let (mut includes, mut opaque) = values
                 .entry((used.kind, used.name.clone()))
-                .or_insert_with(|| macro_values(&used.name, used.kind, &self.scans, defines))
+                .or_insert_with(|| self.macro_values(&used.name, used.kind, defines))
                 .clone();
             if &*used.name == b"__FILE__" {
-                let name = self.world.spelled(used.path).to_vec().into();
+                let name = self.world.spelled(self.path(used.spot)).to_vec().into();
                 includes.push(Include { how: How::Quote, kind: used.kind, name });
                 opaque = false;
             }
@@ -53,10 +49,11 @@ impl<W: World + ?Sized> Run<'_, W> {
             if (includes.is_empty() || opaque) && (used.by_text || has) && !not_taken {
                 unresolved = true;
             }
-            let main = used.path == self.source;
+            let main = used.spot == self.source;
             for include in &includes {
                 let search = self.question.search;
-                let number = self.memo.directive(self.world, search, &used.file.folder, include);
+                let folder = self.folder(used.file).clone();
+                let number = self.memo.directive(self.world, search, &folder, include);
                 if self.directive(number, used.by_text, main).is_err() {
                     unresolved = true;
                 }
@@ -64,34 +61,85 @@ impl<W: World + ?Sized> Run<'_, W> {
         }
         // The `-D` bodies may ask, too, wherever they are used.
         for include in &defines.includes {
-            let folders: Vec<_> = self.scans.iter().map(|file| file.folder.clone()).collect();
+            let folders: Vec<_> =
+                self.scans.iter().map(|file| self.folder(*file).clone()).collect();
             for folder in folders {
                 let search = self.question.search;
                 let number = self.memo.directive(self.world, search, &folder, include);
                 unresolved |= self.directive(number, false, false).is_err();
             }
         }
-        uses.retain(|used| !self.is_call(used));
+        // The others are made anew in the next round.
+        uses.truncate(own);
         self.uses = uses;
         unresolved
     }
 
-    /// Made from a call above; made again in the next round.
-    fn is_call(&self, used: &Use) -> bool {
-        used.kind == Kind::HasInclude
-            && self.calls.iter().any(|call| call.path == used.path && call.argument == used.name)
+    /// From now on the macros of all scans count.
+    pub(super) fn know_scans(&mut self) {
+        self.known.extend(&self.scans);
+    }
+
+    /// The literal includes that a macro may stand for; and whether it may be anything else.
+    fn macro_values(&mut self, name: &[u8], kind: Kind, defines: &Scan) -> (Vec<Include>, bool) {
+        let mut found = Vec::new();
+        let mut opaque = false;
+        let mut names: Vec<Box<[u8]>> = vec![name.into()];
+        let mut at = 0;
+        while at < names.len() {
+            let wanted = names[at].clone();
+            at += 1;
+            let definers = self.memo.files.definers(&wanted).to_vec();
+            let definers = definers.iter().filter(|file| self.known.contains(file));
+            let all = definers.map(|file| &**self.scan(*file)).chain([defines]);
+            for (_, body) in all.flat_map(|scan| &scan.header_macros).filter(|m| m.0 == wanted) {
+                let mut include = |how, name: &[u8]| {
+                    found.push(Include { how, kind, name: name.into() });
+                };
+                match body {
+                    MacroBody::Quote(name) => include(How::Quote, name),
+                    MacroBody::Angle(name) => include(How::Angle, name),
+                    MacroBody::Alias(other) => {
+                        if !names.contains(other) {
+                            names.push(other.clone());
+                        }
+                    }
+                    MacroBody::Opaque => opaque = true,
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        (found, opaque)
+    }
+
+    /// `F(NAME)` in `#if` lines, where some `F` asks for a header.
+    fn called(&self, defines: &Scan) -> Vec<Use> {
+        let mut uses = Vec::new();
+        if self.wrappers.is_empty() && defines.has_wrappers.is_empty() {
+            return uses;
+        }
+        for &(file, spot) in &self.callers {
+            for (wrapper, argument) in &self.scan(file).has_calls {
+                if self.wrappers.contains(wrapper) || defines.has_wrappers.contains(wrapper) {
+                    let (kind, name) = (Kind::HasInclude, argument.clone());
+                    uses.push(Use { file, spot, kind, name, by_text: false });
+                }
+            }
+        }
+        uses
     }
 
     /// Headers of the list that no directive names: a computed include did. What stands before
     /// them under the same relative name must stay away.
     pub(super) fn unexplained(&mut self) {
         for at in 1..self.listed.len() {
-            let path = self.listed[at];
-            let Presence::File(id) = self.presence(path) else { continue };
-            if path == self.source || self.explained.contains(&id) {
+            let spot = self.listed[at];
+            let Presence::File(id) = self.presence(spot) else { continue };
+            if spot == self.source || self.explained.contains(&id) {
                 continue;
             }
-            let spelled = self.world.spelled(path);
+            let spelled = self.world.spelled(self.path(spot));
             let besides = self.folders_with_computed.clone();
             let search = self.question.search;
             let all: Vec<&[u8]> =
@@ -99,9 +147,9 @@ impl<W: World + ?Sized> Run<'_, W> {
             for (place, folder) in all.iter().enumerate() {
                 let Some(name) = below(folder, &spelled) else { continue };
                 for earlier in &all[..place] {
-                    let path = self.world.intern(&join(earlier, name));
-                    if self.presence(path) == Presence::Absent {
-                        self.absent(path);
+                    let spot = self.memo.spots.intern(self.world, &join(earlier, name));
+                    if self.presence(spot) == Presence::Absent {
+                        self.absent(spot);
                     }
                 }
             }
@@ -112,21 +160,22 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// look at its indentation or to explain assembly text, its assembler to list it.
     pub(super) fn quoted(&mut self) -> Result<(), Reason> {
         for at in 0..self.scans.len() {
-            let file = &self.scans[at];
-            if file.scan.line_opaque && !file.own {
+            let file = self.scans[at];
+            let Digest { line_opaque, line_files, own, .. } = *self.memo.files.digest(file);
+            if line_opaque && !own {
                 return Err(Reason::ComputedInclude);
             }
             // So it is with nearly all.
-            if file.scan.line_files.is_empty() {
+            if !line_files {
                 continue;
             }
-            let file = file.clone();
-            for name in &file.scan.line_files {
-                let path = self.memo.path(self.world, name);
-                match self.presence(path) {
-                    Presence::Absent => self.absent(path),
-                    Presence::File(_) => self.read(path),
-                    Presence::Folder(_) => self.exists(path),
+            let scan = self.scan(file).clone();
+            for name in &scan.line_files {
+                let spot = self.memo.listed(self.world, name);
+                match self.presence(spot) {
+                    Presence::Absent => self.absent(spot),
+                    Presence::File(_) => self.read(spot),
+                    Presence::Folder(_) => self.exists(spot),
                 }
             }
         }
@@ -136,7 +185,8 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// Whether the assembler in the text that LLVM reads can be followed at all.
     pub(super) fn is_hidden(&self) -> bool {
         let hides = |scan: &Scan| scan.bitcode || scan.escaped_asm;
-        self.question.language == Language::Ir && self.scans.iter().any(|file| hides(&file.scan))
+        self.question.language == Language::Ir
+            && self.scans.iter().any(|file| hides(self.scan(*file)))
     }
 
     /// Files the assembler reads.
@@ -147,17 +197,22 @@ impl<W: World + ?Sized> Run<'_, W> {
         let mut from = 0;
         let mut done = HashSet::new();
         loop {
-            let files: Vec<_> = self.scans[from..].iter().filter(|f| !f.own).cloned().collect();
-            let uses = self.assembly || self.scans.iter().any(|f| !f.own && f.scan.uses_asm);
-            if !uses {
+            let uses = self.digests().any(|digest| !digest.own && digest.uses_asm);
+            if !uses && !self.assembly {
                 return Ok(());
             }
+            let files: Vec<_> = self.scans[from..].to_vec();
             from = self.scans.len();
             for file in files {
-                if file.scan.assembler_opaque && !self.question.assembler_listed {
+                let digest = self.memo.files.digest(file);
+                if digest.own || !digest.assembler_opaque && !digest.assembler_files {
+                    continue;
+                }
+                if digest.assembler_opaque && !self.question.assembler_listed {
                     return Err(Reason::AssemblerInput);
                 }
-                for wanted in &file.scan.assembler_files {
+                let scan = self.scan(file).clone();
+                for wanted in &scan.assembler_files {
                     if !done.insert(wanted.clone()) {
                         continue;
                     }
@@ -166,20 +221,21 @@ impl<W: World + ?Sized> Run<'_, W> {
                     let folders = [&b""[..]].into_iter();
                     let folders = folders.chain(assembler_folders.iter().map(|f| &**f));
                     for folder in folders.chain(search.folders().iter().map(|f| &**f)) {
-                        let path = self.world.intern(&join(folder, &wanted.name));
-                        match self.presence(path) {
-                            Presence::Absent => self.absent(path),
+                        let path = join(folder, &wanted.name);
+                        let spot = self.memo.spots.intern(self.world, &path);
+                        match self.presence(spot) {
+                            Presence::Absent => self.absent(spot),
                             Presence::File(_) => {
-                                self.read(path);
+                                self.read(spot);
                                 if wanted.text {
-                                    self.assembly_text(path)?;
+                                    self.assembly_text(spot)?;
                                 }
                                 // Which of both kinds of folders come first differs.
                                 if assembler_folders.is_empty() || folder.is_empty() {
                                     break;
                                 }
                             }
-                            Presence::Folder(_) => self.exists(path),
+                            Presence::Folder(_) => self.exists(spot),
                         }
                     }
                 }
@@ -191,10 +247,11 @@ impl<W: World + ?Sized> Run<'_, W> {
     }
 
     /// A file of `.include`: only the assembler's own directives mean something in it.
-    fn assembly_text(&mut self, path: PathRef) -> Result<(), Reason> {
-        let scan = self.world.scan(path, true).ok_or(Reason::AssemblerInput)?;
+    fn assembly_text(&mut self, spot: Spot) -> Result<(), Reason> {
+        let scan = self.world.scan(self.path(spot), true).ok_or(Reason::AssemblerInput)?;
         let files = AssemblyView::of(&scan);
-        let file = self.memo.digest(self.world, self.question.search, path, files);
+        let (world, search) = (&mut *self.world, self.question.search);
+        let file = self.memo.take_up(world, search, spot, Reading::Included, files);
         self.scans.push(file);
         Ok(())
     }

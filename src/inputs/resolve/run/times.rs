@@ -10,10 +10,10 @@ impl<W: World + ?Sized> Run<'_, W> {
         let mut stamped = defines.timestamp;
         if self.directives {
             for file in &self.scans {
-                let scan = &file.scan;
-                self.out.time |= scan.time;
-                self.out.date |= scan.date;
-                stamped |= scan.timestamp;
+                let digest = self.memo.files.digest(*file);
+                self.out.time |= digest.time;
+                self.out.date |= digest.date;
+                stamped |= digest.timestamp;
             }
             let [time, date, timestamp] = self.pasted(defines);
             self.out.time |= time || defines.time;
@@ -51,11 +51,11 @@ impl<W: World + ?Sized> Run<'_, W> {
     fn pasted(&self, defines: &Scan) -> [bool; 3] {
         let mut pieces = defines.pieces;
         let mut others_paste = false;
-        for file in &self.scans {
-            if file.own {
-                others_paste |= file.scan.pieces.pastes;
+        for digest in self.digests() {
+            if digest.own {
+                others_paste |= digest.pieces.pastes;
             } else {
-                pieces.add(&file.scan.pieces);
+                pieces.add(&digest.pieces);
             }
         }
         pieces.make(others_paste)

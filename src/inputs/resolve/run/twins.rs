@@ -3,16 +3,16 @@
 
 use std::collections::HashMap;
 
-use super::{READ, Run};
+use super::Run;
 use crate::inputs::dialect::Flavor;
-use crate::inputs::resolve::memo::FileMemo;
+use crate::inputs::resolve::spots::{Spot, Touch};
 use crate::inputs::resolve::{PathRef, Reason, World};
 
 impl<W: World + ?Sized> Run<'_, W> {
     /// Notes a file whose text was read under another name, too.
-    pub(super) fn compare(&mut self, path: PathRef, file: &FileMemo) {
+    pub(super) fn compare(&mut self, path: PathRef, text: u32) {
         let run = self.memo.run;
-        let mark = &mut self.memo.text_marks[file.text as usize];
+        let mark = &mut self.memo.text_marks[text as usize];
         if mark.0 != run {
             *mark = (run, path);
         } else if mark.1 != path {
@@ -22,10 +22,10 @@ impl<W: World + ?Sized> Run<'_, W> {
 
     /// Another name of a file that was read. The compiler may have known that it is the same one, and
     /// then lists it once.
-    pub(super) fn also_read(&mut self, path: PathRef) {
-        if !self.is_null(path) && self.mark(path, READ) {
-            self.out.read.push(path);
-            self.enqueue(path, false);
+    pub(super) fn also_read(&mut self, spot: Spot) {
+        if !self.is_null(spot) && self.mark(spot, Touch::Read) {
+            self.out.read.push(self.path(spot));
+            self.enqueue(spot, false);
         }
     }
 
@@ -33,7 +33,7 @@ impl<W: World + ?Sized> Run<'_, W> {
     /// directives are followed again, with them among what was read.
     pub(super) fn skipped(&mut self) -> Result<bool, Reason> {
         let unlisted = std::mem::take(&mut self.unlisted);
-        self.out.passed.extend(&unlisted);
+        self.out.passed.extend(unlisted.iter().map(|spot| self.memo.spots.path(*spot)));
         if unlisted.is_empty() || self.question.flavor != Flavor::Gcc {
             return Ok(false);
         }
@@ -49,12 +49,13 @@ impl<W: World + ?Sized> Run<'_, W> {
             }
         }
         let mut found = false;
-        for path in unlisted {
+        for spot in unlisted {
+            let path = self.path(spot);
             let Some(date) = self.world.dated(path) else { continue };
             let Some(others) = dated.get(&date) else { continue };
             let content = self.world.content(path);
             if others.iter().any(|other| self.world.content(*other) == content) {
-                self.join(path, false);
+                self.join(spot, false);
                 found = true;
             }
         }
@@ -67,10 +68,10 @@ impl<W: World + ?Sized> Run<'_, W> {
     fn follow_again(&mut self) -> Result<(), Reason> {
         // What is marked was marked by the run before.
         self.memo.run += 1;
-        for (at, file) in self.scans.clone().iter().enumerate() {
-            for &number in &file.directives {
+        for (place, file) in self.scans.clone().into_iter().enumerate() {
+            for at in 0..self.memo.files.directive_count(file) {
                 // The source was taken up first.
-                self.directive(number, false, at == 0)?;
+                self.directive(self.memo.files.directive(file, at), false, place == 0)?;
             }
         }
         Ok(())
@@ -78,7 +79,7 @@ impl<W: World + ?Sized> Run<'_, W> {
 
     /// True when something may make any file one that is read once.
     fn reads_once(&self) -> bool {
-        self.scans.iter().any(|file| file.scan.reads_once)
+        self.digests().any(|digest| digest.reads_once)
     }
 
     /// Which of the equal ones are one is an input where the compiler asks for it.
