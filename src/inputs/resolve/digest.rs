@@ -28,8 +28,8 @@ pub(super) enum Reading {
 /// What a scan says, in short.
 #[repr(align(64))]
 pub(super) struct Digest {
-    /// In this epoch of the resolver it is what a new scan would give.
-    pub(super) epoch: u64,
+    /// In this epoch of the spots it is what a new scan would give.
+    pub(super) epoch: u32,
     /// The number of the text: equal for equal texts.
     pub(super) text: u32,
     pub(super) folder: Spot,
@@ -50,17 +50,16 @@ pub(super) struct Digest {
     pub(super) timestamp: bool,
     pub(super) uses_asm: bool,
     pub(super) line_opaque: bool,
+    pub(super) assembler_opaque: bool,
     // There are some of these in the scan:
     pub(super) line_files: bool,
     pub(super) assembler_files: bool,
-    pub(super) assembler_opaque: bool,
     pub(super) has_calls: bool,
     /// Something is included, or asked for, by a macro; or a macro asks.
     pub(super) computes: bool,
 }
 
 /// The rest of what is known of a file.
-#[derive(Clone)]
 pub(super) struct File {
     pub(super) scan: Arc<Scan>,
     pub(super) folder: Arc<[u8]>,
@@ -91,7 +90,7 @@ impl Files {
         &self.files[file.0 as usize]
     }
 
-    pub(super) fn confirm(&mut self, file: FileNumber, epoch: u64) {
+    pub(super) fn confirm(&mut self, file: FileNumber, epoch: u32) {
         self.digests[file.0 as usize].epoch = epoch;
     }
 
@@ -160,7 +159,7 @@ impl Files {
 
 /// What a digest has beside the scan.
 pub(super) struct Known {
-    pub(super) epoch: u64,
+    pub(super) epoch: u32,
     pub(super) text: u32,
     pub(super) folder: Spot,
     pub(super) own: bool,

@@ -32,9 +32,7 @@ pub struct Resolver {
     suffixed: HashMap<(Spot, &'static str), Spot>,
     /// Numbers of texts, as their scans tell them apart.
     texts: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
-    /// How often the world was another one when a run began.
-    epoch: u64,
-    /// Forgotten with each new epoch.
+    /// Forgotten with each new epoch of the spots.
     pub(super) walked: Walked,
     /// Per text: the run that last read it, and where.
     pub(super) text_marks: Vec<(u64, PathRef)>,
@@ -113,12 +111,14 @@ impl Resolver {
     }
 
     pub(super) fn begin<W: World + ?Sized>(&mut self, world: &mut W, search: &SearchPath) {
+        if self.spots.is_used_up() {
+            *self = Resolver::new();
+        }
         self.run += 1;
         if self.run == 1 {
             self.null = self.spots.intern(world, b"/dev/null");
         }
         if self.spots.begin(world) {
-            self.epoch += 1;
             self.walked = Walked::default();
         }
         if self.folders.len() != search.folders().len() {
@@ -152,7 +152,7 @@ impl Resolver {
     /// What `scanned` gave, if that still holds.
     pub(super) fn unchanged(&self, spot: Spot, reading: Reading) -> Option<FileNumber> {
         let file = *self.numbers.get(&(spot, reading))?;
-        (self.files.digest(file).epoch == self.epoch).then_some(file)
+        (self.files.digest(file).epoch == self.spots.epoch()).then_some(file)
     }
 
     /// A file that is there, as its scan has it. None if it can't be read.
@@ -168,7 +168,7 @@ impl Resolver {
         if let Some(file) = before
             && Arc::ptr_eq(&self.files.file(file).scan, &scan)
         {
-            self.files.confirm(file, self.epoch);
+            self.files.confirm(file, self.spots.epoch());
             return Some(file);
         }
         Some(self.take_up(world, search, spot, reading, scan))
@@ -199,7 +199,7 @@ impl Resolver {
         }
         let folder_spot = self.spots.intern(world, cwd);
         let own = search.is_own(&spelled);
-        let known = Known { epoch: self.epoch, text, folder: folder_spot, own };
+        let known = Known { epoch: self.spots.epoch(), text, folder: folder_spot, own };
         let before = self.numbers.get(&(spot, reading)).copied();
         let file = self.files.put(before, File { scan, folder }, &directives, known);
         self.numbers.insert((spot, reading), file);

@@ -54,24 +54,27 @@ impl Spots {
             return false;
         }
         self.version = version;
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.epoch == 0 {
-            self.all.iter_mut().for_each(|known| known.epoch = 0);
-            self.epoch = 1;
-        }
+        self.epoch += 1;
         true
     }
 
-    pub(super) fn of(&mut self, path: PathRef) -> Spot {
+    /// As long as this stays, what was looked up holds.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// There are no more epochs.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.epoch == u32::MAX
+    }
+
+    pub(super) fn intern<W: World + ?Sized>(&mut self, world: &mut W, spelled: &[u8]) -> Spot {
+        let path = world.intern(spelled);
         *self.by_path.entry(path).or_insert_with(|| {
             let spot = Spot(self.all.len() as u32);
             self.all.push(Known { path, epoch: 0, presence: Presence::Absent, mark: 0 });
             spot
         })
-    }
-
-    pub(super) fn intern<W: World + ?Sized>(&mut self, world: &mut W, spelled: &[u8]) -> Spot {
-        self.of(world.intern(spelled))
     }
 
     pub(super) fn path(&self, spot: Spot) -> PathRef {
