@@ -84,7 +84,7 @@ impl Client {
         assert!(matches!(self.compile(frame), Answered::Hit), "a known compile is no hit");
     }
 
-    /// Reports the compile as done; `object` is what it made.
+    /// Reports the compile as done, and waits where a wrapper would; `object` is what it made.
     pub fn report(&mut self, work: &Work, object: Content, dependencies: &[u8]) {
         let Some(Step::Run(run)) = work.steps.first() else { panic!("a miss without a run") };
         let taken = Taken { role: Role::Main, executable: false, content: Some(object) };
@@ -104,7 +104,11 @@ impl Client {
             niceness_refused: None,
         };
         let frame = frame::message(&Request::Report(report)).expect("a message");
-        self.stream.write_all(&frame).expect("the daemon reads");
+        if work.stays {
+            self.exchange(&frame);
+        } else {
+            self.stream.write_all(&frame).expect("the daemon reads");
+        }
     }
 
     pub fn status(&mut self) -> Status {

@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports)] // each bench uses its part
 
 mod client;
+pub mod pauses;
 mod project;
 
 use std::fs;
