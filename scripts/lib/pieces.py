@@ -13,6 +13,7 @@ import shlex
 import statistics
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 from builds import BREAKS, Bare, find_subject, machine_cpu
@@ -58,6 +59,8 @@ class Pieces:
         self.lab = lab
         self.subject = find_subject(name, lab, env, f"{name}-pieces")
         self.jobs = self.subject.project.jobs
+        # Of each cache, how many compiles it did not count as misses.
+        self.others = Counter()
 
     def prepare(self):
         bare = self.caches[0]
@@ -109,17 +112,24 @@ class Pieces:
             into["samples"] = [round(sum(time for time, _ in each), 3) for each in all_]
             if name != "bare":
                 told = [f"{what} {estimate(taken['bare'], all_, at)}" for at, what in enumerate(("of bare:", "in CPU time"))]
-                into["note"] = ", ".join(told)
+                others = self.others[name]
+                into["note"] = ", ".join(told + [f"{others} compiles were no misses"] * bool(others))
 
     def round(self, number, taken):
         for cache in self.caches[1:]:
             cache.wipe()
+        before = [cache.counts() for cache in self.caches[1:]]
         for all_ in taken.values():
             all_.append([])
         for at, piece in enumerate(self.pieces):
             turn = (number + at) % len(self.caches)
             for cache in self.caches[turn:] + self.caches[:turn]:
                 taken[cache.name][-1].append(self.compile(cache, piece))
+        compiles = sum(map(len, self.pieces))
+        for cache, (_, earlier) in zip(self.caches[1:], before):
+            _, misses = cache.counts()
+            if misses is not None and misses - earlier != compiles:
+                self.others[cache.name] += compiles - (misses - earlier)
 
     def end(self):
         for cache in self.caches:
