@@ -21,6 +21,7 @@ const SOURCES_MAX: usize = 20_000;
 /// Asked for all the time: too new to be evicted.
 const HOT: usize = 100;
 const LONG: Duration = Duration::from_millis(5);
+/// By then a new daemon knows the size of its store.
 const MEASURED_WITHIN: Duration = Duration::from_secs(20);
 
 fn main() {
