@@ -408,3 +408,32 @@ fn what_rustc_says_midway_is_heard_at_once() {
     finish(child).ok();
     assert_eq!(s.status()["misses"], 1, "{}", s.reasons());
 }
+
+/// Dynamic libraries are dropped for a static target: rustc says so and makes the rest, and no linker runs.
+#[test]
+fn a_kind_that_rustc_leaves_out() {
+    let s = Sandbox::new();
+    s.write("a.rs", "pub fn one() -> u32 { 1 }\n");
+    let dynamic = format!("{LIB} --crate-type cdylib");
+    let line = format!("{dynamic} -C target-feature=+crt-static");
+    for line in [&line, &format!("{line} --emit=dep-info,metadata,link --out-dir o")] {
+        fs::create_dir_all(s.path("o")).unwrap();
+        s.warm(line);
+        assert!(!s.exists("liba.so") && !s.exists("o/liba.so"));
+    }
+    // One that lies there from another command is none of its making.
+    s.warm(&dynamic);
+    let theirs = s.read("liba.so");
+    assert!(s.looked_up(&line));
+    s.remove("liba.rlib");
+    assert!(s.looked_up(&line));
+    assert!(s.exists("liba.rlib") && s.read("liba.so") == theirs);
+    s.write("a.rs", "pub fn one() -> u32 { 2 }\n");
+    s.miss(&line);
+    assert_eq!(s.read("liba.so"), theirs);
+    s.remove("liba.so");
+    s.remove("liba.rlib");
+    assert!(s.looked_up(&line) && s.exists("liba.rlib") && !s.exists("liba.so"));
+    // A warning, and nothing is made.
+    s.warm(&line.replace("--crate-type lib ", ""));
+}

@@ -161,7 +161,7 @@ impl Meaning for Compile {
         self.crates(&mut inputs, &words)?;
         let libraries = native::libraries(&self.command, &self.cwd, &words);
         self.archives(&mut inputs, native::candidates(&self.command.folders, &libraries));
-        if let Some(link) = &self.linking {
+        if let Some(link) = self.linking.as_ref().filter(|_| self.was_linked(discovery.unit, run)) {
             let text = discovery.linker.and_then(told).ok_or(Reason::DependencyOutput)?;
             let Compile { places, cwd, sysroot, .. } = self;
             let site = Site { places, cwd, sysroot, env: inputs.ground.env };
@@ -205,6 +205,12 @@ impl Meaning for Compile {
 }
 
 impl Compile {
+    /// Not where rustc dropped the kind for which a linker would have run.
+    fn was_linked(&self, unit: usize, run: &RunReport) -> bool {
+        let made = run.units.iter().filter(|taken| taken.unit as usize == unit);
+        made.flat_map(|taken| &taken.outputs).any(|taken| Some(taken.role) == self.command.linked)
+    }
+
     /// Does something with a text part by part, where a part writes paths in one way. Messages
     /// come as lines of JSON, or as text for people.
     fn each_syntax(

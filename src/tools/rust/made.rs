@@ -28,6 +28,12 @@ impl CrateType {
         !matches!(self, CrateType::Rlib | CrateType::Staticlib)
     }
 
+    /// rustc leaves it out, with a warning, where the target has no such thing: one that is linked statically
+    /// (`+crt-static`, and by default for musl) loads nothing at run time (measured: 1.95).
+    pub(super) fn may_be_dropped(self) -> bool {
+        matches!(self, CrateType::Dylib | CrateType::Cdylib | CrateType::ProcMacro)
+    }
+
     /// What stands before and after the crate's name, on systems with ELF files.
     pub(super) fn affixes(self) -> (&'static str, &'static str) {
         match self {

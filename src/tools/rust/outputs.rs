@@ -16,10 +16,18 @@ pub(super) struct Naming<'a> {
     pub(super) emit: &'a [(Emit, Option<Arg>)],
 }
 
+/// What a command makes.
+pub(super) struct Made {
+    pub(super) outputs: Vec<Output>,
+    /// Those of a linker.
+    pub(super) linked: Vec<Role>,
+}
+
 /// All outputs. `None` where a name is not certain.
-pub(super) fn outputs(naming: &Naming<'_>) -> Option<Vec<Output>> {
+pub(super) fn outputs(naming: &Naming<'_>) -> Option<Made> {
     let mut outputs: Vec<Output> = Vec::new();
-    let mut add = |emit: Emit, path: Arg| {
+    let mut linked = Vec::new();
+    let mut add = |emit: Emit, kind: Option<CrateType>, path: Arg| {
         let role = match emit {
             Emit::DepInfo => Role::Dependencies,
             _ if outputs.iter().all(|output| output.role != Role::Main) => Role::Main,
@@ -29,27 +37,29 @@ pub(super) fn outputs(naming: &Naming<'_>) -> Option<Vec<Output>> {
             Emit::DepInfo | Emit::Mir => WriteStyle::InPlace,
             _ => WriteStyle::ReplaceWritable,
         };
-        outputs.push(Output { role, path, style, required: true });
+        linked.extend(kind.filter(|kind| kind.is_linked()).map(|_| role));
+        let required = !kind.is_some_and(CrateType::may_be_dropped);
+        outputs.push(Output { role, path, style, required });
     };
     // With several kinds rustc makes names of its own from the one given.
     if naming.output.is_some() && naming.emit.len() > 1 {
         return None;
     }
     for (emit, path) in naming.emit {
-        let several = *emit == Emit::Link && naming.crate_types.len() > 1;
+        let kinds = if *emit == Emit::Link { naming.crate_types } else { &[] };
         let given = path.as_deref().or(naming.output);
         match given {
-            Some(_) if several => return None,
-            Some(path) => add(*emit, path.to_vec()),
+            Some(_) if kinds.len() > 1 => return None,
+            Some(path) => add(*emit, kinds.first().copied(), path.to_vec()),
             None if *emit == Emit::Link => {
-                for kind in naming.crate_types {
+                for kind in kinds {
                     let (before, after) = kind.affixes();
-                    add(*emit, in_folder(naming, before, after));
+                    add(*emit, Some(*kind), in_folder(naming, before, after));
                 }
             }
             None => {
                 let before: &str = if *emit == Emit::Metadata { "lib" } else { "" };
-                add(*emit, in_folder(naming, before, emit.ending()));
+                add(*emit, None, in_folder(naming, before, emit.ending()));
             }
         }
     }
@@ -57,7 +67,7 @@ pub(super) fn outputs(naming: &Naming<'_>) -> Option<Vec<Output>> {
     let mut names: Vec<&Arg> = outputs.iter().map(|output| &output.path).collect();
     names.sort_unstable();
     names.dedup();
-    (names.len() == outputs.len() && !outputs.is_empty()).then_some(outputs)
+    (names.len() == outputs.len() && !outputs.is_empty()).then_some(Made { outputs, linked })
 }
 
 fn in_folder(naming: &Naming<'_>, before: &str, after: &str) -> Arg {

@@ -2,11 +2,11 @@
 
 use super::args::{Opt, Refused, options};
 use super::made::{CrateType, Emit};
-use super::outputs::{Naming, outputs};
+use super::outputs::{Made, Naming, outputs};
 use super::text;
 use crate::session::reason::Reason;
 use crate::terms::Arg;
-use crate::terms::output::Output;
+use crate::terms::output::{Output, Role};
 
 /// A folder to search, `-L [KIND=]PATH`.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,8 +65,8 @@ pub(super) struct Command {
     pub(super) out_dir: Option<Arg>,
     pub(super) outputs: Vec<Output>,
     pub(super) emits_dep_info: bool,
-    /// A linker runs.
-    pub(super) links: bool,
+    /// What a linker makes.
+    pub(super) linked: Option<Role>,
     /// Crates behind the crates named are read with their code (a linker runs, or an archive is
     /// made).
     pub(super) reads_all_crates: bool,
@@ -318,17 +318,18 @@ impl Reader {
             crate_types: &self.crate_types,
             emit: &self.emit,
         };
-        let outputs = outputs(&naming).ok_or((Reason::UnusualOutput, None))?;
+        let Made { outputs, linked } = outputs(&naming).ok_or((Reason::UnusualOutput, None))?;
         let emits = |kind: Emit| self.emit.iter().any(|(emit, _)| *emit == kind);
-        let links = emits(Emit::Link) && self.crate_types.iter().any(|kind| kind.is_linked());
         let is_foreign = |target: &Arg| !target.windows(6).any(|part| part == b"-linux");
-        if self.target.as_ref().is_some_and(is_foreign) && links {
+        if self.target.as_ref().is_some_and(is_foreign) && !linked.is_empty() {
             return Err((Reason::Link, self.target));
         }
         // The linker's list would be that of the last of them.
-        if links && self.crate_types.iter().filter(|kind| kind.is_linked()).count() > 1 {
-            return Err((Reason::Link, None));
-        }
+        let linked = match linked[..] {
+            [] => None,
+            [role] => Some(role),
+            [_, _, ..] => return Err((Reason::Link, None)),
+        };
         let archives = emits(Emit::Link) && self.crate_types.contains(&CrateType::Staticlib);
         Ok(Command {
             args,
@@ -339,8 +340,8 @@ impl Reader {
             out_dir: self.out_dir,
             outputs,
             emits_dep_info: self.emit.iter().any(|(emit, _)| *emit == Emit::DepInfo),
-            links,
-            reads_all_crates: links || archives,
+            linked,
+            reads_all_crates: linked.is_some() || archives,
             folders: self.folders,
             externs: self.externs,
             libraries: self.libraries,
@@ -461,6 +462,6 @@ mod tests {
         let library = |name: &[u8]| Library { name: name.to_vec(), verbatim: false };
         assert_eq!(command.libraries, [library(b"z"), library(b"y")]);
         assert_eq!(command.externs[0].path.as_deref(), Some(&b"p.rmeta"[..]));
-        assert!(!command.links);
+        assert!(command.linked.is_none());
     }
 }

@@ -113,7 +113,7 @@ pub(in crate::tools) fn understand(
     let compiler = tool::compiler(caller, toolchains, &rustc, command.target.as_ref())?;
     known.push(compiler.answer.clone());
     let mut linking = None;
-    if command.links {
+    if command.linked.is_some() {
         if caller.env.has_any(LINK_REFUSED) {
             return Err(Reason::Environment.into());
         }
