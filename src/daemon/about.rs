@@ -1,6 +1,8 @@
 //! What the journal tells of a command that was understood. Made once for each request that
 //! is not remembered; a remembered hit shares it.
 
+use serde::{Deserialize, Serialize};
+
 use super::shared::LiveResult;
 use crate::session::kind::Kind;
 use crate::store::record::Origin;
@@ -8,7 +10,7 @@ use crate::terms::key::ResultKey;
 use crate::tools::find::absolute;
 use crate::tools::understood::Understood;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct About {
     pub(super) kind: Kind,
     /// The tool's file, absolute.

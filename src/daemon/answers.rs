@@ -12,6 +12,7 @@ use super::hit::{self, Hit};
 use super::jobs::{Asked, Done, client_waits, wake};
 use super::lookup::{self, Outcome};
 use super::memo::{Memo, RequestKey};
+use super::packed::PackedMemos;
 use super::underway::Fate;
 use crate::protocol::frame::{self, Verb};
 use crate::protocol::message::{Answer, Delivery, Invocation, Reply, Step, Work};
@@ -62,6 +63,7 @@ impl EventLoop {
         if let Some(key) = key
             && let Some((deliveries, about, saved_ns)) = self.remembered(key, &invocation)
         {
+            self.retire_memos();
             if self.hit(token, &deliveries, about, saved_ns, quick) {
                 self.put_up(key, &asked, &invocation);
             }
@@ -275,16 +277,32 @@ impl EventLoop {
     }
 
     pub(super) fn remember(&mut self, key: RequestKey, memo: Memo) {
-        if let Some(retired) = self.memos.insert(key, memo) {
-            self.finishers.give(move || drop(retired));
+        self.memos.insert(key, memo);
+        self.retire_memos();
+    }
+
+    fn retire_memos(&mut self) {
+        let Some(retired) = self.memos.retire() else { return };
+        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
+        self.finishers.give(move || {
+            done.lock().push(Done::Packed(retired.pack()));
+            wake(&waker);
+        });
+    }
+
+    /// Memos that were not asked for in a while, packed.
+    pub(super) fn packed(&mut self, memos: PackedMemos) {
+        let forgotten = self.memos.take_back(memos);
+        if !forgotten.is_empty() {
+            self.finishers.give(move || drop(forgotten));
         }
     }
 
     /// Nothing that is remembered, or about to be, answers any more.
     pub(super) fn forget(&mut self) {
         self.clear_board();
-        let retired = self.memos.clear();
-        self.finishers.give(move || drop(retired));
+        let forgotten = self.memos.clear();
+        self.finishers.give(move || drop(forgotten));
     }
 }
 

@@ -7,6 +7,7 @@ use mio::{Token, Waker};
 
 use super::lookup::Outcome;
 use super::memo::{Memo, RequestKey};
+use super::packed::PackedMemos;
 use super::underway::Underway;
 use crate::protocol::message::{Cleared, Invocation, Reply};
 use crate::server::connection::{Connection, Standing};
@@ -39,6 +40,8 @@ pub(super) enum Done {
     Abandoned {
         reasons: Vec<Reason>,
     },
+    /// Memos that were not asked for in a while.
+    Packed(PackedMemos),
     /// Notices that are not on the board any more.
     TakenDown {
         notices: Vec<u64>,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::about::About;
+use super::packed::PackedMemos;
 use crate::files::{Counter, PathId};
 use crate::protocol::message::{Content, Delivery, Invocation};
 use crate::terms::key::ResultKey;
@@ -21,6 +22,7 @@ pub(super) struct RequestKey(u128);
 pub(super) type Variable = (Vec<u8>, Option<Vec<u8>>);
 
 /// A remembered hit.
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Memo {
     /// Paths of the tool and the command line, shared between many requests.
     pub(super) tool_paths: Arc<[PathId]>,
@@ -42,7 +44,7 @@ pub(super) struct Memo {
 
 /// Keys are hashes already.
 #[derive(Default)]
-struct AsItIs(u64);
+pub(super) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -58,20 +60,60 @@ impl Hasher for AsItIs {
     }
 }
 
+pub(super) type ByRequest<T> = HashMap<RequestKey, T, BuildHasherDefault<AsItIs>>;
+
 /// Boxed, so that a table that grows moves little.
-type Generation = HashMap<RequestKey, Box<Memo>, BuildHasherDefault<AsItIs>>;
+type Generation = ByRequest<Box<Memo>>;
+
+/// Memos that were not asked for in a while: to be packed and given back.
+pub(super) struct Retired {
+    generation: Generation,
+    /// Packed ones that are better put together.
+    packed: Vec<PackedMemos>,
+}
+
+impl Retired {
+    /// For workers.
+    pub(super) fn pack(self) -> PackedMemos {
+        let mut packed = PackedMemos::default();
+        self.packed.into_iter().for_each(|other| packed.merge(other));
+        packed.add(self.generation);
+        packed
+    }
+}
 
 /// Memos that are no longer kept. There may be many: not to be dropped in the loop.
-pub(super) struct Retired(#[allow(dead_code)] Vec<Generation>);
+#[derive(Default)]
+pub(super) struct Forgotten {
+    generations: Vec<Generation>,
+    packed: Vec<PackedMemos>,
+}
 
-/// What a generation may take, in memory. Two are kept; when the younger is full, the older goes.
-const GENERATION_BYTES: usize = 256 << 20;
+impl Forgotten {
+    pub(super) fn is_empty(&self) -> bool {
+        self.generations.is_empty() && self.packed.is_empty()
+    }
+}
+
+/// What may be kept, in bytes of memory.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Of memos as they are used. There are two generations; when the younger is full, the older is packed.
+    generation: usize,
+    /// All those that were packed. The oldest go.
+    packed: usize,
+}
+
+const LIMITS: Limits = Limits { generation: 160 << 20, packed: 320 << 20 };
 
 pub(super) struct Memos {
+    limits: Limits,
     young: Generation,
     old: Generation,
     /// What the younger takes, as good as is known.
     young_bytes: usize,
+    /// The newest comes first.
+    packed: Vec<PackedMemos>,
     /// A part of all keys.
     age: u64,
     names: HashSet<&'static [u8]>,
@@ -79,9 +121,15 @@ pub(super) struct Memos {
 
 impl Memos {
     pub(super) fn new() -> Memos {
-        let names = names_that_matter();
-        let (young, old) = (Generation::default(), Generation::default());
-        Memos { young, old, young_bytes: 0, age: 0, names }
+        Memos {
+            limits: LIMITS,
+            young: Generation::default(),
+            old: Generation::default(),
+            young_bytes: 0,
+            packed: Vec::new(),
+            age: 0,
+            names: names_that_matter(),
+        }
     }
 
     pub(super) fn key(&self, invocation: &Invocation) -> RequestKey {
@@ -115,42 +163,69 @@ impl Memos {
     }
 
     pub(super) fn get(&mut self, key: RequestKey) -> Option<&mut Memo> {
-        // What is used stays: it moves on to the younger.
-        if let Some(memo) = self.old.remove(&key) {
+        // What is used stays: it moves on to the youngest.
+        if !self.young.contains_key(&key) {
+            let packed = || self.packed.iter_mut().find_map(|memos| memos.take(key)).map(Box::new);
+            let memo = self.old.remove(&key).or_else(packed)?;
             self.young_bytes += bytes(&memo);
             self.young.insert(key, memo);
         }
         self.young.get_mut(&key).map(|memo| &mut **memo)
     }
 
-    /// Gives what is too much by now.
-    #[must_use]
-    pub(super) fn insert(&mut self, key: RequestKey, memo: Memo) -> Option<Retired> {
-        let full = self.young_bytes >= GENERATION_BYTES;
-        let retired = full.then(|| {
-            self.young_bytes = 0;
-            Retired(vec![std::mem::replace(&mut self.old, std::mem::take(&mut self.young))])
-        });
+    pub(super) fn insert(&mut self, key: RequestKey, memo: Memo) {
         self.young_bytes += bytes(&memo);
         self.young.insert(key, Box::new(memo));
-        retired
+    }
+
+    /// What is to be packed by now. To be asked after `insert` and `get`.
+    #[must_use]
+    pub(super) fn retire(&mut self) -> Option<Retired> {
+        if self.young_bytes < self.limits.generation {
+            return None;
+        }
+        self.young_bytes = 0;
+        let generation = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        // Who is looked for is looked for in each.
+        let few = self.limits.packed / 16;
+        let merges = |memos: &mut PackedMemos| memos.is_thin() || memos.size() < few;
+        let packed = self.packed.extract_if(.., merges).collect();
+        Some(Retired { generation, packed })
+    }
+
+    /// Takes back what was retired, and gives what is too much by now.
+    #[must_use]
+    pub(super) fn take_back(&mut self, packed: PackedMemos) -> Forgotten {
+        let mut forgotten = Forgotten::default();
+        let mut room = self.limits.packed;
+        for memos in [packed].into_iter().chain(std::mem::take(&mut self.packed)) {
+            if memos.size() <= room {
+                room -= memos.size();
+                self.packed.push(memos);
+            } else {
+                forgotten.packed.push(memos);
+            }
+        }
+        forgotten
     }
 
     pub(super) fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+        let packed: usize = self.packed.iter().map(PackedMemos::len).sum();
+        self.young.len() + self.old.len() + packed
     }
 
+    /// For one that was just looked at: it is among the youngest.
     pub(super) fn remove(&mut self, key: RequestKey) {
         self.young.remove(&key);
-        self.old.remove(&key);
     }
 
     /// Forgets all, and what comes for questions asked before: answers to those may be on their way.
     #[must_use]
-    pub(super) fn clear(&mut self) -> Retired {
+    pub(super) fn clear(&mut self) -> Forgotten {
         self.age += 1;
         self.young_bytes = 0;
-        Retired(vec![std::mem::take(&mut self.young), std::mem::take(&mut self.old)])
+        let generations = [&mut self.young, &mut self.old].map(std::mem::take).into();
+        Forgotten { generations, packed: std::mem::take(&mut self.packed) }
     }
 }
 
@@ -199,20 +274,78 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_older_generation_goes_and_what_is_used_stays() {
-        let mut memos = Memos::new();
-        let mut gone = 0;
-        // Each takes a quarter of a generation.
-        for n in 0..12 {
-            gone += usize::from(memos.insert(RequestKey(n), memo(GENERATION_BYTES / 4)).is_some());
-            assert!(memos.get(RequestKey(0)).is_some(), "used all the time, gone at {n}");
+    /// As the loop and its workers do.
+    fn retire(memos: &mut Memos) {
+        if let Some(retired) = memos.retire() {
+            drop(memos.take_back(retired.pack()));
         }
-        assert_eq!(gone, 3);
-        assert!(memos.get(RequestKey(1)).is_none());
-        assert!(memos.get(RequestKey(11)).is_some());
-        assert!(memos.len() <= 9, "{} memos", memos.len());
+    }
+
+    fn insert(memos: &mut Memos, key: u128, memo: Memo) {
+        memos.insert(RequestKey(key), memo);
+        retire(memos);
+    }
+
+    fn is_known(memos: &mut Memos, key: u128) -> bool {
+        let known = memos.get(RequestKey(key)).is_some();
+        retire(memos);
+        known
+    }
+
+    #[test]
+    fn what_is_used_stays_and_the_rest_is_packed() {
+        const EACH: usize = 100_000;
+        // Four memos in a generation, a dozen of them packed, or half as many and as many holes.
+        let limits = Limits { generation: 4 * EACH, packed: 13 * EACH };
+        let mut memos = Memos { limits, ..Memos::new() };
+        let unpacked = |memos: &Memos| memos.young.len() + memos.old.len();
+        for n in 0..12 {
+            insert(&mut memos, n, memo(EACH));
+            assert!(is_known(&mut memos, 0) && unpacked(&memos) <= 8);
+        }
+        let unpacked_now =
+            [&memos.young, &memos.old].map(|memos| memos.contains_key(&RequestKey(0)));
+        assert_ne!(unpacked_now, [false, false], "what is used stays");
+        // Packed ones are as good, and make others go.
+        assert!((0..12).all(|n| is_known(&mut memos, n) && unpacked(&memos) <= 8));
+        assert_eq!(memos.len(), 12);
+        for n in 12..40 {
+            insert(&mut memos, n, memo(EACH));
+        }
+        assert!(!is_known(&mut memos, 1) && is_known(&mut memos, 39));
+        assert!(memos.len() <= 20, "{} memos", memos.len());
         drop(memos.clear());
         assert_eq!(memos.len(), 0);
+    }
+
+    #[test]
+    fn a_packed_memo_is_the_same() {
+        let about = About { program: b"/usr/bin/gcc".to_vec(), bytes: 7, ..About::default() };
+        let one = |variables: Box<[Variable]>| Memo {
+            tool_paths: Arc::new([PathId(9), PathId(2)]),
+            input_paths: Box::new([PathId(3), PathId(70_000)]),
+            results: vec![ResultKey([5; 32])],
+            about: Arc::new(about.clone()),
+            variables,
+            saves_ns: 11,
+            verified: 12,
+            hits: 0,
+            ..memo(3)
+        };
+        let variables = || [(b"A".to_vec(), None), (b"B".to_vec(), Some(b"b".to_vec()))].into();
+        let generation = |memos: Vec<(u128, Memo)>| {
+            memos.into_iter().map(|(key, memo)| (RequestKey(key), Box::new(memo))).collect()
+        };
+        let mut first = PackedMemos::default();
+        first.add(generation(vec![(1, one(variables())), (2, one(Box::default())), (3, memo(9))]));
+        assert!(first.take(RequestKey(3)).is_some_and(|found| found == memo(9)));
+        let mut packed = PackedMemos::default();
+        packed.add(generation(vec![(4, memo(5))]));
+        packed.merge(first);
+        assert_eq!(packed.len(), 3);
+        assert!(packed.take(RequestKey(4)).is_some_and(|found| found == memo(5)));
+        assert!(packed.take(RequestKey(2)).is_some_and(|memo| memo == one(Box::default())));
+        assert!(packed.take(RequestKey(1)).is_some_and(|memo| memo == one(variables())));
+        assert!(packed.take(RequestKey(1)).is_none() && packed.len() == 0);
     }
 }

@@ -45,6 +45,7 @@ mod notices;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 #[path = "no_notices.rs"]
 mod notices;
+mod packed;
 mod picture;
 mod pieces;
 mod processor;
