@@ -9,7 +9,7 @@ use mio::Token;
 use super::about::About;
 use super::event_loop::EventLoop;
 use super::hit::{self, Hit};
-use super::jobs::{Asked, Done, client_waits, wake};
+use super::jobs::{Asked, Done, client_waits};
 use super::lookup::{self, Outcome};
 use super::memo::{Memo, RequestKey};
 use super::packed::PackedMemos;
@@ -88,8 +88,7 @@ impl EventLoop {
         // to be found out was one.
         let told = asked.quick && self.finds_misses;
         asked.quick &= !told;
-        let (shared, done, waker) =
-            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, back) = (self.shared.clone(), self.back.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| {
                 fault::at(Point::Lookup);
@@ -99,8 +98,7 @@ impl EventLoop {
                 log::error!("answering panicked; the client compiles plainly");
                 Outcome::Plain(Reason::InternalFault.into(), None)
             });
-            done.lock().push(Done::Answered { asked, outcome: Box::new(outcome) });
-            wake(&waker);
+            back.give(Done::Answered { asked, outcome: Box::new(outcome) });
         });
         // After the worker: so that gets the client's processor, and the client ours.
         if told {
@@ -183,12 +181,10 @@ impl EventLoop {
     /// The settings file changed: a worker reads it, then the question is answered.
     fn reread_settings(&mut self, client: Token, invocation: Arc<Invocation>, quick: bool) {
         client_waits(&mut self.hub.clients, client);
-        let (shared, done, waker) =
-            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, back) = (self.shared.clone(), self.back.clone());
         self.answerers.give(move || {
             shared.configured.refresh(&shared.table);
-            done.lock().push(Done::Configured { client, invocation, quick });
-            wake(&waker);
+            back.give(Done::Configured { client, invocation, quick });
         });
     }
 
@@ -283,10 +279,9 @@ impl EventLoop {
 
     fn retire_memos(&mut self) {
         let Some(retired) = self.memos.retire() else { return };
-        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
+        let back = self.back.clone();
         self.finishers.give(move || {
-            done.lock().push(Done::Packed(retired.pack()));
-            wake(&waker);
+            back.give(Done::Packed(retired.pack()));
         });
     }
 

@@ -1,17 +1,15 @@
 //! The ends of compiles: reports, those that never came, and those that were not needed; and who
 //! waited for them. A part of what the loop does, as `requests` is.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use mio::{Token, Waker};
-use parking_lot::Mutex;
+use mio::Token;
 
 use super::answers::kind_of;
 use super::event_loop::EventLoop;
 use super::finish::{self, Finished};
 use super::in_flight::Waiter;
-use super::jobs::{Asked, Done, wake};
+use super::jobs::{Asked, Back, Done};
 use super::lookup::Ticket;
 use super::memo::RequestKey;
 use super::scribe::Scribe;
@@ -26,8 +24,7 @@ use crate::terms::key::ActionKey;
 /// How a compile ended, to be told once its worker is done with it.
 struct End {
     scribe: Scribe,
-    done: Arc<Mutex<Vec<Done>>>,
-    waker: Arc<Waker>,
+    back: Back,
     command: Option<Underway>,
     at: Instant,
     /// None: no report came.
@@ -54,14 +51,13 @@ impl End {
             command.fate = Fate::Ran { about: Box::new(about), exit, took_ns, causes };
             self.scribe.tell(Ended { command, at: self.at });
         }
-        self.done.lock().push(match compile {
+        self.back.give(match compile {
             Some(Compile { ticket, actions, request, stays }) => {
                 let memo = request.zip(memo).map(|(request, memo)| (request, Box::new(memo)));
                 Done::Stored { ticket, actions, is_stored, reasons, memo, stays }
             }
             None => Done::Abandoned { reasons },
         });
-        wake(&self.waker);
     }
 }
 
@@ -125,9 +121,8 @@ impl EventLoop {
         if let Some(command) = &command {
             self.leave_lane(command);
         }
-        let (scribe, done, waker) =
-            (self.scribe.clone(), self.done.clone(), self.hub.waker.clone());
-        End { scribe, done, waker, command, at: self.hub.last_active, exit, took_ns }
+        let (scribe, back) = (self.scribe.clone(), self.back.clone());
+        End { scribe, back, command, at: self.hub.last_active, exit, took_ns }
     }
 
     /// A client is gone and left a compile unreported.

@@ -19,11 +19,10 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
-use parking_lot::Mutex;
 
 use super::fingerprint::Fingerprints;
 use super::in_flight::{self, InFlight};
-use super::jobs::{Caller, Done};
+use super::jobs::{Back, Caller};
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::notices::Notices;
@@ -78,7 +77,7 @@ pub(super) struct EventLoop {
     pub(super) answerers: Workers,
     pub(super) finishers: Workers,
     pub(super) fingerprints: Fingerprints,
-    pub(super) done: Arc<Mutex<Vec<Done>>>,
+    pub(super) back: Back,
     pub(super) tickets: HashMap<u64, Box<Ticket>>,
     /// Requests read in this turn, to be answered after the drain.
     pub(super) asked: Vec<(Token, Arc<Invocation>, bool)>,
@@ -116,13 +115,14 @@ impl EventLoop {
         let counters = upkeep::load_counters(&shared.index);
         let upkeep = Upkeep::new(&shared, config.limit_bytes());
         let scribe = Scribe::start(Path::new(OsStr::from_bytes(&shared.root)))?;
+        let back = Back::new(hub.waker.clone());
         Ok(EventLoop {
             hub,
             shared,
             answerers: Workers::start("answer", 6)?,
             finishers: Workers::start("finish", 2)?,
             fingerprints: Fingerprints::new()?,
-            done: Arc::default(),
+            back,
             tickets: HashMap::new(),
             asked: Vec::new(),
             in_flight: InFlight::new(),
@@ -158,8 +158,7 @@ impl EventLoop {
             }
             arrived.append(&mut new);
             self.take(&mut arrived);
-            let finished = std::mem::take(&mut *self.done.lock());
-            for done in finished {
+            for done in self.back.take() {
                 self.take_in(done);
             }
             if self.in_flight.has_waiters() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mio::{Token, Waker};
+use parking_lot::Mutex;
 
 use super::lookup::Outcome;
 use super::memo::{Memo, RequestKey};
@@ -90,8 +91,28 @@ pub(super) fn client_waits(clients: &mut HashMap<Token, Connection<Caller>>, tok
     }
 }
 
-pub(super) fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        log::error!("wake: {error}");
+/// Through which workers hand back to the loop.
+#[derive(Clone)]
+pub(super) struct Back {
+    done: Arc<Mutex<Vec<Done>>>,
+    waker: Arc<Waker>,
+}
+
+impl Back {
+    pub(super) fn new(waker: Arc<Waker>) -> Back {
+        Back { done: Arc::default(), waker }
+    }
+
+    /// A method, so that whatever takes time to find out is found out before the loop is kept from its queue.
+    pub(super) fn give(&self, done: Done) {
+        self.done.lock().push(done);
+        if let Err(error) = self.waker.wake() {
+            log::error!("wake: {error}");
+        }
+    }
+
+    /// What was handed back since the last time.
+    pub(super) fn take(&self) -> Vec<Done> {
+        std::mem::take(&mut *self.done.lock())
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::about::About;
 use super::event_loop::EventLoop;
-use super::jobs::{Done, wake};
+use super::jobs::Done;
 use super::memo::{Memo, RequestKey};
 use super::shared::Shared;
 use super::underway::{Fate, Underway};
@@ -386,8 +386,7 @@ impl EventLoop {
         let Some(draft) = notices.draft(memo, asked, understood) else { return };
         memo.hits = 0;
         let (board, watching) = (notices.board.clone(), notices.watching.clone());
-        let (shared, done, waker) =
-            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, back) = (self.shared.clone(), self.back.clone());
         self.finishers.give(move || {
             let gone = match put_up(&shared, &board, &watching, &draft) {
                 Ok(gone) => gone,
@@ -399,8 +398,7 @@ impl EventLoop {
                 }
             };
             if !gone.is_empty() {
-                done.lock().push(Done::TakenDown { notices: gone });
-                wake(&waker);
+                back.give(Done::TakenDown { notices: gone });
             }
         });
     }

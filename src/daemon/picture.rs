@@ -41,14 +41,11 @@ impl EventLoop {
         if let Some(client) = self.hub.clients.get_mut(&token) {
             client.waiting = true;
         }
-        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
+        let back = self.back.clone();
         self.scribe.then(move |desk| {
             picture.recent = desk.recent();
             let reply = Box::new(Reply::Picture(Box::new(picture)));
-            done.lock().push(Done::Reply { client: token, reply });
-            if let Err(error) = waker.wake() {
-                log::error!("wake: {error}");
-            }
+            back.give(Done::Reply { client: token, reply });
         });
     }
 }

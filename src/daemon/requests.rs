@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mio::Token;
 
 use super::event_loop::EventLoop;
-use super::jobs::{Done, client_waits, wake};
+use super::jobs::{Done, client_waits};
 use super::lookup::{self};
 use super::scribe::Desk;
 use super::shared::Shared;
@@ -132,14 +132,12 @@ impl EventLoop {
     /// Has a worker find out a reply.
     fn tell(&mut self, token: Token, find: impl FnOnce(&Shared) -> Reply + Send + 'static) {
         self.takes_time(token);
-        let (shared, done, waker) =
-            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, back) = (self.shared.clone(), self.back.clone());
         self.answerers.give(move || {
             let work = std::panic::AssertUnwindSafe(|| find(&shared));
             // The client takes it for what it is: no answer to its question.
             let reply = std::panic::catch_unwind(work).unwrap_or(Reply::Done);
-            done.lock().push(Done::Reply { client: token, reply: Box::new(reply) });
-            wake(&waker);
+            back.give(Done::Reply { client: token, reply: Box::new(reply) });
         });
     }
 
@@ -150,13 +148,11 @@ impl EventLoop {
         find: impl FnOnce(&mut Desk) -> Reply + Send + 'static,
     ) {
         self.takes_time(token);
-        let (done, waker, scribe) =
-            (self.done.clone(), self.hub.waker.clone(), self.scribe.clone());
+        let (back, scribe) = (self.back.clone(), self.scribe.clone());
         // Compiles that are just being finished tell the scribe when they are.
         self.finishers.after_all(move || {
             scribe.then(move |desk| {
-                done.lock().push(Done::Reply { client: token, reply: Box::new(find(desk)) });
-                wake(&waker);
+                back.give(Done::Reply { client: token, reply: Box::new(find(desk)) });
             });
         });
     }
@@ -169,13 +165,11 @@ impl EventLoop {
 
     fn clear(&mut self, token: Token) {
         self.takes_time(token);
-        let (shared, done, waker) =
-            (self.shared.clone(), self.done.clone(), self.hub.waker.clone());
+        let (shared, back) = (self.shared.clone(), self.back.clone());
         // What was reported before goes as well.
         self.finishers.after_all(move || {
             let cleared = upkeep::clear(&shared);
-            done.lock().push(Done::Cleared { client: token, cleared });
-            wake(&waker);
+            back.give(Done::Cleared { client: token, cleared });
         });
     }
 
@@ -188,11 +182,10 @@ impl EventLoop {
             return self.reply(token, &Reply::Fingerprint(Fingerprint::Unknown));
         }
         client_waits(&mut self.hub.clients, token);
-        let (done, waker) = (self.done.clone(), self.hub.waker.clone());
+        let back = self.back.clone();
         self.fingerprints.answer(plot, wanted, move |fingerprint| {
             let reply = Box::new(Reply::Fingerprint(fingerprint));
-            done.lock().push(Done::Reply { client: token, reply });
-            wake(&waker);
+            back.give(Done::Reply { client: token, reply });
         });
     }
 
