@@ -17,6 +17,9 @@ pub(super) struct PackedMemos {
     places: ByRequest<Place>,
     bytes: Vec<u8>,
     tool_paths: Vec<Arc<[PathId]>>,
+    /// Where in `tool_paths` each is, by its address. Lists that are equal are mostly one and the same
+    /// (`Shared::shared_paths`).
+    numbers: HashMap<usize, u32>,
     /// What those that were taken have left behind.
     hole_bytes: usize,
 }
@@ -42,14 +45,11 @@ struct Parts {
 }
 
 impl PackedMemos {
-    /// Adds memos. Takes a microsecond or two for each: for workers.
+    /// Adds memos. Takes some microseconds for each: for workers.
     pub(super) fn add(&mut self, memos: ByRequest<Box<Memo>>) {
         self.places.reserve(memos.len());
-        // Lists that are equal are mostly one and the same: `Shared::shared_paths`.
-        let mut numbers = HashMap::new();
         for (key, memo) in memos {
-            let number = numbers.entry(memo.tool_paths.as_ptr());
-            let number = *number.or_insert_with(|| self.number(&memo.tool_paths));
+            let number = self.number(&memo.tool_paths);
             let Memo { deliveries, results, about, variables, saves_ns, verified, .. } = *memo;
             let input_paths = differences(&memo.input_paths);
             let parts =
@@ -63,20 +63,17 @@ impl PackedMemos {
     /// Adds those of another, without its holes.
     pub(super) fn merge(&mut self, other: PackedMemos) {
         self.places.reserve(other.places.len());
-        let mut numbers = HashMap::new();
         for (key, place) in &other.places {
-            let list = || self.number(&other.tool_paths[place.tool_paths as usize]);
-            let number = *numbers.entry(place.tool_paths).or_insert_with(list);
+            let number = self.number(&other.tool_paths[place.tool_paths as usize]);
             self.put(*key, other.bytes_of(place), number);
         }
     }
 
     fn number(&mut self, list: &Arc<[PathId]>) -> u32 {
-        let known = self.tool_paths.iter().position(|known| Arc::ptr_eq(known, list));
-        known.unwrap_or_else(|| {
+        *self.numbers.entry(list.as_ptr().addr()).or_insert_with(|| {
             self.tool_paths.push(list.clone());
-            self.tool_paths.len() - 1
-        }) as u32
+            self.tool_paths.len() as u32 - 1
+        })
     }
 
     fn put(&mut self, key: RequestKey, bytes: &[u8], tool_paths: u32) {
