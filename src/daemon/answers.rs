@@ -11,7 +11,7 @@ use super::event_loop::EventLoop;
 use super::hit::{self, Hit};
 use super::jobs::{Asked, Done, client_waits};
 use super::lookup::{self, Outcome};
-use super::memo::{Memo, RequestKey};
+use super::memo::{Memo, RequestKey, Retired};
 use super::packed::PackedMemos;
 use super::underway::Fate;
 use crate::protocol::frame::{self, Verb};
@@ -63,11 +63,10 @@ impl EventLoop {
         if let Some(key) = key
             && let Some((deliveries, about, saved_ns)) = self.remembered(key, &invocation)
         {
-            self.retire_memos();
             if self.hit(token, &deliveries, about, saved_ns, quick) {
                 self.put_up(key, &asked, &invocation);
             }
-            return;
+            return self.retire_memos();
         }
         self.find_out(Asked { client: token, invocation, key, quick, may_wait: true });
     }
@@ -281,16 +280,16 @@ impl EventLoop {
         let Some(retired) = self.memos.retire() else { return };
         let back = self.back.clone();
         self.finishers.give(move || {
-            back.give(Done::Packed(retired.pack()));
+            // Without it none would be packed from then on.
+            let packed = std::panic::catch_unwind(|| retired.pack()).unwrap_or_default();
+            back.give(Done::Packed { retired, packed });
         });
     }
 
-    /// Memos that were not asked for in a while, packed.
-    pub(super) fn packed(&mut self, memos: PackedMemos) {
-        let forgotten = self.memos.take_back(memos);
-        if !forgotten.is_empty() {
-            self.finishers.give(move || drop(forgotten));
-        }
+    /// Memos that were not asked for in a while are packed.
+    pub(super) fn packed(&mut self, retired: Retired, packed: PackedMemos) {
+        let forgotten = self.memos.take_back(retired, packed);
+        self.finishers.give(move || drop(forgotten));
     }
 
     /// Nothing that is remembered, or about to be, answers any more.

@@ -7,7 +7,7 @@ use mio::{Token, Waker};
 use parking_lot::Mutex;
 
 use super::lookup::Outcome;
-use super::memo::{Memo, RequestKey};
+use super::memo::{Memo, RequestKey, Retired};
 use super::packed::PackedMemos;
 use super::underway::Underway;
 use crate::protocol::message::{Cleared, Invocation, Reply};
@@ -42,7 +42,10 @@ pub(super) enum Done {
         reasons: Vec<Reason>,
     },
     /// Memos that were not asked for in a while.
-    Packed(PackedMemos),
+    Packed {
+        retired: Retired,
+        packed: PackedMemos,
+    },
     /// Notices that are not on the board any more.
     TakenDown {
         notices: Vec<u64>,

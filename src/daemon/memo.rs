@@ -22,6 +22,7 @@ pub(super) struct RequestKey(u128);
 pub(super) type Variable = (Vec<u8>, Option<Vec<u8>>);
 
 /// A remembered hit.
+#[derive(Clone)]
 #[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Memo {
     /// Paths of the tool and the command line, shared between many requests.
@@ -65,20 +66,34 @@ pub(super) type ByRequest<T> = HashMap<RequestKey, T, BuildHasherDefault<AsItIs>
 /// Boxed, so that a table that grows moves little.
 type Generation = ByRequest<Box<Memo>>;
 
-/// Memos that were not asked for in a while: to be packed and given back.
+/// Memos that were not asked for in a while: to be packed and given back. Meanwhile they answer as before, so that
+/// nobody has to wait for what is known.
+#[derive(Clone)]
 pub(super) struct Retired {
-    generation: Generation,
+    generation: Arc<Generation>,
     /// Packed ones that are better put together.
-    packed: Vec<PackedMemos>,
+    packed: Vec<Arc<PackedMemos>>,
+    age: u64,
 }
 
 impl Retired {
     /// For workers.
-    pub(super) fn pack(self) -> PackedMemos {
+    pub(super) fn pack(&self) -> PackedMemos {
         let mut packed = PackedMemos::default();
-        self.packed.into_iter().for_each(|other| packed.merge(other));
-        packed.add(self.generation);
+        // The newest last, for of two with one key the later stays.
+        self.packed.iter().rev().for_each(|other| packed.merge(other));
+        packed.add(&self.generation);
         packed
+    }
+
+    /// A copy, for a worker reads it, too. What becomes of it there is as good, only older.
+    fn get(&self, key: RequestKey) -> Option<Box<Memo>> {
+        let packed = || self.packed.iter().find_map(|memos| memos.get(key)).map(Box::new);
+        self.generation.get(&key).cloned().or_else(packed)
+    }
+
+    fn len(&self) -> usize {
+        self.generation.len() + self.packed.iter().map(|memos| memos.len()).sum::<usize>()
     }
 }
 
@@ -87,12 +102,7 @@ impl Retired {
 pub(super) struct Forgotten {
     generations: Vec<Generation>,
     packed: Vec<PackedMemos>,
-}
-
-impl Forgotten {
-    pub(super) fn is_empty(&self) -> bool {
-        self.generations.is_empty() && self.packed.is_empty()
-    }
+    retired: Vec<Retired>,
 }
 
 /// What may be kept, in bytes of memory.
@@ -112,6 +122,8 @@ pub(super) struct Memos {
     old: Generation,
     /// What the younger takes, as good as is known.
     young_bytes: usize,
+    /// One at a time.
+    packing: Option<Retired>,
     /// The newest comes first.
     packed: Vec<PackedMemos>,
     /// A part of all keys.
@@ -126,6 +138,7 @@ impl Memos {
             young: Generation::default(),
             old: Generation::default(),
             young_bytes: 0,
+            packing: None,
             packed: Vec::new(),
             age: 0,
             names: names_that_matter(),
@@ -165,12 +178,18 @@ impl Memos {
     pub(super) fn get(&mut self, key: RequestKey) -> Option<&mut Memo> {
         // What is used stays: it moves on to the youngest.
         if !self.young.contains_key(&key) {
-            let packed = || self.packed.iter_mut().find_map(|memos| memos.take(key)).map(Box::new);
-            let memo = self.old.remove(&key).or_else(packed)?;
+            let memo = self.take(key)?;
             self.young_bytes += bytes(&memo);
             self.young.insert(key, memo);
         }
         self.young.get_mut(&key).map(|memo| &mut **memo)
+    }
+
+    /// One that is not young. The newest, should there be several.
+    fn take(&mut self, key: RequestKey) -> Option<Box<Memo>> {
+        let packing = || self.packing.as_ref()?.get(key);
+        let packed = || self.packed.iter_mut().find_map(|memos| memos.take(key)).map(Box::new);
+        self.old.remove(&key).or_else(packing).or_else(packed)
     }
 
     pub(super) fn insert(&mut self, key: RequestKey, memo: Memo) {
@@ -181,7 +200,7 @@ impl Memos {
     /// What is to be packed by now. To be asked after `insert` and `get`.
     #[must_use]
     pub(super) fn retire(&mut self) -> Option<Retired> {
-        if self.young_bytes < self.limits.generation {
+        if self.young_bytes < self.limits.generation || self.packing.is_some() {
             return None;
         }
         self.young_bytes = 0;
@@ -189,29 +208,38 @@ impl Memos {
         // Who is looked for is looked for in each.
         let few = self.limits.packed / 16;
         let merges = |memos: &mut PackedMemos| memos.is_thin() || memos.size() < few;
-        let packed = self.packed.extract_if(.., merges).collect();
-        Some(Retired { generation, packed })
+        let packed = self.packed.extract_if(.., merges).map(Arc::new).collect();
+        let retired = Retired { generation: Arc::new(generation), packed, age: self.age };
+        self.packing = Some(retired.clone());
+        Some(retired)
     }
 
     /// Takes back what was retired, and gives what is too much by now.
     #[must_use]
-    pub(super) fn take_back(&mut self, packed: PackedMemos) -> Forgotten {
+    pub(super) fn take_back(&mut self, retired: Retired, packed: PackedMemos) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        let mut room = self.limits.packed;
-        for memos in [packed].into_iter().chain(std::mem::take(&mut self.packed)) {
-            if memos.size() <= room {
-                room -= memos.size();
-                self.packed.push(memos);
-            } else {
-                forgotten.packed.push(memos);
+        if retired.age != self.age {
+            forgotten.packed.push(packed);
+        } else {
+            forgotten.retired.extend(self.packing.take());
+            let mut room = self.limits.packed;
+            for memos in [packed].into_iter().chain(std::mem::take(&mut self.packed)) {
+                if memos.size() <= room {
+                    room -= memos.size();
+                    self.packed.push(memos);
+                } else {
+                    forgotten.packed.push(memos);
+                }
             }
         }
+        forgotten.retired.push(retired);
         forgotten
     }
 
     pub(super) fn len(&self) -> usize {
         let packed: usize = self.packed.iter().map(PackedMemos::len).sum();
-        self.young.len() + self.old.len() + packed
+        let packing = self.packing.as_ref().map_or(0, Retired::len);
+        self.young.len() + self.old.len() + packing + packed
     }
 
     /// For one that was just looked at: it is among the youngest.
@@ -224,8 +252,11 @@ impl Memos {
     pub(super) fn clear(&mut self) -> Forgotten {
         self.age += 1;
         self.young_bytes = 0;
-        let generations = [&mut self.young, &mut self.old].map(std::mem::take).into();
-        Forgotten { generations, packed: std::mem::take(&mut self.packed) }
+        let mut forgotten = Forgotten::default();
+        forgotten.generations.extend([&mut self.young, &mut self.old].map(std::mem::take));
+        forgotten.packed.append(&mut self.packed);
+        forgotten.retired.extend(self.packing.take());
+        forgotten
     }
 }
 
@@ -277,7 +308,8 @@ mod tests {
     /// As the loop and its workers do.
     fn retire(memos: &mut Memos) {
         if let Some(retired) = memos.retire() {
-            drop(memos.take_back(retired.pack()));
+            let packed = retired.pack();
+            drop(memos.take_back(retired, packed));
         }
     }
 
@@ -319,6 +351,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_being_packed_answers() {
+        const EACH: usize = 10_000;
+        let limits = Limits { generation: 2 * EACH, packed: 100 * EACH };
+        let mut memos = Memos { limits, ..Memos::new() };
+        for n in 0..4 {
+            insert(&mut memos, n, memo(EACH));
+        }
+        let fill = |memos: &mut Memos, numbers: std::ops::Range<u128>| {
+            numbers.for_each(|n| memos.insert(RequestKey(n), memo(EACH)));
+            memos.retire()
+        };
+        let retired = fill(&mut memos, 4..6).expect("two generations are full");
+        let packed = retired.pack();
+        assert!((0..6).all(|n| memos.get(RequestKey(n)).is_some()), "those packed before, too");
+        assert!(fill(&mut memos, 6..20).is_none(), "one at a time");
+        drop(memos.take_back(retired, packed));
+        assert!((0..20).all(|n| memos.get(RequestKey(n)).is_some()));
+        let late = memos.retire().expect("it was put off");
+        drop(memos.clear());
+        assert!(memos.retire().is_none() && memos.len() == 0);
+        let packed = late.pack();
+        drop(memos.take_back(late, packed));
+        assert_eq!(memos.len(), 0, "what comes late stays forgotten");
+    }
+
+    #[test]
     fn a_packed_memo_is_the_same() {
         let about = About { program: b"/usr/bin/gcc".to_vec(), bytes: 7, ..About::default() };
         let one = |variables: Box<[Variable]>| Memo {
@@ -337,11 +395,11 @@ mod tests {
             memos.into_iter().map(|(key, memo)| (RequestKey(key), Box::new(memo))).collect()
         };
         let mut first = PackedMemos::default();
-        first.add(generation(vec![(1, one(variables())), (2, one(Box::default())), (3, memo(9))]));
+        first.add(&generation(vec![(1, one(variables())), (2, one(Box::default())), (3, memo(9))]));
         assert!(first.take(RequestKey(3)).is_some_and(|found| found == memo(9)));
         let mut packed = PackedMemos::default();
-        packed.add(generation(vec![(4, memo(5))]));
-        packed.merge(first);
+        packed.add(&generation(vec![(4, memo(5))]));
+        packed.merge(&first);
         assert_eq!(packed.len(), 3);
         assert!(packed.take(RequestKey(4)).is_some_and(|found| found == memo(5)));
         assert!(packed.take(RequestKey(2)).is_some_and(|memo| memo == one(Box::default())));

@@ -1,5 +1,6 @@
 //! Memos in a third of their room: those that nobody has asked for in a while.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(super) struct PackedMemos {
     /// Where in `tool_paths` each is, by its address. Lists that are equal are mostly one and the same
     /// (`Shared::shared_paths`).
     numbers: HashMap<usize, u32>,
-    /// What those that were taken have left behind.
+    /// What those that were removed have left behind.
     hole_bytes: usize,
 }
 
@@ -33,35 +34,40 @@ struct Place {
 
 /// All of a memo but the tool's paths, and `hits`, which begin anew.
 #[derive(Serialize, Deserialize)]
-struct Parts {
+struct Parts<'memo> {
     /// The first path, and by how much each is more than the one before: mostly one byte each, for they are sorted.
     input_paths: Vec<u32>,
-    deliveries: Vec<Arc<Delivery>>,
-    results: Vec<ResultKey>,
+    deliveries: Cow<'memo, [Arc<Delivery>]>,
+    results: Cow<'memo, [ResultKey]>,
     about: Arc<About>,
-    variables: Box<[Variable]>,
+    variables: Cow<'memo, [Variable]>,
     saves_ns: u64,
     verified: Counter,
 }
 
 impl PackedMemos {
     /// Adds memos. Takes some microseconds for each: for workers.
-    pub(super) fn add(&mut self, memos: ByRequest<Box<Memo>>) {
+    pub(super) fn add(&mut self, memos: &ByRequest<Box<Memo>>) {
         self.places.reserve(memos.len());
         for (key, memo) in memos {
             let number = self.number(&memo.tool_paths);
-            let Memo { deliveries, results, about, variables, saves_ns, verified, .. } = *memo;
-            let input_paths = differences(&memo.input_paths);
-            let parts =
-                Parts { input_paths, deliveries, results, about, variables, saves_ns, verified };
+            let parts = Parts {
+                input_paths: differences(&memo.input_paths),
+                deliveries: Cow::Borrowed(&memo.deliveries),
+                results: Cow::Borrowed(&memo.results),
+                about: memo.about.clone(),
+                variables: Cow::Borrowed(&memo.variables),
+                saves_ns: memo.saves_ns,
+                verified: memo.verified,
+            };
             if let Ok(bytes) = postcard::to_stdvec(&parts) {
-                self.put(key, &bytes, number);
+                self.put(*key, &bytes, number);
             }
         }
     }
 
     /// Adds those of another, without its holes.
-    pub(super) fn merge(&mut self, other: PackedMemos) {
+    pub(super) fn merge(&mut self, other: &PackedMemos) {
         self.places.reserve(other.places.len());
         for (key, place) in &other.places {
             let number = self.number(&other.tool_paths[place.tool_paths as usize]);
@@ -78,6 +84,7 @@ impl PackedMemos {
 
     fn put(&mut self, key: RequestKey, bytes: &[u8], tool_paths: u32) {
         if let Ok(at) = u32::try_from(self.bytes.len()) {
+            self.remove(key);
             self.bytes.extend_from_slice(bytes);
             self.places.insert(key, Place { at, length: bytes.len() as u32, tool_paths });
         }
@@ -87,23 +94,32 @@ impl PackedMemos {
         &self.bytes[place.at as usize..][..place.length as usize]
     }
 
-    pub(super) fn take(&mut self, key: RequestKey) -> Option<Memo> {
-        let place = self.places.remove(&key)?;
-        self.hole_bytes += place.length as usize;
-        let parts = postcard::from_bytes(self.bytes_of(&place)).ok()?;
-        let Parts { input_paths, deliveries, results, about, variables, saves_ns, verified } =
-            parts;
+    pub(super) fn get(&self, key: RequestKey) -> Option<Memo> {
+        let place = self.places.get(&key)?;
+        let parts: Parts = postcard::from_bytes(self.bytes_of(place)).ok()?;
         Some(Memo {
             tool_paths: self.tool_paths[place.tool_paths as usize].clone(),
-            input_paths: paths(&input_paths),
-            deliveries,
-            results,
-            about,
-            variables,
-            saves_ns,
-            verified,
+            input_paths: paths(&parts.input_paths),
+            deliveries: parts.deliveries.into_owned(),
+            results: parts.results.into_owned(),
+            about: parts.about,
+            variables: parts.variables.into_owned().into(),
+            saves_ns: parts.saves_ns,
+            verified: parts.verified,
             hits: 0,
         })
+    }
+
+    fn remove(&mut self, key: RequestKey) {
+        if let Some(place) = self.places.remove(&key) {
+            self.hole_bytes += place.length as usize;
+        }
+    }
+
+    pub(super) fn take(&mut self, key: RequestKey) -> Option<Memo> {
+        let memo = self.get(key);
+        self.remove(key);
+        memo
     }
 
     pub(super) fn len(&self) -> usize {

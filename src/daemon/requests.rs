@@ -112,7 +112,7 @@ impl EventLoop {
             Done::Abandoned { reasons } => {
                 reasons.into_iter().for_each(|reason| self.counters.count(reason));
             }
-            Done::Packed(memos) => self.packed(memos),
+            Done::Packed { retired, packed } => self.packed(retired, packed),
             Done::TakenDown { notices } => self.taken_down(notices),
             Done::Reply { client, reply } => {
                 if let Some(client) = self.hub.clients.get_mut(&client) {
