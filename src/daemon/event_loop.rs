@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -26,6 +27,7 @@ use super::jobs::{Back, Caller};
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::notices::Notices;
+use super::opening::Opening;
 use super::scribe::Scribe;
 use super::shared::Shared;
 use super::underway::{Ended, Fate, Lanes, Underway};
@@ -35,18 +37,24 @@ use crate::protocol::message::Invocation;
 use crate::server::hub::{Arrived, Hub, OWN, WAKES};
 use crate::session::stats::Counters;
 use crate::settings::Settings;
+use crate::store::index::Index;
 
 /// After events came, the watch may not wake the loop for this long: a build makes many that
 /// nobody depends on, and every answer drains them anyway.
 const MUTED: Duration = Duration::from_millis(50);
 /// An idle daemon leaves after this long.
 const IDLE: Duration = Duration::from_secs(3600);
+/// So often an index that is late is looked for.
+const LATE_ROUND: Duration = Duration::from_millis(100);
+/// Compiles under way keep a daemon from an index that opened late for no longer than this.
+const LATE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long its workers have to finish what they do.
 const END_PATIENCE: Duration = Duration::from_secs(8);
 /// After this long without a client, the index is looked after.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// What the loop needs to know to run.
+#[derive(Clone)]
 pub(super) struct Config {
     pub(super) socket: PathBuf,
     /// Where stats of blobs wait for the next daemon.
@@ -69,6 +77,14 @@ impl Config {
     pub(super) fn limit_bytes(&self) -> u64 {
         self.settings.cache_size.unwrap_or(self.default_limit_bytes)
     }
+}
+
+/// What comes after a loop.
+#[derive(PartialEq)]
+enum Then {
+    Nothing,
+    /// Another one, at the same socket.
+    Anew,
 }
 
 pub(super) struct EventLoop {
@@ -96,13 +112,17 @@ pub(super) struct EventLoop {
     muted: Option<Instant>,
     /// Nobody has come since the index was last looked after.
     resting: Arc<AtomicBool>,
+    /// The index on the disk, where `shared` has one in memory only.
+    late: Option<Opening>,
 }
 
 impl EventLoop {
+    /// `late`: the index that was not there in time.
     pub(super) fn new(
         listener: std::os::unix::net::UnixListener,
         shared: Arc<Shared>,
         config: Config,
+        late: Option<Opening>,
     ) -> std::io::Result<EventLoop> {
         let hub = Hub::new(listener, &config.socket, config.signals, config.idle())?;
         let notices = Notices::new(&shared, &config.board);
@@ -136,11 +156,13 @@ impl EventLoop {
             config,
             muted: None,
             resting: Arc::default(),
+            late,
         })
     }
 
-    /// Runs until told to stop, idle for long, or replaced.
-    pub(super) fn run(mut self) {
+    /// Runs until told to stop, idle for long, or replaced; or until the index is there that was late, with which all
+    /// begins anew.
+    pub(super) fn run(mut self) -> Option<Index> {
         let (mut arrived, mut new) = (Vec::new(), Vec::new());
         while !self.hub.is_over() {
             let mut nap = if new.is_empty() { self.nap() } else { Duration::ZERO };
@@ -180,8 +202,13 @@ impl EventLoop {
             }
             self.finishers.give_due();
             self.upkeep.tick(&self.shared, &self.counters, &self.finishers);
+            if let Some(index) = self.late_index() {
+                self.end(Then::Anew);
+                return Some(index);
+            }
         }
-        self.end();
+        self.end(Then::Nothing);
+        None
     }
 
     /// Does what arrived, and answers.
@@ -224,6 +251,9 @@ impl EventLoop {
         }
         if self.in_flight.has_waiters() {
             due = due.min(in_flight::ROUND);
+        }
+        if self.late.is_some() {
+            due = due.min(LATE_ROUND);
         }
         self.hub.nap(due)
     }
@@ -268,19 +298,30 @@ impl EventLoop {
         }
     }
 
-    fn end(mut self) {
-        self.hub.remove_socket();
+    /// The index that was late, once it is there and compiles are not disturbed by a change, or have been waited for.
+    fn late_index(&mut self) -> Option<Index> {
+        let since = self.late.as_mut()?.there_since()?;
+        let now = self.tickets.is_empty() || since.elapsed() > LATE_PATIENCE;
+        if now { self.late.take()?.take() } else { None }
+    }
+
+    fn end(mut self, then: Then) {
+        if then == Then::Nothing {
+            self.hub.remove_socket();
+        }
         self.close_board();
         let left: Vec<Token> = self.hub.clients.keys().copied().collect();
         left.into_iter().for_each(|token| self.drop_client(token));
         // A worker that hangs (in the index, on a dead network disk) must not keep the root's lock
         // from the next daemon.
-        let overdue = || {
-            std::thread::sleep(END_PATIENCE);
-            log::error!("a worker does not end");
-            std::process::exit(1);
+        let (in_time, ended) = channel::<()>();
+        let watch = move || {
+            if ended.recv_timeout(END_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                log::error!("a worker does not end");
+                std::process::exit(1);
+            }
         };
-        if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(overdue) {
+        if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(watch) {
             log::warn!("no thread: {error}");
         }
         self.fingerprints.finish();
@@ -288,7 +329,15 @@ impl EventLoop {
         self.finishers.finish();
         self.scribe.finish();
         self.shared.keep_blob_stats(&self.config.kept_stats);
-        self.upkeep.last(&self.shared, &self.counters);
+        if then == Then::Nothing {
+            if let Some(late) = self.late {
+                late.give_up();
+            }
+            self.upkeep.last(&self.shared, &self.counters);
+            self.shared.index.close();
+            // To give gigabytes back piece by piece would take seconds; the kernel does it at once.
+            std::mem::forget((self.memos, self.shared, in_time));
+        }
     }
 
     pub(super) fn drop_client(&mut self, token: Token) {

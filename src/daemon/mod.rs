@@ -1,7 +1,7 @@
 //! The process that knows: one for each cache root.
 //!
 //! * `start`: how commands and the wrapper reach it;
-//! * `serve`: from start to end; the life cycle itself is in `server`;
+//! * `serve`: from start to end; the life cycle itself is in `server`; `opening`: an index that may come late;
 //! * `event_loop`: the only thread that answers; never blocks, opens no file;
 //! * `requests`, `answers`, `endings`: what it does with each message, with questions about commands, with the ends of compiles;
 //! * `jobs`: what it hands to workers and gets back;
@@ -45,6 +45,7 @@ mod notices;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 #[path = "no_notices.rs"]
 mod notices;
+mod opening;
 mod packed;
 mod picture;
 mod pieces;

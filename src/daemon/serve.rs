@@ -7,11 +7,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::event_loop::{Config, EventLoop};
 use super::inspect;
 use super::kept_hashes::KeptHashes;
+use super::opening::Opening;
 use super::shared::Shared;
 use super::upkeep::load_counters;
 use crate::files::FileTable;
@@ -37,35 +38,47 @@ pub fn serve(settings: &Settings, detached: bool) -> io::Result<()> {
 }
 
 fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<()> {
+    /// Who starts a daemon waits for it.
+    const PATIENCE: Duration = Duration::from_secs(3);
     fault::at(Point::Locked);
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
-    let index = Arc::new(open_index(root_bytes.clone()));
+    let opening = Opening::begin(root_bytes.clone());
+    let index = opening.within(PATIENCE);
     fault::at(Point::Indexed);
-    let table = FileTable::new(Box::new(KeptHashes::new(index.clone())));
+    let late = index.is_none().then_some(opening);
     let fine_times = has_fine_times(&root.file("tmp/clock"));
-    let shared = Arc::new(Shared::new(root_bytes, index, table, fine_times));
     let kept_stats = root.file("linked");
-    shared.take_over_blob_stats(&kept_stats);
+    let shared_by = |index: Index| {
+        let index = Arc::new(index);
+        let table = FileTable::new(Box::new(KeptHashes::new(index.clone())));
+        let shared = Arc::new(Shared::new(root_bytes.clone(), index, table, fine_times));
+        shared.take_over_blob_stats(&kept_stats);
+        shared
+    };
+    let shared = shared_by(index.unwrap_or_else(Index::in_memory));
 
     let listener = life::listen(root)?;
     fault::at(Point::Listening);
     let config = Config {
         socket: root.socket().to_owned(),
-        kept_stats,
+        kept_stats: kept_stats.clone(),
         board: root.file(board::LINK),
         settings: settings.clone(),
         default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
-    let event_loop = EventLoop::new(listener, shared, config)?;
+    let event_loop = EventLoop::new(listener.try_clone()?, shared, config.clone(), late)?;
     room_for_clients(root)?;
     log::info!("serving {}", root.path().display());
     if detached {
         detach::say_ready();
     }
     fault::at(Point::Ready);
-    event_loop.run();
+    if let Some(index) = event_loop.run() {
+        log::info!("serving {} with its index", root.path().display());
+        EventLoop::new(listener, shared_by(index), config, None)?.run();
+    }
     log::info!("ended");
     Ok(())
 }
@@ -80,36 +93,6 @@ fn room_for_clients(root: &Root) -> io::Result<()> {
         error
     };
     spare.map(|_| ()).map_err(refused)
-}
-
-/// The index, if it opens in time; else one in memory. sled has been seen to hang on damaged
-/// files; the next opening finds the traces of that and sets the index aside.
-fn open_index(root: Vec<u8>) -> Index {
-    const PATIENCE: Duration = Duration::from_secs(3);
-    /// Clients may wait half a second for a start; what is not done by then is done in a quiet minute.
-    const START_TIME: Duration = Duration::from_millis(350);
-    let (send, receive) = std::sync::mpsc::channel();
-    let open = move || {
-        let begin = Instant::now();
-        let (index, opened) = Index::open(&root);
-        // Nobody has it yet, which makes it cheap.
-        if begin.elapsed() < START_TIME / 2 {
-            index.compact_if_bloated(&|| begin.elapsed() > START_TIME);
-        }
-        // Nobody listens any more when it came too late.
-        let _ = send.send((index, opened));
-    };
-    let started = std::thread::Builder::new().name("index".to_owned()).spawn(open);
-    match started.map(|_| receive.recv_timeout(PATIENCE)) {
-        Ok(Ok((index, opened))) => {
-            log::info!("index: {opened:?}");
-            index
-        }
-        _ => {
-            log::error!("the index does not open; this daemon remembers in memory only");
-            Index::in_memory()
-        }
-    }
 }
 
 /// Does what the daemon would do for `clear`, while none runs.

@@ -49,7 +49,8 @@ struct Blob {
 }
 
 /// Removes blobs without a result, results without their blobs, and if more than `limit_bytes` are
-/// left, results and their blobs until at most 90 % of that are. `now_s` is in seconds since 1970.
+/// left, results and their blobs until at most 90 % of that are. With an index in memory only, blobs without a result go just
+/// as far as that. `now_s` is in seconds since 1970.
 /// Removed entries are on the disk before their blobs go.
 pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Evicted {
     // Results first, then the folder: a blob is there before its result is.
@@ -70,23 +71,38 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     });
     results.sort_unstable_by_key(|result| (result.used_s, result.key));
 
-    let mut going: Vec<(BlobId, u64)> = Vec::new();
-    let mut young = 0;
+    let mut orphans: Vec<(u64, BlobId, u64)> = Vec::new();
+    let mut left_alone = 0;
     for (id, blob) in &found {
         let old = now_s.saturating_sub(blob.changed_s) >= ORPHAN_AGE_S;
         if let (0, Some(size)) = (blob.results, blob.size) {
             if old {
-                going.push((*id, size));
+                orphans.push((blob.changed_s, *id, size));
             } else {
-                young += size;
+                left_alone += size;
             }
             // No result must go on account of the young ones: an eviction that was cut short may
             // have left many.
             total -= size;
         }
     }
+    if !index.is_on_disk() {
+        // The index on the disk, which may open yet, may know whose they are: then no more go than have to.
+        orphans.sort_unstable();
+        let mut left = total + orphans.iter().map(|(.., size)| size).sum::<u64>();
+        let goal = goal(left, limit_bytes);
+        let count = orphans.iter().take_while(|(.., size)| {
+            let goes = left > goal;
+            left -= if goes { *size } else { 0 };
+            goes
+        });
+        let count = count.count();
+        left_alone += orphans.drain(count..).map(|(.., size)| size).sum::<u64>();
+    }
+    let mut going: Vec<(BlobId, u64)> =
+        orphans.into_iter().map(|(_, id, size)| (id, size)).collect();
 
-    let goal = if total > limit_bytes { limit_bytes / 10 * 9 } else { u64::MAX };
+    let goal = goal(total, limit_bytes);
     let mut out = Evicted::default();
     let mut lost = HashSet::new();
     let mut kept = HashSet::new();
@@ -115,7 +131,7 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
     forget(index, &out);
     fault::at(Point::EvictForgotten);
 
-    out.left_bytes = total + young;
+    out.left_bytes = total + left_alone;
     for (id, size) in going {
         if blobs.remove(&id).is_ok() {
             fault::at(Point::EvictRemoved);
@@ -126,6 +142,11 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
         }
     }
     out
+}
+
+/// How much may stay where there is so much: all, or nine tenths of the limit.
+fn goal(total: u64, limit_bytes: u64) -> u64 {
+    if total > limit_bytes { limit_bytes / 10 * 9 } else { u64::MAX }
 }
 
 /// The input sets that the manifests of these actions name, and no other manifest does.

@@ -106,3 +106,18 @@ fn the_oldest_go_and_shared_blobs_stay() {
     assert_eq!(total(&blobs), 0);
     assert_eq!(evict(&index, &blobs, 0, later()), Evicted::default());
 }
+
+#[test]
+fn what_only_the_index_on_the_disk_knows_stays_while_there_is_room() {
+    let dir = TestDir::new();
+    let blobs = BlobDir::new(&dir.bytes("root"));
+    for number in 0..10 {
+        take(&blobs, number, 1000);
+    }
+    let memory = Index::in_memory();
+    assert_eq!(evict(&memory, &blobs, 10_000, later()).blobs, 0);
+    let gone = evict(&memory, &blobs, 9_000, later());
+    assert_eq!((gone.blobs, gone.left_bytes, total(&blobs)), (2, 8_000, 8_000));
+    let (disk, _) = Index::open(&dir.bytes("root"));
+    assert_eq!(evict(&disk, &blobs, 9_000, later()).left_bytes, 0);
+}

@@ -167,6 +167,12 @@ impl Index {
         (Index { tree }, opened)
     }
 
+    /// To be called where a process ends while it opens the index: should that happen again, it does not speak against
+    /// the index.
+    pub fn excuse(root: &[u8]) {
+        Tree::excuse(as_path(root));
+    }
+
     /// An index that is gone with the process.
     pub fn in_memory() -> Index {
         Index { tree: Tree::in_memory() }
@@ -347,6 +353,11 @@ impl Index {
     /// Writes everything to the disk; slow.
     pub fn flush(&self) {
         self.tree.flush();
+    }
+
+    /// Writes everything to the disk and closes what is there: from then on it is in memory only, and empty.
+    pub fn close(&self) {
+        self.tree.close();
     }
 
     /// Makes a new index folder if the present one is over 64 MiB and four times what is in it.

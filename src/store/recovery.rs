@@ -8,12 +8,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 
 use super::record::SCHEMA;
+use crate::sys::fault::{self, Point};
 
 pub(super) const SCHEMA_KEY: &[u8] = b"schema";
 /// A process that died lets go of its lock only after a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// An index that takes longer to open is given up.
-const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+/// An index that takes longer to open is given up. No compile waits for it (`daemon::opening`), and a slow disk may have
+/// gigabytes to read.
+const OPEN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why sled failed.
 #[derive(Debug)]
@@ -101,6 +103,7 @@ pub(super) fn open_current(root: &Path) -> Attempt<sled::Db> {
     // Should the open kill the process, the note stays.
     let suspicion = Suspicion(root);
     suspicion.grow(1);
+    fault::at(Point::Opening);
     let opened = open_sled(&root.join("index.sled"));
     if !matches!(opened, Err(Trouble::Broken(_))) {
         suspicion.clear();

@@ -105,6 +105,11 @@ impl Tree {
         }
     }
 
+    /// The process that is opening it ends, for another reason.
+    pub(super) fn excuse(root: &Path) {
+        Suspicion(root).clear();
+    }
+
     pub(super) fn in_memory() -> Tree {
         Tree::of(PathBuf::new(), State::memory())
     }
@@ -273,6 +278,14 @@ impl Tree {
         self.with_sled(Length::Flush, |db| attempt(|| db.flush()));
     }
 
+    /// Lets go of sled, which writes what it has.
+    pub(super) fn close(&self) {
+        self.settle();
+        if let State::Sled(db) = std::mem::replace(&mut *self.state.write(), State::memory()) {
+            discard(db);
+        }
+    }
+
     /// Removes everything.
     pub(super) fn clear(&self) {
         let _stopped = self.pending.stop_writing();
@@ -381,10 +394,7 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        self.settle();
-        if let State::Sled(db) = std::mem::replace(self.state.get_mut(), State::memory()) {
-            discard(db);
-        }
+        self.close();
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Point {
     Report,
     /// A starting daemon has the root's lock.
     Locked,
+    /// It is noted that somebody opens the index.
+    Opening,
     /// It has opened the index.
     Indexed,
     /// It listens.
@@ -69,7 +71,7 @@ pub enum Point {
 
 impl Point {
     /// All points, with the names that orders use.
-    pub const ALL: [(&'static str, Point); 26] = [
+    pub const ALL: [(&'static str, Point); 27] = [
         ("wrapper.ask", Point::Ask),
         ("wrapper.answered", Point::Answered),
         ("wrapper.deliver", Point::Deliver),
@@ -78,6 +80,7 @@ impl Point {
         ("blob.placed", Point::BlobPlaced),
         ("wrapper.report", Point::Report),
         ("start.locked", Point::Locked),
+        ("start.opening", Point::Opening),
         ("start.indexed", Point::Indexed),
         ("start.listening", Point::Listening),
         ("start.ready", Point::Ready),

@@ -75,6 +75,50 @@ fn a_daemon_whose_starter_was_killed_is_waited_for() {
 }
 
 #[test]
+fn an_index_that_opens_late_is_taken_up() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.miss(COMPILE);
+    s.z("stop").code(0);
+    s.set("ZCCACHE_FAULT", "start.opening:sleep=4500");
+    s.z("start").code(0);
+    s.unset("ZCCACHE_FAULT");
+    let daemon = s.daemon();
+    // Nobody knows of it yet, and compiles go on; so they do while the daemon begins anew.
+    s.miss(COMPILE);
+    let log = || fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap_or_default();
+    let mut number = 0;
+    let with_index = || {
+        number += 1;
+        s.same(&format!("gcc -DNUMBER={number} -c a.c -o b.o"));
+        log().contains("with its index")
+    };
+    assert!(eventually(Duration::from_secs(30), with_index), "{}", log());
+    s.write("c.c", HELLO);
+    s.hit(COMPILE);
+    s.warm("gcc -c c.c -o c.o");
+    assert_eq!(s.daemon(), daemon);
+    s.z("stop").code(0);
+    s.hit(COMPILE);
+    s.hit("gcc -c c.c -o c.o");
+}
+
+#[test]
+fn a_daemon_that_ends_before_its_index_opens_says_nothing_against_it() {
+    let mut s = Sandbox::new();
+    s.write("a.c", HELLO);
+    s.miss(COMPILE);
+    s.z("stop").code(0);
+    s.set("ZCCACHE_FAULT", "start.opening:sleep=3600000");
+    for _ in 0..3 {
+        s.z("start").code(0);
+        s.z("stop").code(0);
+    }
+    s.unset("ZCCACHE_FAULT");
+    s.hit(COMPILE);
+}
+
+#[test]
 fn start_and_stop() {
     let s = Sandbox::new();
     let running = format!("daemon running at {}\n", socket(&s).display());
