@@ -282,6 +282,11 @@ impl EventLoop {
         self.finishers.give(move || {
             // Without it none would be packed from then on.
             let packed = std::panic::catch_unwind(|| retired.pack()).unwrap_or_default();
+            log::info!(
+                "{} remembered answers packed into {} KiB",
+                packed.len(),
+                packed.size() >> 10
+            );
             back.give(Done::Packed { retired, packed });
         });
     }

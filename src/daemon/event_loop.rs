@@ -27,7 +27,7 @@ use super::jobs::{Back, Caller};
 use super::lookup::Ticket;
 use super::memo::Memos;
 use super::notices::Notices;
-use super::opening::Opening;
+use super::opening::{Opening, Progress};
 use super::scribe::Scribe;
 use super::shared::Shared;
 use super::underway::{Ended, Fate, Lanes, Underway};
@@ -113,7 +113,7 @@ pub(super) struct EventLoop {
     /// Nobody has come since the index was last looked after.
     resting: Arc<AtomicBool>,
     /// The index on the disk, where `shared` has one in memory only.
-    late: Option<Opening>,
+    pub(super) late: Option<Opening>,
 }
 
 impl EventLoop {
@@ -300,9 +300,18 @@ impl EventLoop {
 
     /// The index that was late, once it is there and compiles are not disturbed by a change, or have been waited for.
     fn late_index(&mut self) -> Option<Index> {
-        let since = self.late.as_mut()?.there_since()?;
-        let now = self.tickets.is_empty() || since.elapsed() > LATE_PATIENCE;
-        if now { self.late.take()?.take() } else { None }
+        match self.late.as_mut()?.progress() {
+            Progress::There(since) => {
+                let now = self.tickets.is_empty() || since.elapsed() > LATE_PATIENCE;
+                if now { self.late.take()?.take() } else { None }
+            }
+            Progress::Opens => None,
+            Progress::Failed => {
+                log::error!("the index does not open");
+                self.late = None;
+                None
+            }
+        }
     }
 
     fn end(mut self, then: Then) {

@@ -114,7 +114,7 @@ struct Limits {
     packed: usize,
 }
 
-const LIMITS: Limits = Limits { generation: 160 << 20, packed: 320 << 20 };
+const LIMITS: Limits = Limits { generation: 160 << 20, packed: 448 << 20 };
 
 pub(super) struct Memos {
     limits: Limits,

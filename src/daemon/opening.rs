@@ -1,7 +1,7 @@
 //! The index while it is being opened, which may take longer than anybody waits: a large one that was not closed in
 //! order, on a slow disk.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use crate::store::index::Index;
@@ -15,6 +15,17 @@ pub(super) struct Opening {
     opened: Receiver<Index>,
     /// It was opened, and nobody has taken it yet.
     waiting: Option<(Index, Instant)>,
+    /// What is in it was cleared before it was there.
+    is_cleared: bool,
+}
+
+/// How far it is.
+pub(super) enum Progress {
+    Opens,
+    /// Since then it can be taken.
+    There(Instant),
+    /// It won't come.
+    Failed,
 }
 
 impl Opening {
@@ -34,45 +45,60 @@ impl Opening {
         if let Err(error) = std::thread::Builder::new().name("index".to_owned()).spawn(open) {
             log::error!("no thread opens the index: {error}");
         }
-        Opening { root, opened, waiting: None }
+        Opening { root, opened, waiting: None, is_cleared: false }
     }
 
-    /// The index, if it opens in time.
-    pub(super) fn within(&self, patience: Duration) -> Option<Index> {
-        self.opened
-            .recv_timeout(patience)
-            .inspect_err(|error| match error {
-                RecvTimeoutError::Timeout => {
-                    log::warn!(
-                        "the index opens slowly; until then this daemon remembers in memory only"
-                    )
-                }
-                RecvTimeoutError::Disconnected => {
-                    log::error!("the index does not open; this daemon remembers in memory only")
-                }
-            })
-            .ok()
-    }
-
-    /// Since when it is there to be taken.
-    pub(super) fn there_since(&mut self) -> Option<Instant> {
-        if let Ok(index) = self.opened.try_recv() {
-            self.waiting = Some((index, Instant::now()));
+    /// The index, if it opens in time; else what it may yet come from.
+    pub(super) fn within(self, patience: Duration) -> (Option<Index>, Option<Opening>) {
+        match self.opened.recv_timeout(patience) {
+            Ok(index) => (Some(index), None),
+            Err(RecvTimeoutError::Timeout) => {
+                log::warn!(
+                    "the index opens slowly; until then this daemon remembers in memory only"
+                );
+                (None, Some(self))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                log::error!("the index does not open; this daemon remembers in memory only");
+                (None, None)
+            }
         }
-        self.waiting.as_ref().map(|(_, since)| *since)
+    }
+
+    pub(super) fn progress(&mut self) -> Progress {
+        if let Some((_, since)) = &self.waiting {
+            return Progress::There(*since);
+        }
+        match self.opened.try_recv() {
+            Ok(index) => {
+                let now = Instant::now();
+                self.waiting = Some((index, now));
+                Progress::There(now)
+            }
+            Err(TryRecvError::Empty) => Progress::Opens,
+            Err(TryRecvError::Disconnected) => Progress::Failed,
+        }
+    }
+
+    /// Everything that was stored is to be gone.
+    pub(super) fn clear(&mut self) {
+        self.is_cleared = true;
     }
 
     pub(super) fn take(self) -> Option<Index> {
-        self.waiting.map(|(index, _)| index)
+        let (index, _) = self.waiting?;
+        if self.is_cleared {
+            index.clear();
+        }
+        Some(index)
     }
 
     /// For a process that ends before it had any use of it.
     pub(super) fn give_up(mut self) {
-        if self.there_since().is_none() {
-            Index::excuse(&self.root);
-        }
-        if let Some(index) = self.take() {
-            index.close();
+        match self.progress() {
+            Progress::Opens => Index::abandon(&self.root, self.is_cleared),
+            Progress::There(_) => self.take().iter().for_each(Index::close),
+            Progress::Failed => {}
         }
     }
 }

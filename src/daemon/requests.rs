@@ -121,6 +121,9 @@ impl EventLoop {
                 self.reply(client, &reply);
             }
             Done::Cleared { client, cleared } => {
+                if let Some(late) = &mut self.late {
+                    late.clear();
+                }
                 self.forget();
                 self.upkeep.emptied();
                 self.counters = Counters::default();

@@ -43,10 +43,8 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
     fault::at(Point::Locked);
     let signals = termination::descriptor();
     let root_bytes = root.path().as_os_str().as_bytes().to_vec();
-    let opening = Opening::begin(root_bytes.clone());
-    let index = opening.within(PATIENCE);
+    let (index, late) = Opening::begin(root_bytes.clone()).within(PATIENCE);
     fault::at(Point::Indexed);
-    let late = index.is_none().then_some(opening);
     let fine_times = has_fine_times(&root.file("tmp/clock"));
     let kept_stats = root.file("linked");
     let shared_by = |index: Index| {
@@ -68,14 +66,15 @@ fn serve_locked(settings: &Settings, root: &Root, detached: bool) -> io::Result<
         default_limit_bytes: default_size(root.path()),
         signals: signals.as_ref().map(|fd| fd.as_raw_fd()),
     };
-    let event_loop = EventLoop::new(listener.try_clone()?, shared, config.clone(), late)?;
+    let for_later = late.is_some().then(|| listener.try_clone()).transpose()?;
+    let event_loop = EventLoop::new(listener, shared, config.clone(), late)?;
     room_for_clients(root)?;
     log::info!("serving {}", root.path().display());
     if detached {
         detach::say_ready();
     }
     fault::at(Point::Ready);
-    if let Some(index) = event_loop.run() {
+    if let (Some(index), Some(listener)) = (event_loop.run(), for_later) {
         log::info!("serving {} with its index", root.path().display());
         EventLoop::new(listener, shared_by(index), config, None)?.run();
     }

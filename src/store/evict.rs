@@ -53,6 +53,7 @@ struct Blob {
 /// as far as that. `now_s` is in seconds since 1970.
 /// Removed entries are on the disk before their blobs go.
 pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Evicted {
+    let on_disk = index.is_on_disk();
     // Results first, then the folder: a blob is there before its result is.
     let mut results = Vec::new();
     let mut found: HashMap<BlobId, Blob> = HashMap::new();
@@ -63,6 +64,10 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
         }
         results.push(Known { used_s: record.used_s, key, action: record.action, blobs });
     });
+    if index.is_on_disk() != on_disk {
+        // It failed or was closed meanwhile: not all of it was read.
+        return Evicted::default();
+    }
     let mut total = 0;
     blobs.scan(|blob| {
         let entry = found.entry(blob.id).or_default();
@@ -86,7 +91,7 @@ pub fn evict(index: &Index, blobs: &BlobDir, limit_bytes: u64, now_s: u64) -> Ev
             total -= size;
         }
     }
-    if !index.is_on_disk() {
+    if !on_disk {
         // The index on the disk, which may open yet, may know whose they are: then no more go than have to.
         orphans.sort_unstable();
         let mut left = total + orphans.iter().map(|(.., size)| size).sum::<u64>();

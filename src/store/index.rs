@@ -167,10 +167,10 @@ impl Index {
         (Index { tree }, opened)
     }
 
-    /// To be called where a process ends while it opens the index: should that happen again, it does not speak against
-    /// the index.
-    pub fn excuse(root: &[u8]) {
-        Tree::excuse(as_path(root));
+    /// To be called where a process ends while it still opens the index: should that happen again, it does not speak
+    /// against the index. `clear`: nobody is to find what is in it.
+    pub fn abandon(root: &[u8], clear: bool) {
+        Tree::abandon(as_path(root), clear);
     }
 
     /// An index that is gone with the process.

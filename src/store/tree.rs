@@ -106,8 +106,11 @@ impl Tree {
     }
 
     /// The process that is opening it ends, for another reason.
-    pub(super) fn excuse(root: &Path) {
+    pub(super) fn abandon(root: &Path, clear: bool) {
         Suspicion(root).clear();
+        if clear {
+            let _ = std::fs::remove_dir_all(root.join("index.sled"));
+        }
     }
 
     pub(super) fn in_memory() -> Tree {

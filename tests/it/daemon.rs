@@ -104,6 +104,29 @@ fn an_index_that_opens_late_is_taken_up() {
 }
 
 #[test]
+fn what_was_cleared_does_not_come_back_with_a_late_index() {
+    for stops in [false, true] {
+        let mut s = Sandbox::new();
+        s.write("a.c", HELLO);
+        s.miss(COMPILE);
+        s.z("stop").code(0);
+        s.set("ZCCACHE_FAULT", "start.opening:sleep=4500");
+        s.z("start").code(0);
+        s.unset("ZCCACHE_FAULT");
+        s.miss(COMPILE);
+        s.z("clear").code(0);
+        if stops {
+            s.z("stop").code(0);
+        } else {
+            let log = || fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap_or_default();
+            let with_index = || log().contains("with its index");
+            assert!(eventually(Duration::from_secs(30), with_index), "{}", log());
+        }
+        s.miss(COMPILE);
+    }
+}
+
+#[test]
 fn a_daemon_that_ends_before_its_index_opens_says_nothing_against_it() {
     let mut s = Sandbox::new();
     s.write("a.c", HELLO);
