@@ -87,6 +87,7 @@ fn measure(daemon: &Daemon, project: &Project, results: usize, answers: usize, a
         shuffled(count, results).map(ask).collect::<Vec<Duration>>()
     };
     ask_for(WARM_UP);
+    daemon.rest();
     let before = daemon.cpu().0;
     let times = std::thread::scope(|scope| {
         let asked: Vec<_> =

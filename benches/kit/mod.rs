@@ -89,6 +89,23 @@ impl Daemon {
         (spent(&tasks.join(pid.to_string())), all.sum())
     }
 
+    /// Waits until it has done what was left to do: compiles that were reported are finished after that, and a crowd of
+    /// them leaves seconds of work.
+    pub fn rest(&self) {
+        const LOOK: Duration = Duration::from_millis(500);
+        const LITTLE: Duration = Duration::from_millis(20);
+        let mut before = self.cpu().1;
+        for _ in 0..120 {
+            std::thread::sleep(LOOK);
+            let now = self.cpu().1;
+            // A thread that has ended takes its time with it.
+            if now.saturating_sub(before) < LITTLE {
+                return;
+            }
+            before = now;
+        }
+    }
+
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");

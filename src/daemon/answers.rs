@@ -14,6 +14,7 @@ use super::lookup::{self, Outcome};
 use super::memo::{Memo, RequestKey, Retired};
 use super::packed::PackedMemos;
 use super::underway::Fate;
+use super::workers::aside;
 use crate::protocol::frame::{self, Verb};
 use crate::protocol::message::{Answer, Delivery, Invocation, Reply, Step, Work};
 use crate::protocol::quick;
@@ -278,17 +279,21 @@ impl EventLoop {
 
     fn retire_memos(&mut self) {
         let Some(retired) = self.memos.retire() else { return };
-        let back = self.back.clone();
-        self.finishers.give(move || {
+        let (back, job) = (self.back.clone(), retired.clone());
+        let pack = move || {
             // Without it none would be packed from then on.
-            let packed = std::panic::catch_unwind(|| retired.pack()).unwrap_or_default();
+            let packed = std::panic::catch_unwind(|| job.pack()).unwrap_or_default();
             log::info!(
                 "{} remembered answers packed into {} KiB",
                 packed.len(),
                 packed.size() >> 10
             );
-            back.give(Done::Packed { retired, packed });
-        });
+            back.give(Done::Packed { retired: job, packed });
+        };
+        if let Err(error) = aside("pack", pack) {
+            log::warn!("remembered answers are forgotten: {error}");
+            self.packed(retired, PackedMemos::default());
+        }
     }
 
     /// Memos that were not asked for in a while are packed.

@@ -208,7 +208,10 @@ impl Memos {
         // Who is looked for is looked for in each.
         let few = self.limits.packed / 16;
         let merges = |memos: &mut PackedMemos| memos.is_thin() || memos.size() < few;
-        let packed = self.packed.extract_if(.., merges).map(Arc::new).collect();
+        let packed: Vec<_> = self.packed.extract_if(.., merges).map(Arc::new).collect();
+        if generation.is_empty() && packed.is_empty() {
+            return None;
+        }
         let retired = Retired { generation: Arc::new(generation), packed, age: self.age };
         self.packing = Some(retired.clone());
         Some(retired)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::known::{Eviction, KNOWN_MAX};
 use super::shared::Shared;
-use super::workers::Workers;
+use super::workers::{Workers, aside};
 use crate::protocol::message::{Cleared, Content, Report};
 use crate::session::record;
 use crate::session::stats::Counters;
@@ -19,10 +19,8 @@ use crate::store::evict;
 use crate::store::index::{Batch, Index};
 use crate::sys::fault::{self, Point};
 use crate::sys::memory;
-use crate::sys::priority::take_on;
 use crate::terms::key::ResultKey;
 use crate::terms::now::now_s;
-use crate::terms::priority::Priority;
 
 /// Between two writings of last use, counters and what was stored: a daemon that is killed loses no more.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -40,23 +38,35 @@ struct Sizes {
     /// Results: small ones have no file of their own.
     artifacts: AtomicU64,
     bytes: AtomicU64,
-    /// An eviction is under way.
-    evicting: AtomicBool,
 }
 
-/// An eviction, until it ends, however that is.
-struct Evicting(Arc<Sizes>);
+/// Whether something is under way that is never done twice at once.
+#[derive(Default)]
+struct Busy(Arc<AtomicBool>);
 
-impl Drop for Evicting {
+/// It, until it ends, however that is.
+struct Doing(Arc<AtomicBool>);
+
+impl Busy {
+    /// None: it is under way.
+    fn begin(&self) -> Option<Doing> {
+        (!self.0.swap(true, Ordering::Relaxed)).then(|| Doing(self.0.clone()))
+    }
+}
+
+impl Drop for Doing {
     fn drop(&mut self) {
-        self.0.evicting.store(false, Ordering::Relaxed);
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
 pub(super) struct Upkeep {
     sizes: Arc<Sizes>,
     limit_bytes: u64,
+    evicting: Busy,
+    /// What was used since that was last noted.
     used: HashSet<ResultKey>,
+    noting: Busy,
     written: Counters,
     next: Instant,
     next_eviction: Instant,
@@ -82,7 +92,9 @@ impl Upkeep {
         Upkeep {
             sizes,
             limit_bytes,
+            evicting: Busy::default(),
             used: HashSet::new(),
+            noting: Busy::default(),
             written: Counters::default(),
             next: Instant::now() + WRITE_EVERY,
             next_eviction: Instant::now(),
@@ -136,21 +148,18 @@ impl Upkeep {
     pub(super) fn tick(&mut self, shared: &Arc<Shared>, counters: &Counters, workers: &Workers) {
         // Not at every turn: what is over the limit may be too young to go.
         let due = self.bytes() > self.limit_bytes && Instant::now() >= self.next_eviction;
-        if due && !self.sizes.evicting.swap(true, Ordering::Relaxed) {
+        if due && let Some(evicting) = self.evicting.begin() {
             self.next_eviction = Instant::now() + EVICT_EVERY;
-            let (shared, limit) = (shared.clone(), self.limit_bytes);
-            let evicting = Evicting(self.sizes.clone());
-            // In a thread of its own, which gives way: it may take half a minute of a processor, and the workers
-            // are for those who wait.
+            let (shared, limit, sizes) = (shared.clone(), self.limit_bytes, self.sizes.clone());
             let evict = move || {
-                let _ = Priority::Low.niceness(|| true).map(take_on);
                 let evicted = evict::evict(&shared.index, &shared.blobs, limit, now_s());
                 log::info!("evicted {} results, {} bytes", evicted.results.len(), evicted.bytes);
                 Eviction::note(&shared, limit);
                 shared.forget_results();
-                measure(&shared, &evicting.0);
+                measure(&shared, &sizes);
+                drop(evicting);
             };
-            if let Err(error) = std::thread::Builder::new().name("evict".to_owned()).spawn(evict) {
+            if let Err(error) = aside("evict", evict) {
                 log::warn!("nothing is evicted: {error}");
             }
         }
@@ -167,25 +176,40 @@ impl Upkeep {
         self.next = now + WRITE_EVERY;
         self.rest = Some(now + REST_AFTER);
         self.dirty = false;
-        let used = std::mem::take(&mut self.used);
         let counters = (self.written != *counters).then(|| counters.clone());
         if let Some(counters) = &counters {
             self.written = counters.clone();
         }
+        self.note_used(shared);
         let shared = shared.clone();
-        workers.give(move || write(&shared, used, counters));
+        workers.give(move || write(&shared, counters));
+    }
+
+    fn note_used(&mut self, shared: &Arc<Shared>) {
+        if self.used.is_empty() {
+            return;
+        }
+        let Some(noting) = self.noting.begin() else { return };
+        let (used, shared) = (std::mem::take(&mut self.used), shared.clone());
+        let note = move || {
+            note_used(&shared, used);
+            drop(noting);
+        };
+        if let Err(error) = aside("used", note) {
+            log::warn!("it is not noted what was used: {error}");
+        }
     }
 
     /// The last words before the process ends.
     pub(super) fn last(self, shared: &Shared, counters: &Counters) {
         fault::at(Point::Last);
-        write(shared, self.used, Some(counters.clone()));
+        note_used(shared, self.used);
+        write(shared, Some(counters.clone()));
     }
 }
 
-fn write(shared: &Shared, used: HashSet<ResultKey>, counters: Option<Counters>) {
-    fault::at(Point::Upkeep);
-    let mut batch = Batch::default();
+/// Notes when results were last used. Each is read: with very many, that takes seconds.
+fn note_used(shared: &Shared, used: HashSet<ResultKey>) {
     let now = now_s();
     /// A result used again within this time is not written again: order of use matters by the hour.
     const FRESH_S: u64 = 600;
@@ -194,9 +218,15 @@ fn write(shared: &Shared, used: HashSet<ResultKey>, counters: Option<Counters>) 
             && record.used_s + FRESH_S < now
         {
             record.used_s = now;
-            batch.put_result(&key, &record);
+            // One at a time: meanwhile another may have taken its place, or none.
+            shared.index.put_result(&key, &record);
         }
     }
+}
+
+fn write(shared: &Shared, counters: Option<Counters>) {
+    fault::at(Point::Upkeep);
+    let mut batch = Batch::default();
     if let Some(counters) = counters
         && let Ok(bytes) = serde_json::to_vec(&counters)
     {

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::sys::priority::take_on;
+use crate::terms::priority::Priority;
+
 /// Gets its own number: jobs are numbered as they are begun.
 type Job = Box<dyn FnOnce(u64) + Send>;
 
@@ -137,6 +140,15 @@ fn work(queue: &Queue) {
         queue.jobs.lock().running.retain(|other| *other != number);
         queue.ended.notify_all();
     }
+}
+
+/// Does a job that nobody waits for in a thread of its own, which gives way to all others: it may take seconds of a processor.
+pub(super) fn aside(name: &str, job: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let job = move || {
+        let _ = Priority::Low.niceness(|| true).map(take_on);
+        job();
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(job).map(drop)
 }
 
 #[cfg(test)]
