@@ -74,26 +74,36 @@ fn a_daemon_whose_starter_was_killed_is_waited_for() {
     s.warm(COMPILE);
 }
 
-#[test]
-fn an_index_that_opens_late_is_taken_up() {
+/// A daemon whose index, which knows of a compile, takes longer to open than anybody waits.
+fn with_late_index() -> Sandbox {
     let mut s = Sandbox::new();
     s.write("a.c", HELLO);
     s.miss(COMPILE);
     s.z("stop").code(0);
-    s.set("ZCCACHE_FAULT", "start.opening:sleep=4500");
+    s.set("ZCCACHE_FAULT", "start.opening:sleep=8000");
     s.z("start").code(0);
     s.unset("ZCCACHE_FAULT");
+    s
+}
+
+fn is_with_index(s: &Sandbox) -> bool {
+    let log = fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap_or_default();
+    log.contains("with its index")
+}
+
+#[test]
+fn an_index_that_opens_late_is_taken_up() {
+    let s = with_late_index();
     let daemon = s.daemon();
     // Nobody knows of it yet, and compiles go on; so they do while the daemon begins anew.
     s.miss(COMPILE);
-    let log = || fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap_or_default();
     let mut number = 0;
     let with_index = || {
         number += 1;
         s.same(&format!("gcc -DNUMBER={number} -c a.c -o b.o"));
-        log().contains("with its index")
+        is_with_index(&s)
     };
-    assert!(eventually(Duration::from_secs(30), with_index), "{}", log());
+    assert!(eventually(Duration::from_secs(30), with_index));
     s.write("c.c", HELLO);
     s.hit(COMPILE);
     s.warm("gcc -c c.c -o c.o");
@@ -106,21 +116,13 @@ fn an_index_that_opens_late_is_taken_up() {
 #[test]
 fn what_was_cleared_does_not_come_back_with_a_late_index() {
     for stops in [false, true] {
-        let mut s = Sandbox::new();
-        s.write("a.c", HELLO);
-        s.miss(COMPILE);
-        s.z("stop").code(0);
-        s.set("ZCCACHE_FAULT", "start.opening:sleep=4500");
-        s.z("start").code(0);
-        s.unset("ZCCACHE_FAULT");
+        let s = with_late_index();
         s.miss(COMPILE);
         s.z("clear").code(0);
         if stops {
             s.z("stop").code(0);
         } else {
-            let log = || fs::read_to_string(s.cache.join("logs/daemon.log")).unwrap_or_default();
-            let with_index = || log().contains("with its index");
-            assert!(eventually(Duration::from_secs(30), with_index), "{}", log());
+            assert!(eventually(Duration::from_secs(30), || is_with_index(&s)));
         }
         s.miss(COMPILE);
     }
