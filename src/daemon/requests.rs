@@ -121,9 +121,6 @@ impl EventLoop {
                 self.reply(client, &reply);
             }
             Done::Cleared { client, cleared } => {
-                if let Some(late) = &mut self.late {
-                    late.clear();
-                }
                 self.forget();
                 self.upkeep.emptied();
                 self.counters = Counters::default();
@@ -167,6 +164,10 @@ impl EventLoop {
     }
 
     fn clear(&mut self, token: Token) {
+        // At once, for it may be taken up before the worker is done.
+        if let Some(late) = &mut self.late {
+            late.clear();
+        }
         self.takes_time(token);
         let (shared, back) = (self.shared.clone(), self.back.clone());
         // What was reported before goes as well.
